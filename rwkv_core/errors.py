@@ -1,0 +1,58 @@
+"""Errors a user can cause. Each message names the value, the limit and the next step.
+
+    RwkvError
+    ├── ShapeError            tensors whose shapes disagree
+    ├── CheckpointError       a weights file that cannot be read
+    │   └── UnsupportedModelError   a readable file of a model that is not supported
+    ├── StateError            a saved state that is broken or belongs to another model
+    ├── TokenizerError        an unreadable vocabulary, or ids outside it
+    ├── StrategyError         strategy text that says nothing runnable
+    ├── SettingsError         a sampling or generation setting outside its range
+    ├── InputError            text that is empty, too long or not text
+    ├── EngineBusyError       all slots and the waiting line are full
+    └── EngineClosedError     the engine has been shut down
+"""
+
+
+class RwkvError(Exception):
+    """Base of every error that a user can cause; its text is one clear sentence."""
+
+
+class ShapeError(RwkvError, ValueError):
+    """Tensor shapes disagree; the message names the argument and both shapes."""
+
+
+class CheckpointError(RwkvError):
+    """A weights file cannot be read."""
+
+
+class UnsupportedModelError(CheckpointError):
+    """A readable file holds a model that this runtime does not support."""
+
+
+class StateError(RwkvError):
+    """A saved state is broken or belongs to another model."""
+
+
+class TokenizerError(RwkvError):
+    """A vocabulary cannot be read, or a token id is outside it."""
+
+
+class StrategyError(RwkvError):
+    """Strategy text does not name a device and dtype that can run here."""
+
+
+class SettingsError(RwkvError, ValueError):
+    """A sampling or generation setting is outside its range."""
+
+
+class InputError(RwkvError, ValueError):
+    """Text is empty, longer than the limit, or not text at all."""
+
+
+class EngineBusyError(RwkvError):
+    """All slots and the whole waiting line are taken."""
+
+
+class EngineClosedError(RwkvError):
+    """The engine has been shut down, or its thread died; the message says which."""

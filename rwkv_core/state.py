@@ -1,0 +1,149 @@
+"""The whole memory of a conversation, as an immutable value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rwkv_core.config import ModelConfig
+from rwkv_core.errors import ShapeError, StateError
+
+FILE_FORMAT = "rwkv-state-1"
+_PARTS = ("time_mix_shift", "wkv", "channel_mix_shift")
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Memory after some tokens. Never changed in place: every step makes a new one.
+
+    Attributes:
+        time_mix_shift: (L, B, C) float32, ln1 output of the last token.
+        wkv: (L, B, H, V, K) float32, the matrix memory; rows are values, columns keys.
+        channel_mix_shift: (L, B, C) float32, ln2 output of the last token.
+    """
+
+    time_mix_shift: Tensor
+    wkv: Tensor
+    channel_mix_shift: Tensor
+
+    @classmethod
+    def zeros(
+        cls, config: ModelConfig, batch: int = 1, device: torch.device | str = "cpu"
+    ) -> State:
+        """Make the state before any token."""
+        shift = (config.n_layer, batch, config.n_embd)
+        heads = (config.n_layer, batch, config.n_head, config.head_size, config.head_size)
+        return cls(*(torch.zeros(shape, device=device) for shape in (shift, heads, shift)))
+
+    @classmethod
+    def stack(cls, states: Sequence[State]) -> State:
+        """Join states into one batch, in order."""
+        if not states:
+            raise ShapeError("cannot stack 0 states; give at least one")
+        return cls(*(torch.cat([getattr(s, part) for s in states], dim=1) for part in _PARTS))
+
+    @property
+    def batch_size(self) -> int:
+        """Number of conversations held, B."""
+        return self.wkv.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all three tensors."""
+        return sum(getattr(self, part).nbytes for part in _PARTS)
+
+    def select(self, index: int) -> State:
+        """Copy one conversation out of a batch; the result has B = 1 and its own storage."""
+        if not 0 <= index < self.batch_size:
+            raise ShapeError(f"no conversation {index} in a batch of {self.batch_size}")
+        return State(*(getattr(self, part)[:, index : index + 1].clone() for part in _PARTS))
+
+    def to(self, device: torch.device | str) -> State:
+        """Copy to a device; returns self where it already is there."""
+        return State(*(getattr(self, part).to(device) for part in _PARTS))
+
+    def save(
+        self, path: Path, config: ModelConfig, fingerprint: str, *, tokens: int, text_tail: str
+    ) -> None:
+        """Write one safetensors file that says which model it belongs to.
+
+        Args:
+            path: file to write.
+            config: sizes of the model that made this state.
+            fingerprint: hash of that model's weights.
+            tokens: how many tokens were read to get here.
+            text_tail: the last words read, shown when the file is chosen again.
+        """
+        metadata = {
+            "format": FILE_FORMAT,
+            "generation": config.generation,
+            "sizes": json.dumps([config.n_layer, config.n_embd, config.n_head, config.head_size]),
+            "fingerprint": fingerprint,
+            "tokens": str(tokens),
+            "text_tail": text_tail[-200:],
+        }
+        tensors = {part: getattr(self, part).cpu().contiguous() for part in _PARTS}
+        save_file(tensors, path, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: Path, config: ModelConfig, fingerprint: str) -> tuple[State, int, str]:
+        """Read a state file that this very model wrote.
+
+        Returns:
+            The state, the number of tokens it has read, and the tail of their text.
+
+        Raises:
+            StateError: not a state file, another model's, or holding NaN or infinity.
+        """
+        expected = cls.zeros(config, batch=1, device="meta")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                _check_owner(metadata, config, fingerprint)
+                if sorted(file.keys()) != sorted(_PARTS):
+                    raise StateError(f"{path.name} lacks the tensors {', '.join(_PARTS)}")
+                tensors = [
+                    _checked(part, file.get_slice(part), getattr(expected, part))
+                    for part in _PARTS
+                ]
+        except (SafetensorError, OSError) as error:
+            raise StateError(
+                f"{path.name} is not a readable state file ({error}); "
+                "choose a .safetensors file saved by this playground"
+            ) from error
+        return cls(*tensors), int(metadata["tokens"]), metadata.get("text_tail", "")
+
+
+def _check_owner(metadata: dict[str, str], config: ModelConfig, fingerprint: str) -> None:
+    if metadata.get("format") != FILE_FORMAT or not metadata.get("tokens", "").isdigit():
+        raise StateError(
+            "this file is not a saved state; choose a .safetensors file saved by this playground"
+        )
+    if metadata.get("fingerprint") != fingerprint:
+        sizes = json.loads(metadata.get("sizes", "[]"))
+        raise StateError(
+            f"this state belongs to another model (RWKV-{metadata.get('generation', '?')}, "
+            f"sizes {sizes}, fingerprint {metadata.get('fingerprint', '?')[:12]}), not to the "
+            f"one loaded (RWKV-{config.generation}, {config.n_layer} layers of {config.n_embd}, "
+            f"fingerprint {fingerprint[:12]}); load that model first"
+        )
+
+
+def _checked(name: str, part: object, expected: Tensor) -> Tensor:
+    """Read one tensor after its shape and dtype have been compared with the model's."""
+    shape, dtype = tuple(part.get_shape()), part.get_dtype()  # type: ignore[attr-defined]
+    if shape != tuple(expected.shape) or dtype != "F32":
+        raise StateError(
+            f"{name} is {dtype} {shape} in the file, this model needs F32 {tuple(expected.shape)}"
+        )
+    tensor: Tensor = part[:]  # type: ignore[index]
+    if not bool(torch.isfinite(tensor).all()):
+        raise StateError(f"{name} holds NaN or infinity; the file is broken, save it again")
+    return tensor

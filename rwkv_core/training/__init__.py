@@ -1,0 +1,1 @@
+"""A trainer small enough to read."""
