@@ -1,0 +1,1 @@
+"""Tests; the path of each mirrors the module it tests."""
