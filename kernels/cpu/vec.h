@@ -1,0 +1,84 @@
+// Fixed-width float vectors on the compiler's vector extension: one source for
+// AVX-512, AVX2, SSE and NEON. The build passes -march=native.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
+
+inline Vec load(const float* p) {
+  Vec x;
+  std::memcpy(&x, p, sizeof(x));
+  return x;
+}
+
+inline void store(float* p, Vec x) { std::memcpy(p, &x, sizeof(x)); }
+
+inline Vec splat(float x) { return x - Vec{}; }
+
+// Interleaves the lower (or upper) halves of a and b: a0 b0 a1 b1 ...
+template <bool kUpper>
+inline Vec interleave(Vec a, Vec b) {
+  constexpr int h = kUpper ? kLanes / 2 : 0, n = kLanes;
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, IntVec{__VA_ARGS__})
+#endif
+#if defined(__AVX512F__)
+  return SHUFFLE(a, b, h, n + h, h + 1, n + h + 1, h + 2, n + h + 2, h + 3, n + h + 3, h + 4,
+                 n + h + 4, h + 5, n + h + 5, h + 6, n + h + 6, h + 7, n + h + 7);
+#elif defined(__AVX__)
+  return SHUFFLE(a, b, h, n + h, h + 1, n + h + 1, h + 2, n + h + 2, h + 3, n + h + 3);
+#else
+  return SHUFFLE(a, b, h, n + h, h + 1, n + h + 1);
+#endif
+#undef SHUFFLE
+}
+
+// Lane i of the result is the sum of all lanes of rows[i]; rows is overwritten.
+// Interleaving keeps the rows in order, so no permutation is needed at the end.
+inline Vec sum_each_row(Vec* rows) {
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i)
+      rows[i] = interleave<false>(rows[i], rows[i + half]) + interleave<true>(rows[i], rows[i + half]);
+  return rows[0];
+}
+
+inline float sum(Vec x) {
+  float total = 0;
+  for (int i = 0; i < kLanes; ++i) total += x[i];
+  return total;
+}
+
+// exp(x) for x <= 0, within 2 ulp; below -87 it stays at exp(-87). NaN stays NaN.
+inline Vec exp_nonpositive(Vec x) {
+  x = x < splat(-87.0f) ? splat(-87.0f) : x;
+  // Adding 1.5 * 2^23 rounds to the nearest integer in the low bits.
+  const Vec rounded = x * 1.442695041f + splat(12582912.0f);
+  const Vec n = rounded - splat(12582912.0f);
+  const Vec f = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vec p = splat(1.9875691500e-4f);
+  p = p * f + splat(1.3981999507e-3f);
+  p = p * f + splat(8.3334519073e-3f);
+  p = p * f + splat(4.1665795894e-2f);
+  p = p * f + splat(1.6666665459e-1f);
+  p = p * f + splat(5.0000001201e-1f);
+  p = p * f * f + f + splat(1.0f);
+  IntVec bits;
+  std::memcpy(&bits, &rounded, sizeof(bits));
+  bits = (bits << 23) + 0x3f800000;
+  Vec scale;
+  std::memcpy(&scale, &bits, sizeof(scale));
+  return p * scale;
+}

@@ -1,0 +1,147 @@
+"""The wkv7 operator: one meaning, chosen backend, differentiable and compilable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kernels import reference
+from kernels.build import BuildError, default_cache
+from kernels.cpu_library import HEAD_SIZES, cpu_library
+
+Wkv = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+MeasuredWkv = Callable[
+    [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]
+]
+
+
+@dataclass(frozen=True)
+class Wkv7:
+    """The recurrence of RWKV-7 on a chosen backend.
+
+    Attributes:
+        name: "C++" or "torch".
+        reason: why this backend, one sentence.
+        run: see kernels.reference.wkv7.
+        run_measured: see kernels.reference.wkv7_measured.
+    """
+
+    name: str
+    reason: str
+    run: Wkv
+    run_measured: MeasuredWkv
+
+
+def torch_wkv7(reason: str) -> Wkv7:
+    """The definition itself as the backend; slow, runs everywhere torch does."""
+    return Wkv7("torch", reason, reference.wkv7, reference.wkv7_measured)
+
+
+def select_wkv7(head_size: int) -> Wkv7:
+    """Choose the fastest backend that works here, and say why.
+
+    Args:
+        head_size: keys per head, K.
+    """
+    if head_size not in HEAD_SIZES:
+        sizes = ", ".join(map(str, HEAD_SIZES))
+        return torch_wkv7(f"head size {head_size} has no C++ code (only {sizes}); slower")
+    try:
+        _, how = cpu_library(default_cache())
+    except BuildError as error:
+        return torch_wkv7(f"plain torch, about 30 times slower on long texts: {error}")
+    return Wkv7("C++", how, _cpp_wkv7, _cpp_wkv7_measured)
+
+
+def _cpp_wkv7(
+    r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    inputs = (r, log_decay, k, v, kk, a)
+    # The registered operator costs tens of microseconds a call, so decoding goes past it.
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        y, after, _, _ = _wkv7_keeping(*inputs, state)
+        return y, after
+    library, _ = cpu_library(default_cache())
+    y, after, *_ = library.forward(inputs, state, keep=False, measure=False)
+    return y, after
+
+
+def _cpp_wkv7_measured(
+    r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    library, _ = cpu_library(default_cache())
+    inputs = (r, log_decay, k, v, kk, a)
+    y, after, _, _, measures = library.forward(inputs, state, keep=False, measure=True)
+    return y, after, measures
+
+
+@torch.library.custom_op("rwkv_kernels::wkv7", mutates_args=())
+def _wkv7_keeping(
+    r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    library, _ = cpu_library(default_cache())
+    inputs = (r, log_decay, k, v, kk, a)
+    y, after, kept, sa, _ = library.forward(inputs, state, keep=True, measure=False)
+    return y, after, kept, sa
+
+
+@_wkv7_keeping.register_fake
+def _(
+    r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    B, T, H, N = r.shape
+    span = cpu_library(default_cache())[0].span
+    kept = torch.empty(B, H, -(-T // span), N, N)
+    return torch.empty(B, T, H, N), torch.empty(B, H, N, N), kept, torch.empty(B, T, H, N)
+
+
+@torch.library.custom_op("rwkv_kernels::wkv7_backward", mutates_args=())
+def _wkv7_backward(
+    r: Tensor,
+    log_decay: Tensor,
+    k: Tensor,
+    v: Tensor,
+    kk: Tensor,
+    a: Tensor,
+    kept: Tensor,
+    sa: Tensor,
+    grad_y: Tensor,
+    grad_state: Tensor,
+) -> list[Tensor]:
+    library, _ = cpu_library(default_cache())
+    return list(library.backward((r, log_decay, k, v, kk, a), kept, sa, grad_y, grad_state))
+
+
+@_wkv7_backward.register_fake
+def _(
+    r: Tensor,
+    log_decay: Tensor,
+    k: Tensor,
+    v: Tensor,
+    kk: Tensor,
+    a: Tensor,
+    kept: Tensor,
+    sa: Tensor,
+    grad_y: Tensor,
+    grad_state: Tensor,
+) -> list[Tensor]:
+    return [*(torch.empty(r.shape) for _ in range(6)), torch.empty(grad_state.shape)]
+
+
+def _save_for_backward(
+    ctx: torch.autograd.function.FunctionCtx,
+    inputs: tuple[Tensor, ...],
+    output: tuple[Tensor, ...],
+) -> None:
+    ctx.save_for_backward(*inputs[:6], *output[2:])
+
+
+def _differentiate(
+    ctx: torch.autograd.function.FunctionCtx, grad_y: Tensor, grad_state: Tensor, *_: Tensor
+) -> tuple[Tensor, ...]:
+    saved = ctx.saved_tensors  # type: ignore[attr-defined]  # set by save_for_backward
+    return tuple(_wkv7_backward(*saved, grad_y, grad_state))
+
+
+_wkv7_keeping.register_autograd(_differentiate, setup_context=_save_for_backward)

@@ -1,0 +1,213 @@
+"""Load a checkpoint into a model: the one place where a generation is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernels import Wkv7, select_wkv7
+from rwkv_core.checkpoint import Checkpoint, open_checkpoint
+from rwkv_core.config import Choice
+from rwkv_core.errors import InputError, ShapeError
+from rwkv_core.models.rwkv7 import RWKV7
+from rwkv_core.recording import Recording
+from rwkv_core.state import State
+from rwkv_core.strategy import Placement, choose_strategy, parse_strategy
+
+# Texts longer than this are read in pieces, so that memory does not grow with them.
+CHUNK_TOKENS = 256
+
+
+class Model:
+    """A checkpoint ready to run: pure functions from tokens and state to logits and state.
+
+    Attributes:
+        config: sizes.
+        name: of the checkpoint.
+        fingerprint: sha256 of its weights, hex.
+        parameters: how many numbers it has.
+        weight_bytes: what they take in memory.
+        choices: "device", "dtype" and "kernel", each with the reason for it.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, placement: Placement, wkv7: Wkv7, reason: str
+    ) -> None:
+        """Place the weights; see load_model. The reason is that of the placement."""
+        self.config = checkpoint.config
+        self.name = checkpoint.name
+        self.fingerprint = checkpoint.fingerprint
+        self.network = build_network(checkpoint, placement)
+        self._wkv7 = wkv7
+        self.parameters = sum(p.numel() for p in self.network.parameters())
+        self.weight_bytes = sum(p.nbytes for p in self.network.parameters())
+        self.choices = {
+            "device": Choice(str(placement.device), reason),
+            "dtype": Choice(str(placement.dtype).removeprefix("torch."), reason),
+            "kernel": Choice(wkv7.name, wkv7.reason),
+        }
+
+    def initial_state(self, batch: int = 1) -> State:
+        """Make the memory of conversations that have not begun."""
+        return State.zeros(self.config, batch)
+
+    def forward(
+        self, tokens: Tensor | list[int], state: State | None = None, *, all_logits: bool = False
+    ) -> tuple[Tensor, State]:
+        """Read tokens after a state, all at once.
+
+        Args:
+            tokens: (B, T) int64, or a list of ids for B = 1; T >= 1.
+            state: memory before them, unchanged afterwards; the empty one by default.
+            all_logits: for every token instead of the last.
+
+        Returns:
+            float32 logits, (B, V) or (B, T, V), and the new state.
+
+        Raises:
+            InputError: no tokens, or an id outside the vocabulary.
+            ShapeError: the state's batch is not the tokens'.
+        """
+        with torch.no_grad():
+            ids = self._checked(tokens)
+            state = state or self.initial_state(ids.shape[0])
+            if state.batch_size != ids.shape[0]:
+                raise ShapeError(
+                    f"tokens hold {ids.shape[0]} sequences, the state {state.batch_size}; "
+                    "give one state per sequence"
+                )
+            x, state = self.network(ids, state, self._wkv7.run)
+            return self.network.logits(x if all_logits else x[:, -1]), state
+
+    def prefill(
+        self,
+        tokens: list[int],
+        state: State | None = None,
+        *,
+        chunk_tokens: int = CHUNK_TOKENS,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> tuple[Tensor, State]:
+        """Read a text of any length in pieces, at constant memory.
+
+        Args:
+            tokens: ids, at least one.
+            state: memory before them, unchanged afterwards.
+            chunk_tokens: tokens per piece.
+            on_progress: called after each piece with the number of tokens read so far.
+
+        Returns:
+            Logits after the last token, (1, V), and the state.
+        """
+        logits, state = self.forward(tokens[:chunk_tokens], state)
+        for start in range(chunk_tokens, len(tokens), chunk_tokens):
+            if on_progress:
+                on_progress(start)
+            logits, state = self.forward(tokens[start : start + chunk_tokens], state)
+        if on_progress:
+            on_progress(len(tokens))
+        return logits, state
+
+    def trace(
+        self, tokens: list[int], state: State | None = None, *, logits: Tensor | None = None
+    ) -> Recording:
+        """Read tokens and measure the state after each one.
+
+        Args:
+            tokens: ids, at least one; a few thousand at most, since all logits are made.
+            state: memory before them, unchanged afterwards.
+            logits: (1, V) after the text before them; without, the first surprise is NaN.
+        """
+        log_decays, measures = [], []
+
+        def measured_wkv(
+            r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, S: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            y, after, measure = self._wkv7.run_measured(r, log_decay, k, v, kk, a, S)
+            log_decays.append(log_decay[0].mean(0))
+            measures.append(measure[0])
+            return y, after
+
+        with torch.no_grad():
+            ids = self._checked(tokens)
+            x, after = self.network(ids, state or self.initial_state(), measured_wkv)
+            every = self.network.logits(x[0])
+            squares = torch.stack(measures)  # (L, T, H, 2)
+            norms = squares.sum(2).sqrt()
+            before = every[:-1] if logits is None else torch.cat([logits, every[:-1]])
+            told = before.log_softmax(-1).gather(1, ids[0, -len(before) :, None]).squeeze(1)
+            surprise = np.full(len(tokens), np.nan, dtype=np.float32)
+            surprise[len(tokens) - len(before) :] = -told.numpy() / np.log(2)
+        return Recording(
+            tokens=np.array(tokens, dtype=np.int64),
+            state_norm=norms[..., 0].numpy(),
+            change_norm=norms[..., 1].numpy(),
+            head_norm=squares[:, -1, :, 0].sqrt().numpy(),
+            log_decay=torch.stack(log_decays).numpy(),
+            surprise_bits=surprise,
+            logits=every[-1].numpy(),
+            state=after,
+        )
+
+    def _checked(self, tokens: Tensor | list[int]) -> Tensor:
+        ids = torch.as_tensor(tokens, dtype=torch.int64)
+        ids = ids[None] if ids.dim() == 1 else ids
+        if ids.dim() != 2:
+            raise ShapeError(f"tokens have shape {tuple(ids.shape)}; give (B, T) or a list of ids")
+        if ids.numel() == 0:
+            raise InputError("there are 0 tokens to read; give at least one")
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= self.config.vocab_size:
+            raise InputError(
+                f"token id {low if low < 0 else high} is outside this model's vocabulary "
+                f"0 to {self.config.vocab_size - 1}; use the tokenizer that belongs to it"
+            )
+        return ids
+
+
+def build_network(checkpoint: Checkpoint, placement: Placement) -> RWKV7:
+    """Make the network and give it the checkpoint's weights in the placement's dtype.
+
+    Matrices take the placement's dtype; vectors and norms stay float32, where rounding hurts.
+    """
+    with torch.device("meta"):
+        network = RWKV7(checkpoint.config, low_rank_ranks(checkpoint.tensors))
+    weights = {
+        name: tensor.to(placement.dtype if _is_matrix(name, tensor) else torch.float32)
+        for name, tensor in checkpoint.tensors.items()
+    }
+    network.load_state_dict(weights, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def low_rank_ranks(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """Read the ranks of the low-rank parts; of v from layer 1, since layer 0 has none."""
+    names = {kind: f"blocks.{int(kind == 'v')}.att.{kind}1" for kind in "wavg"}
+    return {kind: tensors[name].shape[1] for kind, name in names.items() if name in tensors}
+
+
+def _is_matrix(name: str, tensor: Tensor) -> bool:
+    return tensor.dim() == 2 and not name.endswith(".r_k")
+
+
+def load_model(path: str | Path, strategy: str | Choice | None = None) -> Model:
+    """Open a checkpoint and make it ready to run.
+
+    Args:
+        path: .pth or .safetensors in the official key format.
+        strategy: device and dtype, as in the PyPI package rwkv: "cpu fp32", "cpu bf16";
+            chosen for this machine when not given.
+
+    Raises:
+        CheckpointError: the file cannot be used; says why.
+        StrategyError: the strategy cannot run here; says what can.
+    """
+    if isinstance(strategy, str):
+        strategy = Choice(strategy, f"asked for by the strategy {strategy!r}")
+    text, reason = strategy or choose_strategy()
+    placement = parse_strategy(text)
+    checkpoint = open_checkpoint(path)
+    return Model(checkpoint, placement, select_wkv7(checkpoint.config.head_size), reason)
