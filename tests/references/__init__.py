@@ -1,0 +1,1 @@
+"""Independent references: numpy float64, written from the equations, slow on purpose."""
