@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rwkv_core.inspection import (
+    WARM_UP_TOKENS,
+    change_per_token,
+    half_life_tokens,
+    head_norms,
+    head_shares,
+    kv_cache_bytes,
+    layer_norms,
+    peak_columns,
+    rank_correlation,
+    relative_change,
+    settled,
+    strided_columns,
+    wkv_array,
+)
+from tests.ui.recordings import make_recording
+
+
+def test_half_life_is_when_a_simulated_decay_passes_one_half() -> None:
+    log_decay = np.array([[-0.6, -0.05], [-0.004, -0.0007]], dtype=np.float32)
+    half_life = half_life_tokens(log_decay)
+    for rate, tokens in zip(log_decay.ravel(), half_life.ravel(), strict=True):
+        held, steps = 1.0, 0
+        while held > 0.5:
+            held *= float(np.exp(rate))
+            steps += 1
+        assert steps - 1 < tokens <= steps
+
+
+def test_a_channel_that_never_decays_has_an_endless_half_life() -> None:
+    assert np.array_equal(half_life_tokens(np.array([0.0, -0.0])), [np.inf, np.inf])
+
+
+def test_norms_are_the_roots_of_the_sums_of_squares() -> None:
+    wkv = np.random.default_rng(1).normal(size=(3, 2, 4, 5)).astype(np.float32)
+    heads = head_norms(wkv)
+    direct = [[sum(float(v) ** 2 for v in head.ravel()) ** 0.5 for head in layer] for layer in wkv]
+    np.testing.assert_allclose(heads, direct, rtol=1e-6)
+    flat = [np.linalg.norm(layer.ravel().astype(np.float64)) for layer in wkv]
+    np.testing.assert_allclose(layer_norms(heads), flat, rtol=1e-6)
+
+
+def test_shares_sum_to_one_and_an_empty_memory_has_none() -> None:
+    assert head_shares(np.array([[3.0, 4.0]]))[0].tolist() == pytest.approx([0.36, 0.64])
+    assert not head_shares(np.zeros((2, 2))).any()
+
+
+def test_the_matrix_memory_is_copied_out_of_its_tensors() -> None:
+    state = make_recording(5).state
+    array = wkv_array(state)
+    assert array.shape == (3, 2, 4, 4)
+    np.testing.assert_array_equal(array[1, 0], state.wkv[1, 0, 0].numpy())
+    array[:] = 0
+    assert state.wkv.abs().sum() > 0
+
+
+def test_relative_change_divides_by_the_memory_before_the_token() -> None:
+    recording = replace(
+        make_recording(3, n_layer=2),
+        state_norm=np.array([[2.0, 4.0, 5.0], [0.0, 1.0, 1.0]], dtype=np.float32),
+        change_norm=np.array([[2.0, 3.0, 1.0], [0.0, 1.0, 0.5]], dtype=np.float32),
+    )
+    expected = [[np.nan, 1.5, 0.25], [np.nan, np.nan, 0.5]]
+    np.testing.assert_allclose(relative_change(recording), expected)
+    # While a layer is still empty there is no change to average.
+    np.testing.assert_allclose(change_per_token(recording), [np.nan, np.nan, 0.375])
+
+
+def test_rank_correlation_ignores_scale_and_skips_unknown_positions() -> None:
+    a = np.arange(20, dtype=np.float64)
+    a[3] = np.nan
+    assert rank_correlation(a, np.exp(np.arange(20.0))) == (pytest.approx(1.0), 19)
+    assert rank_correlation(a, -np.arange(20.0)) == (pytest.approx(-1.0), 19)
+
+
+def test_rank_correlation_gives_ties_their_mean_rank() -> None:
+    a = np.array([1.0, 1, 2, 3, 3, 3, 4, 5, 6, 7])
+    b = np.array([2.0, 1, 2, 5, 4, 3, 9, 8, 7, 6])
+    ranks_a = np.array([1.5, 1.5, 3, 5, 5, 5, 7, 8, 9, 10])
+    ranks_b = np.array([2.5, 1, 2.5, 6, 5, 4, 10, 9, 8, 7])
+    da, db = ranks_a - ranks_a.mean(), ranks_b - ranks_b.mean()
+    direct = (da * db).sum() / ((da**2).sum() * (db**2).sum()) ** 0.5
+    assert rank_correlation(a, b)[0] == pytest.approx(direct)
+
+
+def test_rank_correlation_is_unknown_for_short_or_constant_series() -> None:
+    assert np.isnan(rank_correlation(np.arange(9.0), np.arange(9.0))[0])
+    assert np.isnan(rank_correlation(np.ones(20), np.arange(20.0))[0])
+    assert rank_correlation(np.full(3, np.nan), np.arange(3.0))[1] == 0
+
+
+def test_the_first_tokens_are_blanked_unless_nothing_would_remain() -> None:
+    values = np.arange(20.0)
+    assert np.isnan(settled(values)[:WARM_UP_TOKENS]).all()
+    assert settled(values)[WARM_UP_TOKENS:].tolist() == list(range(WARM_UP_TOKENS, 20))
+    assert settled(values[:5]).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 512, 513, 4096])
+def test_columns_stay_within_the_limit_and_end_at_the_last_token(tokens: int) -> None:
+    columns, stride = strided_columns(tokens, limit=512)
+    assert len(columns) <= 512
+    assert columns[-1] == tokens - 1
+    assert set(np.diff(columns)) <= {stride}
+
+
+def test_peaks_survive_when_a_long_text_is_thinned() -> None:
+    values = np.random.default_rng(0).random(1000)
+    values[[0, 500]] = np.nan, 9.0
+    columns, stride = peak_columns(values, limit=100)
+    assert stride == 10
+    assert 500 in columns
+    for start, column in zip(range(0, 1000, 10), columns, strict=True):
+        assert values[column] == np.nanmax(values[start : start + 10])
+
+
+def test_a_group_without_any_value_has_no_column() -> None:
+    assert peak_columns(np.array([np.nan, 2.0, 1.0]))[0].tolist() == [1, 2]
+
+
+def test_kv_cache_counts_keys_and_values_of_every_layer() -> None:
+    assert kv_cache_bytes(6, 192, 10) == 10 * 6 * (192 + 192) * 2

@@ -1,0 +1,49 @@
+"""A text whose tokens are coloured by a measure, as escaped HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from rwkv_core.inspection import Floats
+
+
+def visible(text: str) -> str:
+    """Show whitespace: a line break as ↵, a tab as ⇥, spaces as ·; no text as (start)."""
+    if not text:
+        return "(start)"
+    return text.replace("\r", "").replace("\n", "↵").replace("\t", "⇥").replace(" ", "·")
+
+
+def word_strip(texts: Sequence[str], values: Floats, unit: str) -> str:
+    """Colour each token by its value, stronger for larger.
+
+    Args:
+        texts: T tokens, whitespace included.
+        values: (T,) one measure per token; NaN stays uncoloured.
+        unit: written after each value on hover.
+
+    Returns:
+        HTML with every token escaped; it breaks lines where the text does.
+    """
+    known = values[np.isfinite(values)]
+    # One extreme word would leave all others pale, so the scale ends at the 98th percentile.
+    top = float(np.percentile(known, 98)) if known.size else 0.0
+    spans = [
+        _span(text, float(value), top, unit) for text, value in zip(texts, values, strict=True)
+    ]
+    return f'<div class="word-strip" role="group" tabindex="0">{"".join(spans)}</div>'
+
+
+def _span(text: str, value: float, top: float, unit: str) -> str:
+    # Spaces between words stay spaces, so that lines wrap; everything else is marked.
+    shown = escape(visible(text.lstrip(" ")) if text.strip(" ") else visible(text))
+    space = " " if text.startswith(" ") and text.strip(" ") else ""
+    broken = "<br>" * text.count("\n")
+    if not np.isfinite(value):
+        return f"{space}<span>{shown}</span>{broken}"
+    strength = round(100 * min(1.0, value / top)) if top > 0 else 0
+    title = f"{escape(visible(text))}: {value:.3g} {unit}"
+    return f'{space}<span style="--heat:{strength}%" title="{title}">{shown}</span>{broken}'
