@@ -25,6 +25,7 @@ LAYERS = (
     {"checkpoint", "strategy", "models", "hub"},
     {"sampling", "generate", "tokenizer", "pipeline"},
     {"sessions", "streams", "inspection", "training"},
+    {"scheduling"},
     {"engine"},
 )
 # A library may be imported by modules whose name starts so, and by tests.
