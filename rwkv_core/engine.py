@@ -1,0 +1,232 @@
+"""The one stateful object: a model on its own thread, shared by everyone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+
+from rwkv_core.errors import EngineClosedError, InputError, RwkvError, SettingsError
+from rwkv_core.generate import GenerationSettings, TextAssembler
+from rwkv_core.models import Model
+from rwkv_core.rows import Row, Tracing
+from rwkv_core.sampling import Penalties, draw_seed
+from rwkv_core.scheduling import EngineLimits, Scheduler
+from rwkv_core.sessions import StateStore
+from rwkv_core.state import State
+from rwkv_core.streams import Stream, StreamResult, StreamStatus, TraceJob
+from rwkv_core.tokenizer import Tokenizer
+
+__all__ = ["Engine", "EngineLimits", "Stream", "StreamResult", "StreamStatus", "TraceJob"]
+
+MAX_ALTERNATIVES = 10
+MAX_TRACE_TOKENS = 4096
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Reads and writes for all visitors at once; one per process. Use it in a `with` block.
+
+    Threads: every method is for any thread. The model runs on the engine's own thread only,
+    under torch.inference_mode. Everything that this thread shares with others (waiting lines,
+    slots, streams) is guarded by one condition; the state store has a lock of its own, taken
+    last. An idle engine waits on the condition and uses no CPU.
+
+    Args:
+        model: what to run; not used by anyone else meanwhile.
+        tokenizer: the model's.
+        limits: what to give out; the defaults suit two CPU cores.
+        clock: seconds, monotonic; tests give their own.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        limits: EngineLimits | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.limits = limits = limits or EngineLimits()
+        self._clock = clock
+        self._lock = threading.Condition()
+        self._is_closed = False
+        self._store = StateStore(
+            limits.store_bytes, limits.session_bytes, idle_ttl_s=limits.idle_ttl_s, clock=clock
+        )
+        self._scheduler = Scheduler(
+            model, tokenizer, limits, store=self._store, lock=self._lock, clock=clock
+        )
+        self._thread = threading.Thread(target=self._run, name="rwkv-engine", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def submit(
+        self,
+        session_id: str,
+        ids: Sequence[int],
+        settings: GenerationSettings,
+        *,
+        alternatives: int = 0,
+    ) -> Stream:
+        """Ask for a text that goes on after these ids; states kept for the session are used.
+
+        Args:
+            session_id: whose states may be used and kept; unguessable where it matters.
+            ids: the whole text so far, at least one token.
+            settings: how to write.
+            alternatives: 0 to 10, how many likely tokens to list with each token.
+
+        Raises:
+            InputError: no ids, too many, or some outside the vocabulary.
+            SettingsError: a setting outside its range.
+            EngineBusyError: all slots and the waiting line are full.
+            EngineClosedError: the engine has been closed.
+        """
+        if not 0 <= alternatives <= MAX_ALTERNATIVES:
+            raise SettingsError(
+                f"{alternatives} alternatives asked for; choose 0 to {MAX_ALTERNATIVES}"
+            )
+        banned = max(settings.sampling.banned, default=0)
+        if banned >= self.model.config.vocab_size:
+            raise SettingsError(
+                f"banned token {banned} is outside the vocabulary, 0 to "
+                f"{self.model.config.vocab_size - 1}; give ids of this model's vocabulary"
+            )
+        prompt = self._checked(ids, self.limits.max_context_tokens)
+        seed = settings.sampling.seed
+        row = Row(
+            stream=Stream(self._lock, self._clock, session_id, len(prompt)),
+            ids=prompt,
+            settings=settings,
+            seed=draw_seed() if seed is None else seed,
+            alternatives=alternatives,
+            assembler=TextAssembler(self.tokenizer, settings.stop),
+            penalties=Penalties(settings.sampling, self.tokenizer),
+            submitted_at=self._clock(),
+        )
+        with self._lock:
+            self._require_open()
+            self._scheduler.add(row)
+        return row.stream
+
+    def trace(self, session_id: str, ids: Sequence[int]) -> TraceJob:
+        """Ask for a recording of the model reading these ids from an empty memory.
+
+        Args:
+            session_id: who asks.
+            ids: 1 to 4096 tokens.
+
+        Raises:
+            InputError: no ids, too many, or some outside the vocabulary.
+            EngineBusyError: too many texts wait to be inspected.
+            EngineClosedError: the engine has been closed.
+        """
+        text = self._checked(ids, MAX_TRACE_TOKENS)
+        job = TraceJob(self._lock, self._clock, session_id, len(text))
+        with self._lock:
+            self._require_open()
+            self._scheduler.add_trace(Tracing(job, text))
+        return job
+
+    def encode(self, text: str) -> list[int]:
+        """Turn a visitor's text into ids.
+
+        Raises:
+            InputError: the text is empty, too long, or holds a NUL character.
+            TokenizerError: the text holds half a surrogate pair.
+        """
+        if not text:
+            raise InputError("the text is empty; type at least one character")
+        limit = self.limits.max_text_bytes
+        nbytes = len(text) if len(text) > limit else len(text.encode("utf-8", "surrogatepass"))
+        if nbytes > limit:
+            raise InputError(f"the text has {nbytes} bytes or more, the limit is {limit}; cut it")
+        if "\0" in text:
+            raise InputError(
+                f"character {text.index(chr(0)) + 1} of the text is NUL, which no text holds; "
+                "remove it"
+            )
+        return self.tokenizer.encode(text)
+
+    def state_at(self, session_id: str, ids: Sequence[int]) -> State | None:
+        """Look up the session's memory after exactly these ids; None when it is not kept."""
+        kept = self._store.nearest(session_id, ids)
+        return kept.state if kept is not None and kept.length == len(ids) else None
+
+    def drop_session(self, session_id: str) -> None:
+        """End everything a session has running and forget its states."""
+        self._scheduler.drop(session_id)
+
+    def close(self) -> None:
+        """End everything and wait for the engine's thread; may be called twice."""
+        with self._lock:
+            self._is_closed = True
+            self._lock.notify_all()
+        self._thread.join()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise EngineClosedError("the engine has been shut down; start the playground again")
+
+    def _checked(self, ids: Sequence[int], limit: int) -> list[int]:
+        if not 1 <= len(ids) <= limit:
+            raise InputError(
+                f"the text has {len(ids)} tokens, but must have 1 to {limit}; "
+                + ("type something" if not ids else "shorten it")
+            )
+        array = np.asarray(ids, dtype=np.int64)
+        wrong = array[(array < 0) | (array >= self.model.config.vocab_size)]
+        if wrong.size:
+            raise InputError(
+                f"token id {wrong[0]} is outside this model's vocabulary, 0 to "
+                f"{self.model.config.vocab_size - 1}; use the tokenizer that belongs to it"
+            )
+        checked: list[int] = array.tolist()
+        return checked
+
+    def _run(self) -> None:
+        try:
+            with torch.inference_mode():
+                while self._wait_for_work():
+                    self._step()
+        finally:
+            # Also when this thread dies of something unforeseen: nobody may wait for ever.
+            with self._lock:
+                self._is_closed = True
+            self._scheduler.end_all(
+                EngineClosedError("the engine was shut down while this ran; start it again")
+            )
+
+    def _wait_for_work(self) -> bool:
+        with self._lock:
+            self._lock.wait_for(lambda: self._is_closed or self._scheduler.has_work)
+            return not self._is_closed
+
+    def _step(self) -> None:
+        try:
+            self._scheduler.step()
+        except Exception:
+            # The scheduler handles what jobs cause; this is a fault of its own.
+            _log.exception("a step of the engine failed")
+            self._scheduler.end_all(
+                RwkvError("the engine failed and all running texts ended; try again")
+            )

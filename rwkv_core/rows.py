@@ -1,0 +1,160 @@
+"""One generation, or one trace, on its way through the engine: what it has read and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rwkv_core.errors import RwkvError
+from rwkv_core.generate import GenerationSettings, TextAssembler, Token, make_token
+from rwkv_core.recording import Recording
+from rwkv_core.sampling import Logits, Penalties, sample
+from rwkv_core.state import State
+from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob
+from rwkv_core.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """The memory of one conversation, where it lies in a batch.
+
+    Attributes:
+        length: tokens read to get here.
+        state: of the whole batch.
+        index: which conversation of the batch it is.
+        logits: (V,) after the last token.
+    """
+
+    length: int
+    state: State
+    index: int
+    logits: Logits
+
+
+@dataclass(eq=False)
+class Row:
+    """One generation from submission to result; only the engine's thread changes it.
+
+    Attributes:
+        stream: the reader's side.
+        ids: the prompt.
+        settings: how to write.
+        seed: the one in use.
+        alternatives: how many to list with each token.
+        assembler: turns written tokens into text.
+        penalties: for what is written so far.
+        submitted_at: on the engine's clock, as are the other times.
+        started_at: when it got a slot.
+        read_at: when the whole prompt was read.
+        first_token_at: when the first token was handed over.
+        reused: tokens of the prompt that a kept state covered.
+        place: the memory reached; None before the first token is read.
+        settled: the last memory whose text is all shown; later tokens may begin a stop string.
+        written: number of tokens written, a stop string's included.
+        is_dropped: its session is gone, so nothing of it may be kept; guarded by the lock.
+    """
+
+    stream: Stream
+    ids: list[int]
+    settings: GenerationSettings
+    seed: int
+    alternatives: int
+    assembler: TextAssembler
+    penalties: Penalties
+    submitted_at: float
+    started_at: float | None = None
+    read_at: float | None = None
+    first_token_at: float | None = None
+    reused: int = 0
+    place: Place | None = None
+    settled: Place | None = None
+    written: int = 0
+    is_dropped: bool = False
+
+    @property
+    def length(self) -> int:
+        """Tokens in the memory."""
+        return self.place.length if self.place else 0
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether part of the prompt is still to be read."""
+        return self.length < len(self.ids)
+
+    def choose(self, tokenizer: Tokenizer) -> Token:
+        """Sample the next token; the whole prompt has been read."""
+        assert self.place is not None
+        logits = self.place.logits
+        token = sample(
+            logits,
+            self.settings.sampling,
+            seed=self.seed,
+            position=self.place.length,
+            penalties=self.penalties,
+        )
+        return make_token(token, logits, tokenizer, alternatives=self.alternatives)
+
+    def accept(self, token: Token, place: Place) -> list[Token]:
+        """Take a token and the memory that holds it; returns the tokens settled by it."""
+        self.penalties = self.penalties.after(token.id)
+        self.written += 1
+        self.place = place
+        settled = self.assembler.feed(token)
+        if not self.assembler.is_holding and not self.assembler.is_stopped:
+            self.settled = place
+        return settled
+
+    def result(self, reason: Reason, error: RwkvError | None, now: float) -> StreamResult:
+        """Sum up a generation that ends now."""
+        started_at = now if self.started_at is None else self.started_at
+        read_at = now if self.read_at is None else self.read_at
+        first_at = self.submitted_at if self.first_token_at is None else self.first_token_at
+        write_s = now - read_at
+        return StreamResult(
+            reason=reason,
+            error=error,
+            generated_ids=self.assembler.ids,
+            text=self.assembler.text,
+            seed=self.seed,
+            tokens_reused=self.reused,
+            tokens_read=min(self.length, len(self.ids)) - self.reused,
+            read_s=read_at - started_at,
+            first_token_s=first_at - self.submitted_at,
+            write_s=write_s,
+            tokens_per_s=self.written / write_s if write_s > 0 else 0.0,
+        )
+
+
+@dataclass(eq=False)
+class Tracing:
+    """One trace under way.
+
+    Attributes:
+        job: the reader's side.
+        ids: the text.
+        pieces: what is recorded so far, in order.
+        tokens_read: how many tokens that is.
+    """
+
+    job: TraceJob
+    ids: list[int]
+    pieces: list[Recording] = field(default_factory=list)
+    tokens_read: int = 0
+
+
+def join_recordings(pieces: list[Recording]) -> Recording:
+    """Join recordings of consecutive pieces of a text into the one of the whole text."""
+    last = pieces[-1]
+    lengths = [len(piece.tokens) for piece in pieces]
+    log_decay = np.average([piece.log_decay for piece in pieces], axis=0, weights=lengths)
+    return Recording(
+        tokens=np.concatenate([piece.tokens for piece in pieces]),
+        state_norm=np.concatenate([piece.state_norm for piece in pieces], axis=1),
+        change_norm=np.concatenate([piece.change_norm for piece in pieces], axis=1),
+        head_norm=last.head_norm,
+        log_decay=log_decay.astype(np.float32),
+        surprise_bits=np.concatenate([piece.surprise_bits for piece in pieces]),
+        logits=last.logits,
+        state=last.state,
+    )

@@ -1,0 +1,373 @@
+"""Who reads and who writes next: slots, waiting lines, and one step of the engine."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from rwkv_core.errors import EngineBusyError, RwkvError
+from rwkv_core.generate import Token
+from rwkv_core.models import Model
+from rwkv_core.recording import Recording
+from rwkv_core.rows import Place, Row, Tracing, join_recordings
+from rwkv_core.sampling import Logits
+from rwkv_core.sessions import StateStore
+from rwkv_core.state import State
+from rwkv_core.streams import Reason
+from rwkv_core.tokenizer import Tokenizer
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """What one engine gives out, to all visitors together and to each.
+
+    Attributes:
+        slots: generations that read or write at the same time.
+        waiting: generations that may wait for a slot, and traces that may wait their turn.
+        prefill_chunk: tokens read at once between two steps of those who write.
+        store_bytes: kept states of all sessions.
+        session_bytes: kept states of one session.
+        idle_ttl_s: seconds after its last use until a session's states are dropped.
+        deadline_s: seconds a generation may hold its slot.
+        unread_s: seconds until a job that nobody looks at ends.
+        max_context_tokens: tokens of a prompt.
+        max_text_bytes: UTF-8 bytes of a text to encode.
+    """
+
+    slots: int = 8
+    waiting: int = 24
+    prefill_chunk: int = 128
+    store_bytes: int = 512 * 2**20
+    session_bytes: int = 64 * 2**20
+    idle_ttl_s: float = 1200
+    deadline_s: float = 300
+    unread_s: float = 3.0
+    max_context_tokens: int = 1_000_000
+    max_text_bytes: int = 2_000_000
+
+
+class Scheduler:
+    """Runs everyone's reading and writing on one model, a step at a time.
+
+    A step ends what has to end, gives free slots to the waiting, reads one chunk of one prompt
+    (or of one trace, when no prompt is being read), and writes one token for all who write,
+    as one batch. So a long prompt costs the others one chunk per token, however long it is.
+
+    `add`, `add_trace`, `drop` and `has_work` are for any thread, the rest for the engine's
+    only. Lists change under the lock; the engine's thread, which alone takes from them, may
+    look at them without.
+
+    Args:
+        model: used on the engine's thread only.
+        tokenizer: the model's.
+        limits: what to give out.
+        store: keeps states between generations; has a lock of its own.
+        lock: guards all that is shared with readers; notified when there is news.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        limits: EngineLimits,
+        *,
+        store: StateStore,
+        lock: threading.Condition,
+        clock: Callable[[], float],
+    ) -> None:
+        self._model, self._tokenizer, self._limits = model, tokenizer, limits
+        self._store, self._lock, self._clock = store, lock, clock
+        self._device = model.initial_state().wkv.device
+        self._waiting: deque[Row] = deque()
+        # Who reads stands in the order of turns, who writes in the order of the batch.
+        self._active: list[Row] = []
+        self._traces: deque[Tracing] = deque()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything; ask under the lock."""
+        return bool(self._waiting or self._active or self._traces)
+
+    def add(self, row: Row) -> None:
+        """Put a generation into the waiting line.
+
+        Raises:
+            EngineBusyError: the line is full.
+        """
+        with self._lock:
+            queued = len(self._waiting) + len(self._active) - self._limits.slots
+            if queued >= self._limits.waiting:
+                raise EngineBusyError(
+                    f"all {self._limits.slots} slots are taken and {queued} visitors wait, "
+                    "which is the limit; try again in a moment"
+                )
+            self._waiting.append(row)
+            row.stream.report("waiting", queue_position=len(self._waiting))
+
+    def add_trace(self, tracing: Tracing) -> None:
+        """Put a trace into its own line.
+
+        Raises:
+            EngineBusyError: the line is full.
+        """
+        with self._lock:
+            if len(self._traces) >= self._limits.waiting:
+                raise EngineBusyError(
+                    f"{len(self._traces)} texts wait to be inspected, which is the limit; "
+                    "try again in a moment"
+                )
+            self._traces.append(tracing)
+            tracing.job.report("waiting", queue_position=len(self._traces))
+
+    def drop(self, session_id: str) -> None:
+        """End a session's jobs and forget its states, those still to come included."""
+        with self._lock:
+            rows, traces = self._jobs()
+            for row in rows:
+                if row.stream.session_id == session_id:
+                    row.is_dropped = True
+                    row.stream.cancel()
+            for tracing in traces:
+                if tracing.job.session_id == session_id:
+                    tracing.job.cancel()
+            self._store.drop(session_id)
+
+    def step(self) -> None:
+        """Do the next piece of everyone's work."""
+        self._end_what_must()
+        self._admit()
+        reading = [row for row in self._active if row.is_reading]
+        if reading:
+            self._read(reading[0])
+        elif self._traces:
+            self._trace(self._traces[0])
+        if writing := [row for row in self._active if not row.is_reading]:
+            self._write(writing)
+
+    def end_all(self, error: RwkvError) -> None:
+        """End every job with this error."""
+        rows, traces = self._jobs()
+        for row in rows:
+            self._end(row, "error", error)
+        for tracing in traces:
+            self._end_trace(tracing, error)
+
+    def _jobs(self) -> tuple[list[Row], list[Tracing]]:
+        # Other threads may add some meanwhile.
+        with self._lock:
+            return [*self._waiting, *self._active], [*self._traces]
+
+    def _end_what_must(self) -> None:
+        rows, traces = self._jobs()
+        now = self._clock()
+        for row in rows:
+            if verdict := row.stream.verdict(self._limits.unread_s):
+                self._end(row, verdict)
+            elif row.started_at is not None and now - row.started_at > self._limits.deadline_s:
+                self._end(row, "deadline")
+        for tracing in traces:
+            if verdict := tracing.job.verdict(self._limits.unread_s):
+                self._end_trace(tracing, RwkvError(f"the reading was ended: {verdict}"))
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._active) < self._limits.slots:
+            with self._lock:
+                row = self._waiting.popleft()
+                self._active.append(row)
+                for position, other in enumerate(self._waiting, start=1):
+                    other.stream.report("waiting", queue_position=position)
+            row.started_at = self._clock()
+            with self._failures_of(row):
+                kept = self._store.nearest(row.stream.session_id, row.ids)
+                if kept is None:
+                    row.stream.report("reading")
+                else:
+                    row.reused = kept.length
+                    state = kept.state.to(self._device)
+                    self._move(row, Place(kept.length, state, 0, kept.logits))
+
+    def _read(self, row: Row) -> None:
+        """Read one chunk of a prompt; then it is the next reader's turn."""
+        with self._lock:
+            self._active.remove(row)
+            self._active.append(row)
+        with self._failures_of(row):
+            chunk = row.ids[row.length : row.length + self._limits.prefill_chunk]
+            self._move(row, self._forward(chunk, row.place))
+            if not row.is_reading:
+                # So that writing another answer needs no reading.
+                self._keep(row, row.ids, row.place)
+
+    def _move(self, row: Row, place: Place) -> None:
+        """Note how far a prompt has been read."""
+        row.place = row.settled = place
+        if not row.is_reading:
+            row.read_at = self._clock()
+        row.stream.report("reading" if row.is_reading else "writing", tokens_read=place.length)
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        """Write one token for each row."""
+        chosen: list[tuple[Row, Token]] = []
+        for row in rows:
+            with self._failures_of(row):
+                token = row.choose(self._tokenizer)
+                if token.id in row.settings.stop_tokens:
+                    self._end(row, "end_of_text")
+                else:
+                    chosen.append((row, token))
+        if chosen:
+            self._decode(chosen)
+
+    def _decode(self, chosen: Sequence[tuple[Row, Token]]) -> None:
+        """Let the model read one token per row, as one batch."""
+        tokens = torch.tensor([[token.id] for _, token in chosen])
+        try:
+            before = _batch([row.place for row, _ in chosen if row.place])
+            logits, after = self._model.forward(tokens, before)
+            scores = logits.cpu().numpy()
+            changes = _relative_change(before, after)
+        except Exception as error:
+            if len(chosen) == 1:
+                self._fail(chosen[0][0], error)
+                return
+            # One by one, so that only those end for whom it fails again.
+            for one in chosen:
+                self._decode([one])
+            return
+        for index, (row, token) in enumerate(chosen):
+            with self._failures_of(row):
+                place = Place(row.length + 1, after, index, _checked(scores[index]))
+                self._hand_over(row, row.accept(replace(token, change=changes[index]), place))
+                if row.assembler.is_stopped:
+                    self._end(row, "stop")
+                elif row.written == row.settings.max_tokens:
+                    self._end(row, "length")
+
+    def _trace(self, tracing: Tracing) -> None:
+        """Record one chunk of a trace; then it is the next one's turn."""
+        with self._lock:
+            self._traces.rotate(-1)
+        start = tracing.tokens_read
+        chunk = tracing.ids[start : start + self._limits.prefill_chunk]
+        try:
+            if tracing.pieces:
+                last = tracing.pieces[-1]
+                logits = torch.from_numpy(last.logits).to(self._device)[None]
+                piece = self._model.trace(chunk, last.state, logits=logits)
+            else:
+                piece = self._model.trace(chunk)
+        except Exception as error:
+            self._end_trace(tracing, _as_sentence(error))
+            return
+        tracing.pieces.append(piece)
+        tracing.tokens_read += len(chunk)
+        tracing.job.report("reading", tokens_read=tracing.tokens_read)
+        if tracing.tokens_read == len(tracing.ids):
+            self._end_trace(tracing, join_recordings(tracing.pieces))
+
+    def _forward(self, tokens: list[int], place: Place | None) -> Place:
+        state = _batch([place]) if place else None
+        logits, state = self._model.forward(tokens, state)
+        length = len(tokens) + (place.length if place else 0)
+        return Place(length, state, 0, _checked(logits.cpu().numpy()[0]))
+
+    def _hand_over(self, row: Row, tokens: list[Token]) -> None:
+        if tokens and row.first_token_at is None:
+            row.first_token_at = self._clock()
+        for token in tokens:
+            row.stream.push(token)
+
+    def _end(self, row: Row, reason: Reason, error: RwkvError | None = None) -> None:
+        """Free the row's slot and tell its reader; what it has read and written is kept."""
+        self._hand_over(row, row.assembler.finish())
+        try:
+            self._keep_end(row)
+        except Exception:
+            # Only time is lost: the next prompt is read from an earlier state.
+            _log.exception("the state after a text could not be kept")
+        with self._lock:
+            (self._active if row in self._active else self._waiting).remove(row)
+            row.stream.finish(row.result(reason, error, self._clock()))
+
+    def _keep_end(self, row: Row) -> None:
+        ids = [*row.ids, *row.assembler.ids]
+        # After a stop string, go back to before it; a token it cut in two is read in part.
+        place = row.settled if row.assembler.is_stopped else row.place
+        if place is None:
+            return
+        if row.assembler.is_stopped and place.length < len(ids):
+            place = self._forward(ids[place.length :], place)
+        self._keep(row, ids[: place.length], place)
+
+    def _keep(self, row: Row, ids: Sequence[int], place: Place | None) -> None:
+        assert place is not None
+        state, logits = place.state.select(place.index).to("cpu"), place.logits.copy()
+        with self._lock:
+            if not row.is_dropped:
+                self._store.put(row.stream.session_id, ids, state, logits)
+
+    def _end_trace(self, tracing: Tracing, outcome: Recording | RwkvError) -> None:
+        with self._lock:
+            self._traces.remove(tracing)
+            tracing.job.finish(outcome)
+
+    def _fail(self, row: Row, error: Exception) -> None:
+        self._end(row, "error", _as_sentence(error))
+
+    @contextmanager
+    def _failures_of(self, row: Row) -> Iterator[None]:
+        """End only this row when something goes wrong with it."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(row, error)
+
+
+def _batch(places: Sequence[Place]) -> State:
+    """Join memories; as long as nobody joins or leaves they are the last step's batch."""
+    state = places[0].state
+    if state.batch_size == len(places) and all(
+        place.state is state and place.index == index for index, place in enumerate(places)
+    ):
+        return state
+    return State.stack([place.state.select(place.index) for place in places])
+
+
+def _relative_change(before: State, after: State) -> list[tuple[float, ...]]:
+    """Compute ||S_t - S_{t-1}|| / ||S_{t-1}|| per row and layer, Frobenius over all heads."""
+    axes = (2, 3, 4)  # of (L, B, H, V, K)
+    moved = torch.linalg.vector_norm(after.wkv - before.wkv, dim=axes)
+    size = torch.linalg.vector_norm(before.wkv, dim=axes)
+    ratio = moved / (size + 1e-8)
+    return [tuple(row) for row in ratio.T.tolist()]
+
+
+def _checked(logits: Logits) -> Logits:
+    # The maximum is NaN when any of them is.
+    if not np.isfinite(logits.max()):
+        raise RwkvError(
+            "the model's numbers overflowed, so this text cannot go on; go back one turn, or "
+            "load the model with the strategy 'cpu fp32'"
+        )
+    return logits
+
+
+def _as_sentence(error: Exception) -> RwkvError:
+    """Turn a failure into what a visitor may read; the log has the rest."""
+    if isinstance(error, RwkvError):
+        return error
+    _log.error("a job failed", exc_info=error)
+    return RwkvError(
+        f"the model failed ({type(error).__name__}) and this text ended there; try again, and "
+        "look into the server's log if it happens again"
+    )
