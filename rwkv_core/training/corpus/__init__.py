@@ -1,0 +1,1 @@
+"""Write the stories and small talk that the shipped model learns from."""

@@ -1,0 +1,85 @@
+import random
+import re
+
+import pytest
+
+from rwkv_core.training.corpus.stories import MAX_WORDS, MIN_WORDS, PLOTS, Story, write_story
+
+
+@pytest.fixture(scope="module")
+def stories() -> list[Story]:
+    rng = random.Random(1)
+    return [write_story(rng) for _ in range(2000)]
+
+
+def test_same_seed_writes_the_same_story() -> None:
+    assert write_story(random.Random(7)) == write_story(random.Random(7))
+
+
+def test_stories_hardly_ever_repeat(stories: list[Story]) -> None:
+    assert len({story.text for story in stories}) > 0.99 * len(stories)
+
+
+def test_every_story_ends_properly_within_the_length_bounds(stories: list[Story]) -> None:
+    for story in stories:
+        assert story.text.endswith((".", "!", '"')), story.text
+        assert MIN_WORDS <= len(story.text.split()) <= MAX_WORDS
+
+
+def test_text_is_clean_ascii_without_open_slots_or_quotes(stories: list[Story]) -> None:
+    for story in stories:
+        text = story.text
+        assert text.isascii()
+        assert not re.search(r"  |[{}|]| [.,!?]|\n{3}|\n | \n|,,|,\.|\.\.", text), text
+        assert all(part.count('"') % 2 == 0 for part in text.split("\n\n")), text
+        assert not re.search(r"\b[Aa] [aeio]|\b[Aa]n [^aeiou]", text), text
+        assert re.match(r'"?[A-Z]', text)
+        assert not re.search(r"[.!?] [a-z]", text), text
+
+
+def test_facts_stand_in_the_text(stories: list[Story]) -> None:
+    # An answer may say "found" where the story says "saw": everything but such words must stand.
+    free = set(["the", "a", "was", "in", "to", "it", "with", "and", "for", "found", "lost", "wanted", "helped", "shared", "made", "got", "used", "hid", "gave", "has", "had", "met", "ate", "saved", "came", "broke", "loved", "went"])  # fmt: skip
+    for story in stories:
+        assert story.facts
+        text = story.text.lower()
+        for question, answer in story.facts:
+            assert question.endswith("?")
+            assert answer.endswith(".")
+            words = set(re.findall(r"[a-z]+", answer.lower())) - free
+            missing = [word for word in words if word not in text and word not in question.lower()]
+            assert not missing or "name" in question, (question, answer, story.text)
+
+
+def test_the_hero_keeps_one_name(stories: list[Story]) -> None:
+    for story in stories:
+        name = next(a for q, a in story.facts if q.startswith("What was the")).split()[-1][:-1]
+        assert story.text.count(name) >= 3
+
+
+def test_subjects_occur_in_the_text(stories: list[Story]) -> None:
+    for story in stories:
+        assert story.subjects
+        assert all(subject in story.text for subject in story.subjects[1:])
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [("dog", "cake"), ("cat",), ("kite",), ("beach",), ("girl", "apple"), ("dragonfly",),
+     ("fox", "bear"), ("ball", "hat"), ("Olga",),
+     ("mouse", "book", "forest")],
+)  # fmt: skip
+def test_wanted_words_are_in_the_story(wanted: tuple[str, ...]) -> None:
+    for seed in range(20):
+        text = write_story(random.Random(seed), wanted).text
+        for word in wanted:
+            assert len(re.findall(rf"\b{word}(?:e?s)?\b", text)) >= (2 if word == "cake" else 1)
+
+
+def test_words_that_fit_no_plot_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="leave out one"):
+        write_story(random.Random(1), ("kite", "lamp", "spoon", "drum", "cake"))
+
+
+def test_plots_have_own_names_and_every_plot_is_told(stories: list[Story]) -> None:
+    assert len({plot.name for plot in PLOTS}) == len(PLOTS) >= 8
