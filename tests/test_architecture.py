@@ -25,6 +25,7 @@ LAYERS = (
     {"checkpoint", "strategy", "models", "hub"},
     {"sampling", "generate", "tokenizer", "pipeline"},
     {"sessions", "streams", "inspection", "training"},
+    {"rows"},
     {"scheduling"},
     {"engine"},
 )
