@@ -1,0 +1,239 @@
+"""Write simple questions about the world with their answers: words, numbers, animals, places."""
+
+import random
+from collections.abc import Callable, Mapping
+
+from rwkv_core.training.corpus import fact_lists as lists
+from rwkv_core.training.corpus.phrases import Exchange, fill, typed, with_article
+
+_NUMBERS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"),
+    *("sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
+
+
+def world_fact(rng: random.Random) -> Exchange:
+    """Write one question about the world and its answer."""
+    return rng.choices(_WRITERS, _WEIGHTS)[0](rng)
+
+
+def _exchange(
+    rng: random.Random, asks: tuple[str, ...], replies: tuple[str, ...], slots: Mapping[str, str]
+) -> Exchange:
+    user = typed(rng, fill(rng, rng.choice(asks), slots))
+    return Exchange(user, fill(rng, rng.choice(replies), slots))
+
+
+def _opposite(rng: random.Random) -> Exchange:
+    pair = rng.choice(lists.OPPOSITES).split()
+    rng.shuffle(pair)
+    return _exchange(
+        rng,
+        (
+            "(What is|What's|Tell me|Say|Do you know) the opposite of {a}(?|, please?)",
+            "(The opposite|Opposite) of {a}(?|)",
+            "What is the opposite of the word {a}?",
+            "(Give me|Which word is) the opposite of {a}(.|?)",
+        ),
+        ("The opposite of {a} is {b}.", "It is {b}.", "The opposite of {a} is {b}!"),
+        {"a": pair[0], "b": pair[1]},
+    )
+
+
+def _sound(rng: random.Random) -> Exchange:
+    animal, sound = rng.choice(tuple(lists.SOUNDS.items()))
+    asks = (
+        "What (sound|noise) (does a|does the) {a} make?",
+        "What does (a|the) {a} say?",
+        "What sound (does a {a} make|comes from a {a})?",
+    )
+    replies = ("A {a} says {s}!", "The {a} goes {s}, {s}!", "It says {s}!")
+    return _exchange(rng, asks, replies, {"a": animal, "s": sound})
+
+
+def _color_of(rng: random.Random) -> Exchange:
+    thing, color = rng.choice(tuple(lists.COLOR_OF.items()))
+    return _exchange(
+        rng,
+        (
+            "(What|Which) color is {a}?",
+            "(Do you know|Tell me) (what color {a} is|the color of {a})?",
+        ),
+        ("{A} is {c}.", "It is {c}."),
+        {"a": thing, "A": thing[0].upper() + thing[1:], "c": color},
+    )
+
+
+def _animal_life(rng: random.Random) -> Exchange:
+    animals, food, home, baby = rng.choice(lists.ANIMAL_LIFE)
+    slots = {"a": animals, "A": animals.capitalize(), "f": food, "h": home, "b": baby}
+    what = rng.choice("fhb" if baby else "fh")
+    if what == "f":
+        asks = ("What do {a} (eat|like to eat)?", "(Tell me|Do you know) what {a} eat(?|.)")
+        return _exchange(rng, asks, ("{A} eat {f}.", "They eat {f}."), slots)
+    if what == "h":
+        asks = ("Where do {a} live?", "(Where is the home of|Where can I find) {a}?")
+        return _exchange(rng, asks, ("{A} live {h}.", "They live {h}."), slots)
+    one = animals.removesuffix("s") if animals != "sheep" else animals
+    one = {"wolve": "wolf", "geese": "goose"}.get(one, one)
+    slots |= {"o": with_article(one), "one": one, "ab": with_article(baby)}
+    asks = ("What (is a baby {one} called|do you call a baby {one})?", "What is the baby of {o}?")
+    return _exchange(rng, asks, ("A baby {one} is called {ab}.", "It is called {ab}."), slots)
+
+
+def _calendar(rng: random.Random) -> Exchange:
+    names = rng.choice((lists.DAYS, lists.MONTHS))
+    kind = "day" if len(names) == 7 else "month"
+    here = rng.randrange(len(names))
+    after, before = names[(here + 1) % len(names)], names[here - 1]
+    slots = {"k": kind, "h": names[here], "a": after, "b": before}
+    if rng.random() < 0.6:
+        asks = ("(What|Which) {k} (comes|is) after {h}?", "What comes after {h}?")
+        return _exchange(
+            rng, asks, ("{a} comes after {h}.", "It is {a}.", "After {h} comes {a}."), slots
+        )
+    asks = ("(What|Which) {k} (comes|is) before {h}?", "What comes before {h}?")
+    return _exchange(rng, asks, ("{b} comes before {h}.", "It is {b}."), slots)
+
+
+def _sum(rng: random.Random) -> Exchange:
+    a, b = rng.randrange(11), rng.randrange(11)
+    plus = rng.random() < 0.65
+    if not plus:
+        a, b = max(a, b), min(a, b)
+    total = a + b if plus else a - b
+    as_words = rng.random() < 0.3
+    digits = {"a": str(a), "b": str(b), "t": str(total)}
+    words = {"a": _NUMBERS[a], "b": _NUMBERS[b], "t": _NUMBERS[total]}
+    sign = "(plus|and)" if plus else "(minus|take away)"
+    symbol = "+" if plus else "-"
+    asks: tuple[str, ...] = (
+        f"(What is|What's|How much is|Tell me what is) {{a}} {sign} {{b}}?",
+        f"What is {{a}} {symbol} {{b}}?",
+        f"{{a}} {symbol} {{b}}(| = ?| =|?)",
+        f"(Can you count|Calculate|Do you know)(:|) {{a}} {sign} {{b}}?",
+    )
+    word = "plus" if plus else "minus"
+    replies = (f"{{a}} {word} {{b}} is {{t}}.", "It is {t}.", "The answer is {t}.", "That is {t}.")
+    return _exchange(rng, asks, replies, words if as_words else digits)
+
+
+def _next_number(rng: random.Random) -> Exchange:
+    as_words = rng.random() < 0.5
+    n = rng.randrange(0, 20) if as_words else rng.randrange(0, 100)
+    here, after = (_NUMBERS[n], _NUMBERS[n + 1]) if as_words else (str(n), str(n + 1))
+    asks = ("(What|Which) number comes after {h}?", "What comes after {h}?", "What is next: {h}?")
+    return _exchange(rng, asks, ("{a} comes after {h}.", "It is {a}."), {"h": here, "a": after})
+
+
+def _count(rng: random.Random) -> Exchange:
+    start = rng.choice((1, 1, 1, 2, 3, 5))
+    end = rng.randrange(start + 2, start + 10)
+    numbers = list(range(start, end + 1))
+    if rng.random() < 0.3:
+        numbers.reverse()
+    down = numbers[0] > numbers[-1]
+    texts = [_NUMBERS[n] if end <= 20 and start != 2 else str(n) for n in numbers]
+    asks = (
+        "(Count|Can you count|Please count) (from |)"
+        + f"{numbers[0]} to {numbers[-1]}(.|, please.)",
+        f"Count (down |)(from {numbers[0]} )to {numbers[-1]}."
+        if down
+        else f"(Can you count|Count) to {numbers[-1]}(.|?)",
+    )
+    if start != 1 or down:
+        asks = asks[:1]
+    return _exchange(rng, asks, (", ".join(texts) + ".", ", ".join(texts) + "!"), {})
+
+
+def _letter(rng: random.Random) -> Exchange:
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    if rng.random() < 0.5:
+        n = rng.randrange(25)
+        asks = ("(What|Which) letter comes after {h}?", "What comes after the letter {h}?")
+        slots = {"h": letters[n], "a": letters[n + 1]}
+        return _exchange(rng, asks, ("{a} comes after {h}.", "It is {a}."), slots)
+    word = rng.choice(lists.RHYMES).split()[0]
+    asks = ("(What|Which) letter does {w} (start|begin) with?", "What is the first letter of {w}?")
+    slots = {"w": word, "W": word.capitalize(), "a": word[0].upper()}
+    return _exchange(rng, asks, ("{W} (starts|begins) with {a}.", "It is {a}."), slots)
+
+
+def _rhyme(rng: random.Random) -> Exchange:
+    words = rng.sample(rng.choice(lists.RHYMES).split(), 2)
+    asks = (
+        "(What|Which word) rhymes with {a}?",
+        "(Tell me|Give me|Do you know) a (word that rhymes with|rhyme for) {a}(.|?)",
+    )
+    slots = {"a": words[0], "b": words[1], "B": words[1].capitalize()}
+    return _exchange(rng, asks, ("{B} rhymes with {a}.", "{a} and {b} rhyme.", "{B}!"), slots)
+
+
+def _compare(rng: random.Random) -> Exchange:
+    less, more, how, opposite = rng.choice(lists.COMPARISONS)(rng)
+    a, b, word = (more, less, how) if rng.random() < 0.5 else (less, more, opposite)
+    slots = {"a": with_article(a), "b": with_article(b), "w": word, "A": with_article(a)}
+    if rng.random() < 0.4:
+        asks = ("(What|Which) is {w}, {a} or {b}?", "Is {a} or {b} {w}?")
+        return _exchange(rng, asks, ("{a} is {w} than {b}.", "It is {a}."), slots)
+    if rng.random() < 0.5:
+        return _exchange(
+            rng, ("Is {a} {w} than {b}?",), ("Yes, {a} is {w} than {b}.", "Yes, it is."), slots
+        )
+    return _exchange(
+        rng, ("Is {b} {w} than {a}?",), ("No, {a} is {w} than {b}.", "No, it is not."), slots
+    )
+
+
+def _name_one(rng: random.Random) -> Exchange:
+    kind, words = rng.choice(tuple(lists.KINDS_OF_THING.items()))
+    some = rng.sample(words.split(), 3)
+    if rng.random() < 0.25:
+        asks = ("(Name|Tell me|Give me) three {ks}(.|, please.)",)
+        texts = f"{some[0].capitalize()}, {some[1]} and {some[2]}."
+        plural = {"body part": "parts of the body", "fruit": "fruits"}.get(kind, kind + "s")
+        return _exchange(rng, asks, (texts,), {"ks": plural})
+    asks = (
+        "(Name|Tell me|Give me|Say|Do you know|Can you name) {k}(.|, please.)",
+        "(Can you tell me|What is the name of) {k}?",
+    )
+    slots = {"k": with_article(kind), "w": some[0], "W": some[0].capitalize()}
+    return _exchange(rng, asks, ("{W}!", "{W} is {k}.", "{W}. Can you name another one?"), slots)
+
+
+def _capital(rng: random.Random) -> Exchange:
+    country, city = rng.choice(tuple(lists.CAPITALS.items()))
+    slots = {"a": country, "b": city}
+    if rng.random() < 0.2:
+        return _exchange(
+            rng, ("(What|Which) country is {b} in?", "Where is {b}?"), ("{b} is in {a}.",), slots
+        )
+    asks = (
+        "(What is|What's|Tell me|Do you know) the capital (city |)of {a}(?|, please?)",
+        "(What|Which) city is the capital of {a}?",
+    )
+    return _exchange(rng, asks, ("The capital of {a} is {b}.", "It is {b}."), slots)
+
+
+def _use(rng: random.Random) -> Exchange:
+    thing, use = rng.choice(tuple(lists.USES.items()))
+    slots = {"a": with_article(thing), "u": use}
+    asks = (
+        "What do (we|you|people) use {a} for?",
+        "What is {a} (for|used for)?",
+        "Why do we need {a}?",
+    )
+    return _exchange(rng, asks, ("We use {a} to {u}.", "{a} is used to {u}.", "To {u}."), slots)
+
+
+def _question(rng: random.Random) -> Exchange:
+    question, reply = rng.choice(lists.QUESTIONS)
+    return _exchange(rng, (question,), (reply,), {})
+
+
+_WRITERS: tuple[Callable[[random.Random], Exchange], ...] = (
+    *(_opposite, _sound, _color_of, _animal_life, _calendar, _sum, _next_number, _count, _letter),
+    *(_rhyme, _compare, _name_one, _capital, _use, _question),
+)
+_WEIGHTS = (10, 6, 8, 12, 6, 14, 4, 4, 4, 5, 8, 8, 6, 7, 14)

@@ -1,0 +1,59 @@
+"""Gather everything that small talk is about, and write one exchange of it."""
+
+import random
+from collections.abc import Mapping
+
+from rwkv_core.training.corpus import talk_feelings, talk_self, talk_social
+from rwkv_core.training.corpus.phrases import Exchange, Intent, answer, fill, speak, typed
+
+INTENTS: tuple[Intent, ...] = (
+    *talk_social.POLITE,
+    *talk_social.KEEP_TALKING,
+    *talk_self.ABOUT_ME,
+    *talk_self.ABOUT_PIP,
+    *talk_feelings.FEELINGS,
+)
+SELF = talk_self.ABOUT_ME
+SELF_NAMES = tuple(intent.name for intent in SELF)
+# What starts a topic out of nothing; answers such as "fine" only follow their question.
+_ONLY_AFTER_A_QUESTION = frozenset({"fine", "doing today", "want", "choose", "trouble", "problem"})
+_OPENING_OR_CLOSING = frozenset({"greeting", "goodbye", "nice to meet you"})
+_RARE = frozenset({"unknown", "sorry", "insult", "why", "rwkv", "game", "not understood", "no"})
+
+
+def find_intent(name: str) -> Intent:
+    """Return the intent of a name, which must exist."""
+    return next(intent for intent in INTENTS if intent.name == name)
+
+
+def topics(*, for_pip: bool) -> tuple[tuple[Intent, ...], tuple[int, ...]]:
+    """Return the intents a user may come up with, and how often each comes.
+
+    Args:
+        for_pip: Whether Pip answers; a persona leaves out what only Pip can answer.
+    """
+    left_out = _ONLY_AFTER_A_QUESTION | _OPENING_OR_CLOSING
+    chosen = tuple(
+        intent
+        for intent in INTENTS
+        if intent.name not in left_out and (for_pip or intent not in talk_self.ABOUT_PIP)
+    )
+    weights = tuple(
+        (1 if intent.name in _RARE else 4 if intent in talk_self.ABOUT_ME else 3)
+        for intent in chosen
+    )
+    return chosen, weights
+
+
+def joke(rng: random.Random, slots: Mapping[str, str]) -> Exchange:
+    """Write a request for a joke and the joke."""
+    user = typed(rng, fill(rng, rng.choice(talk_feelings.JOKE_ASKS), slots))
+    return Exchange(user, rng.choice(talk_feelings.JOKES))
+
+
+def small_talk(
+    rng: random.Random, intent: Intent, slots: Mapping[str, str], replies: tuple[str, ...] = ()
+) -> Exchange:
+    """Write one exchange of an intent, with a persona's own replies if given."""
+    exchange = speak(rng, intent, slots)
+    return answer(rng, exchange.user, replies, slots) if replies else exchange
