@@ -79,8 +79,8 @@ def detect_generation(names: Mapping[str, tuple[int, ...]]) -> str:
         return "4"
     found = ", ".join(sorted(names)[:4]) or "nothing"
     raise UnsupportedModelError(
-        f"this file is not an RWKV language model: no blocks.0.att.* tensors, found {found}; "
-        "give an RWKV checkpoint in the official key format"
+        "this file is not an RWKV language model: no blocks.0.att tensor of any generation, "
+        f"found {found}; give an RWKV checkpoint in the official key format"
     )
 
 
@@ -107,8 +107,8 @@ def detect_config(shapes: Mapping[str, tuple[int, ...]]) -> ModelConfig:
             f"RWKV-{', RWKV-'.join(SUPPORTED_GENERATIONS)}: choose such a file"
         )
     layers = {int(m[1]) for name in shapes if (m := re.match(r"blocks\.(\d+)\.", name))}
-    if layers != set(range(len(layers))):
-        missing = min(set(range(max(layers) + 1)) - layers)
+    missing = next((layer for layer in range(len(layers)) if layer not in layers), None)
+    if missing is not None:
         raise CheckpointError(
             f"layer {missing} of {max(layers) + 1} is missing from the checkpoint; "
             "the file is incomplete, fetch it again"
@@ -116,6 +116,10 @@ def detect_config(shapes: Mapping[str, tuple[int, ...]]) -> ModelConfig:
     for name in ("emb.weight", "blocks.0.att.r_k", "blocks.0.ffn.key.weight"):
         if name not in shapes:
             raise CheckpointError(f"tensor {name} is missing; fetch the checkpoint again")
+        if len(shapes[name]) != 2 or 0 in shapes[name]:
+            raise CheckpointError(
+                f"tensor {name} is {shapes[name]} instead of a matrix; fetch the checkpoint again"
+            )
     vocab_size, n_embd = shapes["emb.weight"]
     n_head, head_size = shapes["blocks.0.att.r_k"]
     if n_head * head_size != n_embd:

@@ -1,16 +1,16 @@
 """Errors a user can cause. Each message names the value, the limit and the next step.
 
-    RwkvError
-    ├── ShapeError            tensors whose shapes disagree
-    ├── CheckpointError       a weights file that cannot be read
-    │   └── UnsupportedModelError   a readable file of a model that is not supported
-    ├── StateError            a saved state that is broken or belongs to another model
-    ├── TokenizerError        an unreadable vocabulary, or ids outside it
-    ├── StrategyError         strategy text that says nothing runnable
-    ├── SettingsError         a sampling or generation setting outside its range
-    ├── InputError            text that is empty, too long or not text
-    ├── EngineBusyError       all slots and the waiting line are full
-    └── EngineClosedError     the engine has been shut down
+RwkvError
+├── ShapeError            tensors whose shapes disagree
+├── CheckpointError       a weights file that cannot be read
+│   └── UnsupportedModelError   a readable file of a model that is not supported
+├── StateError            a saved state that is broken or belongs to another model
+├── TokenizerError        an unreadable vocabulary, or ids outside it
+├── StrategyError         strategy text that says nothing runnable
+├── SettingsError         a sampling or generation setting outside its range
+├── InputError            text that is empty, too long or not text
+├── EngineBusyError       all slots and the waiting line are full
+└── EngineClosedError     the engine has been shut down
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ class State:
         return State(*(getattr(self, part)[:, index : index + 1].clone() for part in _PARTS))
 
     def to(self, device: torch.device | str) -> State:
-        """Copy to a device; returns self where it already is there."""
+        """Move to a device; tensors that are there already are shared, not copied."""
         return State(*(getattr(self, part).to(device) for part in _PARTS))
 
     def save(
@@ -80,7 +81,14 @@ class State:
             fingerprint: hash of that model's weights.
             tokens: how many tokens were read to get here.
             text_tail: the last words read, shown when the file is chosen again.
+
+        Raises:
+            ShapeError: more than one conversation; select one first.
         """
+        if self.batch_size != 1:
+            raise ShapeError(
+                f"a state file holds 1 conversation, this state {self.batch_size}; select one"
+            )
         metadata = {
             "format": FILE_FORMAT,
             "generation": config.generation,
@@ -110,8 +118,7 @@ class State:
                 if sorted(file.keys()) != sorted(_PARTS):
                     raise StateError(f"{path.name} lacks the tensors {', '.join(_PARTS)}")
                 tensors = [
-                    _checked(part, file.get_slice(part), getattr(expected, part))
-                    for part in _PARTS
+                    _checked(part, file.get_slice(part), getattr(expected, part)) for part in _PARTS
                 ]
         except (SafetensorError, OSError) as error:
             raise StateError(
@@ -122,15 +129,16 @@ class State:
 
 
 def _check_owner(metadata: dict[str, str], config: ModelConfig, fingerprint: str) -> None:
-    if metadata.get("format") != FILE_FORMAT or not metadata.get("tokens", "").isdigit():
+    is_count = re.fullmatch("[0-9]{1,18}", metadata.get("tokens", ""))
+    if metadata.get("format") != FILE_FORMAT or not is_count:
         raise StateError(
             "this file is not a saved state; choose a .safetensors file saved by this playground"
         )
     if metadata.get("fingerprint") != fingerprint:
-        sizes = json.loads(metadata.get("sizes", "[]"))
         raise StateError(
             f"this state belongs to another model (RWKV-{metadata.get('generation', '?')}, "
-            f"sizes {sizes}, fingerprint {metadata.get('fingerprint', '?')[:12]}), not to the "
+            f"sizes {metadata.get('sizes', '?')}, "
+            f"fingerprint {metadata.get('fingerprint', '?')[:12]}), not to the "
             f"one loaded (RWKV-{config.generation}, {config.n_layer} layers of {config.n_embd}, "
             f"fingerprint {fingerprint[:12]}); load that model first"
         )
@@ -143,7 +151,8 @@ def _checked(name: str, part: object, expected: Tensor) -> Tensor:
         raise StateError(
             f"{name} is {dtype} {shape} in the file, this model needs F32 {tuple(expected.shape)}"
         )
-    tensor: Tensor = part[:]  # type: ignore[index]
+    # Cloned, since safetensors maps the file: saving over it would change this state or crash.
+    tensor: Tensor = part[:].clone()  # type: ignore[index]
     if not bool(torch.isfinite(tensor).all()):
         raise StateError(f"{name} holds NaN or infinity; the file is broken, save it again")
     return tensor
