@@ -207,12 +207,12 @@ def _kept_tokens(logits: Logits, top_p: float, top_k: int) -> Ids:
     if top_p >= 1:
         kept = np.flatnonzero(probs)
     else:
-        # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the rest reaches
-        # top_p without them: only the rest is sorted. Half of it leaves room for rounding.
-        kept = np.flatnonzero(probs > 0.5 * (1 - top_p) / len(probs))
-        ranked = np.sort(probs[kept])[::-1]
-        reached = int(np.searchsorted(np.cumsum(ranked, dtype=np.float64), top_p))
-        kept = kept[probs[kept] >= ranked[min(reached, len(ranked) - 1)]]
+        # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the others reach
+        # top_p: only those are sorted. Half of that bound leaves room for rounding.
+        likely = np.flatnonzero(probs > 0.5 * (1 - top_p) / len(probs))
+        ranked = np.sort(probs[likely])[::-1]
+        last = int(np.searchsorted(np.cumsum(ranked, dtype=np.float64), top_p))
+        kept = np.flatnonzero(probs >= ranked[min(last, len(ranked) - 1)])
     if 0 < top_k < len(kept):
         kept = kept[_top(probs[kept], top_k)]
     return kept

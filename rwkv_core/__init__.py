@@ -1,0 +1,65 @@
+"""Runtime for RWKV language models: weights, maths, state, sampling, engine.
+
+Example, with a `tokenizer.json` beside the checkpoint:
+
+    from pathlib import Path
+    from rwkv_core import GenerationSettings, load_model, load_tokenizer
+    from rwkv_core.generate import generate
+
+    model = load_model("model.safetensors")
+    tokenizer = load_tokenizer(Path("model.safetensors"), model.config.vocab_size)
+    for token in generate(model, tokenizer, tokenizer.encode("Once"), GenerationSettings()):
+        print(token.text, end="")
+
+Names are imported when they are first used, so that `import rwkv_core` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rwkv_core.config import ModelConfig
+    from rwkv_core.errors import RwkvError
+    from rwkv_core.generate import GenerationSettings, Token
+    from rwkv_core.models import Model, load_model
+    from rwkv_core.pipeline import PIPELINE, PIPELINE_ARGS, RWKV
+    from rwkv_core.recording import Recording
+    from rwkv_core.sampling import SamplingSettings
+    from rwkv_core.state import State
+    from rwkv_core.tokenizer import Tokenizer, load_tokenizer
+
+__all__ = [
+    "PIPELINE",
+    "PIPELINE_ARGS",
+    "RWKV",
+    "GenerationSettings",
+    "Model",
+    "ModelConfig",
+    "Recording",
+    "RwkvError",
+    "SamplingSettings",
+    "State",
+    "Token",
+    "Tokenizer",
+    "load_model",
+    "load_tokenizer",
+]
+
+_HOMES = {
+    "config": ["ModelConfig"],
+    "errors": ["RwkvError"],
+    "generate": ["GenerationSettings", "Token"],
+    "models": ["Model", "load_model"],
+    "pipeline": ["PIPELINE", "PIPELINE_ARGS", "RWKV"],
+    "recording": ["Recording"],
+    "sampling": ["SamplingSettings"],
+    "state": ["State"],
+    "tokenizer": ["Tokenizer", "load_tokenizer"],
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"rwkv_core.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
