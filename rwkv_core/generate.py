@@ -173,8 +173,12 @@ class TextAssembler:
 
     def _settle(self, *, is_last: bool) -> list[Token]:
         text = "".join(token.text for token, _ in self._held)
-        matches = [at for stop in self._stop if (at := text.find(stop)) >= 0]
-        limit = min(matches, default=len(text) if is_last else self._stop_may_start(text))
+        # Where each stop string ends and starts; the one that is complete first counts, so that
+        # it does not matter how the text is cut into tokens.
+        matches = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
+        limit = len(text) if is_last else self._stop_may_start(text)
+        if matches:
+            limit = min(matches)[1]
         count = settled_end = end = 0
         for index, (token, is_whole) in enumerate(self._held):
             end += len(token.text)

@@ -79,7 +79,9 @@ class FakeModel:
         shifts = [part.clone() for part in (state.time_mix_shift, state.channel_mix_shift)]
         shifts[0][0, :, 0], shifts[1][0, :, 0] = history.float(), count.float()
         logits = torch.stack(rows, dim=1)  # (B, T, V)
-        return logits if all_logits else logits[:, -1], State(shifts[0], state.wkv + 1, shifts[1])
+        return logits if all_logits else logits[:, -1], State(
+            shifts[0], state.wkv + ids.shape[1], shifts[1]
+        )
 
     def prefill(
         self, tokens: list[int], state: State | None = None, *, chunk_tokens: int = 256
