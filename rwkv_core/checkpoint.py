@@ -95,11 +95,10 @@ def resolve_path(text: str | Path) -> Path:
     if not cleaned:
         raise CheckpointError("no model path given; name a .pth or .safetensors file")
     try:
-        for spelling in (cleaned, cleaned.replace("\\", "/")):
-            path = Path(spelling).expanduser()
-            for candidate in (path, *(path.with_name(path.name + end) for end in SUFFIXES)):
-                if candidate.is_file():
-                    return candidate
+        path = Path(cleaned.replace("\\", "/")).expanduser()
+        for candidate in (path, *(path.with_name(path.name + end) for end in SUFFIXES)):
+            if candidate.is_file():
+                return candidate
         raise CheckpointError(_not_found(path))
     except (OSError, RuntimeError, ValueError) as error:  # e.g. "~nobody", a name too long
         raise CheckpointError(f"cannot look up {cleaned[:200]!r}: {error}") from error
@@ -161,8 +160,9 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         data = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
         if is_sampled and data.nbytes > SAMPLES_PER_TENSOR * SAMPLE_BYTES:
-            step = (data.nbytes - SAMPLE_BYTES) // (SAMPLES_PER_TENSOR - 1)
-            for start in range(0, SAMPLES_PER_TENSOR * step, step):
+            last = data.nbytes - SAMPLE_BYTES
+            for piece in range(SAMPLES_PER_TENSOR):
+                start = last * piece // (SAMPLES_PER_TENSOR - 1)
                 digest.update(data[start : start + SAMPLE_BYTES])
         else:
             digest.update(data)
@@ -195,7 +195,7 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
         TypeError,
         AttributeError,
     ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         raise CheckpointError(f"truncated or damaged ({reason}); {_FETCH_AGAIN}") from error
     raise CheckpointError(_what_else(head))
 
