@@ -5,6 +5,13 @@ import pytest
 
 from rwkv_core.training.corpus.stories import MAX_WORDS, MIN_WORDS, PLOTS, Story, write_story
 
+# An answer may say "found" where the story says "saw": all but such words must stand in the text.
+_FREE = (
+    "the a was in to it with and for found lost wanted helped shared made got used hid gave has had "
+    "met ate saved came broke loved went took fell stopped wished brought showed walked kept buy "
+    "find is happy over after ran there"
+)
+
 
 @pytest.fixture(scope="module")
 def stories() -> list[Story]:
@@ -30,16 +37,17 @@ def test_text_is_clean_ascii_without_open_slots_or_quotes(stories: list[Story]) 
     for story in stories:
         text = story.text
         assert text.isascii()
-        assert not re.search(r"  |[{}|]| [.,!?]|\n{3}|\n | \n|,,|,\.|\.\.", text), text
+        assert not re.search(
+            r"  |[{}|]| [.,!?]|\n{3}|\n | \n|,,|\band and\b|\b(very|so) (very|so)\b|,\.|\.\.", text
+        ), text
         assert all(part.count('"') % 2 == 0 for part in text.split("\n\n")), text
-        assert not re.search(r"\b[Aa] [aeio]|\b[Aa]n [^aeiou]", text), text
+        assert not re.search(r"\b[Aa] (?:[aeio]|honest)|\b[Aa]n [^aeiouh]", text), text
         assert re.match(r'"?[A-Z]', text)
         assert not re.search(r"[.!?] [a-z]", text), text
 
 
 def test_facts_stand_in_the_text(stories: list[Story]) -> None:
-    # An answer may say "found" where the story says "saw": everything but such words must stand.
-    free = set(["the", "a", "was", "in", "to", "it", "with", "and", "for", "found", "lost", "wanted", "helped", "shared", "made", "got", "used", "hid", "gave", "has", "had", "met", "ate", "saved", "came", "broke", "loved", "went"])  # fmt: skip
+    free = set(_FREE.split())
     for story in stories:
         assert story.facts
         text = story.text.lower()
@@ -53,8 +61,8 @@ def test_facts_stand_in_the_text(stories: list[Story]) -> None:
 
 def test_the_hero_keeps_one_name(stories: list[Story]) -> None:
     for story in stories:
-        name = next(a for q, a in story.facts if q.startswith("What was the")).split()[-1][:-1]
-        assert story.text.count(name) >= 3
+        names = [answer for question, answer in story.facts if "'s name?" in question]
+        assert all(story.text.count(answer.split()[-1][:-1]) >= 3 for answer in names)
 
 
 def test_subjects_occur_in_the_text(stories: list[Story]) -> None:

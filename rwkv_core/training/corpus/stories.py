@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from rwkv_core.training.corpus import story_parts as parts
 from rwkv_core.training.corpus.story_plots import BAKE, HIGH, HURT, LOST, NOISE, SHARE, Plot
+from rwkv_core.training.corpus.story_plots_lessons import LESSON_PLOTS
 from rwkv_core.training.corpus.story_plots_more import MORE_PLOTS
 
-PLOTS: tuple[Plot, ...] = (LOST, SHARE, NOISE, HURT, BAKE, HIGH, *MORE_PLOTS)
+PLOTS: tuple[Plot, ...] = (LOST, SHARE, NOISE, HURT, BAKE, HIGH, *MORE_PLOTS, *LESSON_PLOTS)
 MIN_WORDS, MAX_WORDS = 80, 220
 _CHILD_KINDS = ("boy", "girl")
 _PRONOUNS = {"m": ("he", "his", "him"), "f": ("she", "her", "her")}
@@ -111,20 +112,24 @@ def _tell(rng: random.Random, plot: Plot, wish: _Wish) -> Story:
     slots = _cast(rng, plot, wish)
     slots.update(_thing(rng, plot, wish))
     slots.update(_setting(rng, plot, wish, slots))
-    intro = _open(rng, slots)
+    intro = "" if plot.hero == "pair" else _open(rng, slots)
     pieces = [intro]
     for beat in plot.beats:
         if beat == ("|",):
             pieces.append("|")
         elif beat[0] != "?":
-            pieces.append(rng.choice(beat))
+            pieces.append(_pick_form(rng, beat))
         elif rng.random() < 0.5:
-            pieces.append(rng.choice(beat[1:]))
+            pieces.append(_pick_form(rng, beat[1:]))
     pieces.extend(_close(rng, plot))
-    text = _polish(" ".join(pieces).format_map(slots))
+    told = _join_sentences(rng, " ".join(pieces))
+    text = _turn_speakers(rng, _polish(told.format_map(slots)), slots)
     facts = tuple(
         (_polish(question.format_map(slots)), _polish(answer.format_map(slots)))
-        for question, answer, proof in (*plot.facts, *_common_facts(slots))
+        for question, answer, proof in (
+            *plot.facts,
+            *_common_facts(slots, is_pair=plot.hero == "pair"),
+        )
         if proof.format_map(slots) in text
     )
     subjects = [slots["kind"]]
@@ -212,7 +217,7 @@ def _thing(rng: random.Random, plot: Plot, wish: _Wish) -> dict[str, str]:
     food, plural = rng.choice(parts.FOODS)
     if len(wish.things) > 1:
         second = wish.things[1]
-    while second == noun:
+    while second == noun or second in ("key", "box"):
         second = rng.choice(parts.THINGS)[0]
     color = rng.choice(parts.COLORS) if rng.random() < 0.5 else ""
     if use == "eat":
@@ -233,8 +238,10 @@ def _thing(rng: random.Random, plot: Plot, wish: _Wish) -> dict[str, str]:
 def _setting(rng: random.Random, plot: Plot, wish: _Wish, slots: dict[str, str]) -> dict[str, str]:
     """Draw places, spots, the small animal, feelings and single words."""
     places = parts.PLACES if slots["is_animal"] else parts.CHILD_PLACES
-    if plot.place == "outside" or plot.name in ("noise", "hurt", "high"):
+    if plot.place == "outside":
         places = parts.PLACES
+    elif plot.place == "wild":
+        places = parts.WILD_PLACES
     place, preposition = rng.choice(places)
     if wish.places:
         place = wish.places[0]
@@ -250,8 +257,9 @@ def _setting(rng: random.Random, plot: Plot, wish: _Wish, slots: dict[str, str])
     love = rng.choice(parts.LOVES if slots["is_animal"] else parts.LOVES + parts.CHILD_LOVES)
     pick = rng.choice
     naughty, why, trouble = pick(parts.NAUGHTY)
+    words = {slot: pick(choices) for slot, choices in parts.SINGLE_WORDS.items()}
     thief, excuse = pick([t for t in parts.THIEVES if t[0] not in (slots["kind"], slots["fkind"])])
-    return {
+    return words | {
         "naughty": naughty, "why": why, "trouble": trouble.format_map(slots), "thief": thief,
         "excuse": excuse, "keyspot": pick(parts.KEY_SPOTS), "shelter": pick(parts.SHELTERS),
         "over": pick(("over the hill", "through the trees", "along the path", "past the pond",
@@ -283,9 +291,9 @@ def _setting(rng: random.Random, plot: Plot, wish: _Wish, slots: dict[str, str])
 def _open(rng: random.Random, slots: dict[str, str]) -> str:
     """Draw an opening with the frequencies of TinyStories and set slot Start."""
     slots["Start"] = "{time}, {H}".format_map(slots)
-    size = "" if slots["adj"] in ("little", "small", "young") or rng.random() < 0.6 else "little "
-    if not slots["is_animal"] and slots["adj"] != "little":
-        size = "little " if rng.random() < 0.6 else ""
+    is_small = slots["adj"] in ("little", "small", "young")
+    is_sized = not is_small and rng.random() < (0.4 if slots["is_animal"] else 0.6)
+    size = "little " if is_sized else ""
     who = f"a {slots['adj']} {size}{slots['kind']} named {slots['H']}"
     draw = rng.random()
     if draw < 0.27:
@@ -336,8 +344,10 @@ def _close(rng: random.Random, plot: Plot) -> list[str]:
     return pieces
 
 
-def _common_facts(slots: dict[str, str]) -> tuple[tuple[str, str, str], ...]:
-    facts = [("What was the {kind}'s name?", "The {kind}'s name was {H}.", "{H}")]
+def _common_facts(slots: dict[str, str], *, is_pair: bool) -> tuple[tuple[str, str, str], ...]:
+    facts = []
+    if not is_pair and slots["kind"] != slots["fkind"]:
+        facts.append(("What was the {kind}'s name?", "The {kind}'s name was {H}.", "{H}"))
     if slots["color"]:
         facts.append(("What color was the {t}?", "The {t} was {color}.", "{color} {t}"))
     facts.append(("Where did {H} go?", "{H} went to the {place}.", "went to the {place}"))
@@ -345,8 +355,39 @@ def _common_facts(slots: dict[str, str]) -> tuple[tuple[str, str, str], ...]:
     return tuple(facts)
 
 
+def _pick_form(rng: random.Random, forms: tuple[str, ...]) -> str:
+    """Draw a form; plain ones twice as often as talk, of which TinyStories has less."""
+    return rng.choices(forms, [1 if '"' in form else 2 for form in forms])[0]
+
+
+def _join_sentences(rng: random.Random, told: str) -> str:
+    """Turn some "Tim ran. He fell." into "Tim ran and fell.", while the slots tell who is who."""
+
+    def join(match: re.Match[str]) -> str:
+        verb = match[1].split(" ")[1]
+        is_long = " and " in match[0] or "," in match[0] or len(match[0]) > 90
+        again = told.startswith((verb, "was "), match.end())
+        return match[0] if is_long or again or rng.random() < 0.5 else f"{match[1]} and "
+
+    told = re.sub(r"(?<![^ ])(\{(?:H|Start|He)\} [a-z][^.!?\"|]*)\. \{He\} (?=[a-z{])", join, told)
+    return re.sub(r"(?<![^ ])(They [a-z][^.!?\"|]*)\. They (?=[a-z])", join, told)
+
+
+def _turn_speakers(rng: random.Random, text: str, slots: dict[str, str]) -> str:
+    """Say "said Tim" as often as "Tim said"."""
+    name = rf"({slots['H']}|{slots['F']})"
+    verb = "(said|asked|cried|shouted|says)"
+
+    def turn(match: re.Match[str]) -> str:
+        words = match[1].split(" ")
+        return match[0] if rng.random() < 0.5 else f'" {words[1]} {words[0]}{match[4]}'
+
+    text = re.sub(rf'" ({name} {verb})([.,])', turn, text)
+    return re.sub(rf'" ({verb} {name})([.,])', turn, text)
+
+
 def _polish(text: str) -> str:
     """Join the pieces: paragraphs, spaces, a or an."""
     text = re.sub(r"\s*\|[\s|]*", "\n\n", text.strip(" |"))
     text = re.sub(r" {2,}", " ", text)
-    return re.sub(r"\b([Aa]) (?=[aeio]|u(?!s|ni))", r"\1n ", text)
+    return re.sub(r"\b([Aa]) (?=[aeio]|u(?!s|ni)|hon(?:est|or))", r"\1n ", text)

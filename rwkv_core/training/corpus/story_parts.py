@@ -47,7 +47,7 @@ GIRL_NAMES: Weighted = (
     ),
 )  # fmt: skip
 PET_NAMES: Weighted = (
-    ("Spot", 211), ("Max", 170), ("Buddy", 27), ("Fluffy", 40), ("Bobo", 27), ("Benny", 16),
+    ("Spot", 120), ("Max", 90), ("Buddy", 27), ("Fluffy", 40), ("Bobo", 27), ("Benny", 16),
     ("Momo", 12), ("Sammy", 11), ("Remy", 9), ("Rex", 7), ("Coco", 6), ("Binky", 5),
     ("Toto", 4), ("Pinky", 4), ("Rover", 4), ("Lucky", 4), ("Pip", 3), ("Pippin", 3),
     ("Ollie", 3), ("Ziggy", 3), ("Gigi", 3), ("Kiki", 3),
@@ -73,7 +73,7 @@ ANIMALS: tuple[tuple[str, str, int], ...] = (
 )  # fmt: skip
 # Small animals a hero can carry home, hear in the dark or help.
 SMALL_ANIMALS = (
-    "bird", "bunny", "mouse", "squirrel", "kitten", "puppy", "duck", "frog", "turtle", "hedgehog",
+    "bird", "bird", "bird", "bird", "cat", "dog", "bunny", "mouse", "squirrel", "kitten", "puppy", "duck", "frog", "turtle", "hedgehog",
     "owl", "rabbit", "cat", "chick", "mole", "lamb", "hamster", "lizard",
 )  # fmt: skip
 # noun -> how it is used: the key of VERBS below.
@@ -82,7 +82,7 @@ THINGS: tuple[tuple[str, str], ...] = tuple(
     for use, nouns in (
         (
             "play with",
-            "ball,toy car,doll,toy train,toy truck,teddy bear,toy boat,top,puzzle,toy robot,"
+            "ball,ball,ball,ball,ball,ball,toy car,toy car,doll,doll,toy train,toy truck,teddy bear,toy boat,top,puzzle,toy robot,"
             "rope,balloon,hoop,toy plane,toy bus,drum,yo-yo,puppet,toy duck,toy horse,bucket,"
             "marble,toy dinosaur,block,stick,bow,net,spinner,game,toy rocket,wand,whistle",
         ),
@@ -122,7 +122,7 @@ VERBS: dict[str, tuple[str, str]] = {
 COLORS = ("red", "blue", "green", "yellow", "pink", "purple", "orange", "white", "black", "brown",
           "gray")  # fmt: skip
 THING_ADJECTIVES = (
-    "big", "big", "big", "little", "small", "new", "new", "special", "shiny", "shiny", "pretty",
+    "big", "big", "big", "big", "big", "big", "big", "little", "small", "new", "new", "special", "shiny", "shiny", "pretty",
     "favorite", "old", "beautiful", "nice", "tiny", "colorful", "bright", "magic",
     "fancy", "funny", "lovely", "huge", "strange", "unusual", "rare", "light", "heavy",
     "perfect", "cute", "amazing", "wonderful", "clean", "simple", "ordinary", "elegant",
@@ -148,11 +148,11 @@ FOODS: tuple[tuple[str, str], ...] = (
 FRUITS: tuple[tuple[str, str], ...] = (
     ("apple", "apples"), ("apple", "apples"), ("pear", "pears"), ("peach", "peaches"),
     ("orange", "oranges"), ("banana", "bananas"), ("cherry", "cherries"), ("plum", "plums"),
-    ("lemon", "lemons"), ("mango", "mangoes"), ("nut", "nuts"), ("coconut", "coconuts"),
+    ("mango", "mangoes"), ("nut", "nuts"), ("coconut", "coconuts"),
 )  # fmt: skip
 BAKED: tuple[tuple[str, str], ...] = (
     ("cake", "cakes"), ("pie", "pies"), ("cookie", "cookies"), ("muffin", "muffins"),
-    ("pancake", "pancakes"), ("pizza", "pizzas"), ("cupcake", "cupcakes"),
+    ("pancake", "pancakes"), ("cupcake", "cupcakes"),
 )  # fmt: skip
 # (place, "in"/"at"/"on"), for everyone and for children only
 PLACES: tuple[tuple[str, str], ...] = (
@@ -161,6 +161,17 @@ PLACES: tuple[tuple[str, str], ...] = (
     ("meadow", "in"), ("pond", "at"), ("lake", "at"), ("river", "at"), ("hill", "on"),
     ("jungle", "in"),
 )  # fmt: skip
+WILD_PLACES: tuple[tuple[str, str], ...] = (
+    ("forest", "in"),
+    ("woods", "in"),
+    ("field", "in"),
+    ("beach", "at"),
+    ("meadow", "in"),
+    ("lake", "at"),
+    ("river", "at"),
+    ("hill", "on"),
+    ("jungle", "in"),
+)
 CHILD_PLACES: tuple[tuple[str, str], ...] = (
     ("park", "in"), ("park", "in"), ("park", "at"), ("garden", "in"), ("yard", "in"),
     ("playground", "at"), ("school", "at"), ("zoo", "at"), ("beach", "at"), ("store", "in"),
@@ -261,6 +272,22 @@ THING_CLASSES: dict[str, tuple[str, ...]] = {
     "food": tuple(noun for noun, _ in FOODS),
     "fruit": tuple(noun for noun, _ in FRUITS),
     "baked": tuple(noun for noun, _ in BAKED),
+    "meal": (
+        "cake",
+        "pie",
+        "sandwich",
+        "muffin",
+        "pancake",
+        "pizza",
+        "donut",
+        "melon",
+        "mango",
+        "apple",
+        "banana",
+        "pear",
+        "peach",
+        "orange",
+    ),
 }
 # (what the hero wants, why not, what goes wrong)
 NAUGHTY: tuple[tuple[str, str, str], ...] = (
@@ -293,3 +320,23 @@ THIEVES: tuple[tuple[str, str], ...] = (
     ("puppy", "I was bored and alone."), ("mouse", "I wanted to make a bed for my babies."),
     ("rabbit", "I have no friends to play with."), ("cat", "I just wanted a friend."),
 )  # fmt: skip
+# Slots that are drawn alone: slot -> what it can be.
+SINGLE_WORDS: dict[str, tuple[str, ...]] = {
+    "blanket": ("blanket", "big blanket", "red blanket", "soft blanket", "mat", "towel"),
+    "prize": ("medal", "gold medal", "prize", "big trophy", "ribbon", "shiny cup", "crown"),
+    "nervous": ("nervous", "scared", "worried", "a little afraid"),
+    "rock": ("rock", "log", "root", "stone", "stick", "branch"),
+    "butterfly": ("butterfly", "blue butterfly", "pretty bird", "bee", "yellow butterfly",
+                  "dragonfly", "little bird", "firefly", "colorful butterfly"),
+    "wise": ("wise old", "kind", "big", "friendly", "gentle", "clever", "gray"),
+    "guide": ("owl", "deer", "bear", "fox", "rabbit", "turtle", "squirrel", "wolf", "hedgehog",
+              "horse", "badger"),
+    "mark": ("tall tree", "big rock", "old bridge", "little stream", "red flag", "small pond",
+             "white fence", "old mill", "big hill", "stone wall", "green gate"),
+    "work": ("washed cars", "watered the plants", "carried bags", "fed the chickens",
+             "picked apples", "swept the street", "cleaned windows", "walked the dogs",
+             "pulled weeds in the gardens", "sold lemonade", "picked up the leaves"),
+    "jar": ("jar", "small box", "piggy bank", "big jar", "little bag", "tin can", "sock"),
+    "child": ("little girl", "little boy", "small girl", "small boy", "girl in a red hat",
+              "boy in a blue coat", "girl with long hair", "boy with glasses"),
+}  # fmt: skip

@@ -23,7 +23,7 @@ class Plot:
         beats: what happens, in order; the last beat always closes the story.
         morals: sentences of which one may follow the last beat.
         facts: (question, answer, text that must stand in the story for the answer to hold).
-        place: which places it can use.
+        place: "any", "outside", or "wild" where one can get lost.
     """
 
     name: str
@@ -182,7 +182,7 @@ NOISE = Plot(
          "When {H} came home, {he} told {his} {mom} about the noise and the little {a}. {H}'s {mom} gave {him} a big hug.",
          "{H} and the {a} played together all day.",
          "From that day on, the {a} came to see {H} every day."),
-        ("{H} was not afraid of noises anymore.", "They became good friends.", "And {H} felt very brave.",
+        ("{H} was not afraid of noises anymore.", "{H} and the {a} became good friends.", "And {H} felt very brave.",
          "{H} smiled and went to sleep that night without any fear."),
     ),
     ("{H} learned that being brave can help others.",
@@ -191,6 +191,7 @@ NOISE = Plot(
     (("What made the noise?", "A {a} made the noise.", "{a}"),
      ("Where was the {a}?", "The {a} was {spot}.", "{spot}"),
      ("Who was brave?", "{H} was brave.", "brave")),
+    "outside",
 )  # fmt: skip
 
 HURT = Plot(
@@ -242,6 +243,7 @@ HURT = Plot(
      ("Where was the {a}?", "The {a} was {spot}.", "{spot}"),
      ("Who was hurt?", "The {a} was hurt.", "hurt"),
      ("Who helped the {a}?", "{H} and {his} {mom} helped the {a}.", "{mom}")),
+    "outside",
 )  # fmt: skip
 
 BAKE = Plot(
@@ -330,4 +332,5 @@ HIGH = Plot(
      ("Where was the {t}?", "The {t} was in a tree.", "tree"),
      ("Who helped {H}?", "{F} helped {H}.", "{F}"),
      ("Who shared the {t} with {F}?", "{H} shared the {t} with {F}.", "{F}")),
+    "outside",
 )  # fmt: skip
