@@ -1,50 +1,36 @@
-"""Put turns together into conversations in which facts are told, forgotten about and asked for."""
+"""Put turns together into conversations in which facts are told, left alone and asked for."""
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from rwkv_core.training.corpus import recall, recall_events, recall_kinds, talk, talk_feelings
-from rwkv_core.training.corpus import talk_parts as parts
+from rwkv_core.training.corpus import (
+    follow_ups,
+    recall,
+    recall_events,
+    recall_kinds,
+    talk,
+    talk_feelings,
+    talk_social,
+)
 from rwkv_core.training.corpus.facts import world_fact
 from rwkv_core.training.corpus.persona import Persona, draw_persona
-from rwkv_core.training.corpus.phrases import Exchange, fill, typed, with_article
+from rwkv_core.training.corpus.phrases import Exchange, fill, typed
 
 _MAX_TURNS = 14
-_STORY_ASKS = (
-    "(Tell me|Can you tell me|Please tell me|I want to hear|I would like|Write) a (story|short story)(.|, please.)",
-    "(Tell|Read) me a (story|bedtime story|new story|nice story)(.|!|, please.)",
-    "(Do you know|Do you have) a (story|good story|story for me)?",
-    "(A story|Story|A story, please|Story time)(!|.)",
-)
-_STORY_ASKS_ABOUT = (
-    "(Tell me|Can you tell me|Please tell me|I want|Write|Do you know) a (story|short story) about {a}.",
-    "(Tell|Read) me a (story|bedtime story|nice story) about {a}(.|, please.)",
-    "(A story|Story|I would like to hear a story) about {a}(.|, please.)",
-)
-_STORY_ASKS_AGAIN = (
-    "(Another one|Another story|One more|One more story|Again|More)(.|!|, please.|, please!)",
-    "(Tell me|Can you tell me) (another|another story|one more|a different story)(.|, please.)",
-)
-_YES_STORY = (
-    "(Yes|Yes, please|Sure|Okay|Oh yes|Please do|Yes, tell me)(.|!)",
-    "I would (like|love) that(.|!)",
-)
-_PET_DOES = (
-    "{H} (likes|loves) to (run|play|sleep|eat|jump|hide|swim|sit on my bed|play with a ball)(.|!)",
-    "{H} (sleeps|plays|eats|runs around) (all day|a lot|in the garden)(.|!)",
-    "{H} (is very|is so) (funny|lazy|small|big|fast|sweet|clever)(.|!)",
-)
-_PET_REPLIES = (
-    "That is (so |)(funny|cute|nice)! I like {x}.",
-    "{x} sounds like a good friend.",
-    "How nice! I would like to (see that|meet {x}).",
-    "I think {x} is happy with you.",
-)
+# Room at the end for the questions after a story, the question about the fact and a goodbye.
+_LAST_TURNS = 5
 # What only Pip can say, in answers that a persona would otherwise share.
 _PIP_ONLY = (
     *("computer", "cannot eat", "no hands", "tiny", "small", "cannot do", "my years", "younger"),
     *("Pip", "model", "program", "learning", "stories", "like me", "my fox", "I can tell"),
+)
+# Kinds whose keys may also turn up in a story.
+_IN_STORIES = (recall_events.HOLDER, recall_events.SPOT)
+# Kinds of which a user may tell several at once.
+_IN_ROWS = (
+    *(recall_events.HOLDER, recall_events.HOLDER, recall_events.SPOT, recall_kinds.SECRET),
+    *(recall_kinds.PET_NAME, recall_kinds.FAVORITE, recall_kinds.RELATIVE),
 )
 
 
@@ -86,7 +72,7 @@ def write_conversation(rng: random.Random, story_writer: StoryWriter) -> Convers
         rng: Source of chance; the same state gives the same conversation.
         story_writer: Writes a story about wanted subjects.
     """
-    writer = _Writer(rng, story_writer)
+    writer = _Writer(rng, story_writer, draw_persona(rng))
     if rng.random() < 0.13:
         writer.far_recall(_draw_distance(rng))
     else:
@@ -99,10 +85,11 @@ def write_conversation(rng: random.Random, story_writer: StoryWriter) -> Convers
 def ordinary_talk(rng: random.Random, story_writer: StoryWriter) -> str:
     """Write a rendered piece of talk without facts about the user: filler between two facts."""
     writer = _Writer(rng, story_writer, Persona())
-    if rng.random() < 0.3:
-        writer.story()
-    else:
-        writer.chatter()
+    while not writer.exchanges:
+        if rng.random() < 0.3:
+            writer.story()
+        else:
+            writer.chatter()
     return render("", writer.exchanges)
 
 
@@ -114,17 +101,16 @@ def _draw_distance(rng: random.Random) -> int:
 class _Writer:
     """Writes one conversation turn by turn and remembers what was told."""
 
-    def __init__(
-        self, rng: random.Random, story_writer: StoryWriter, persona: Persona | None = None
-    ) -> None:
+    def __init__(self, rng: random.Random, story_writer: StoryWriter, persona: Persona) -> None:
         self.rng = rng
-        self.persona = persona or draw_persona(rng)
+        self.persona = persona
         self.exchanges: list[Exchange] = []
         self._story_writer = story_writer
         self._known: dict[tuple[str, str], recall.Fact] = {}
         self._asked: set[tuple[str, str]] = set()
+        self._last_told: recall.Fact | None = None
         self._said: set[str] = set()
-        self._story: StoryWithFacts | None = None
+        self._has_story = False
 
     @property
     def turns(self) -> int:
@@ -137,14 +123,17 @@ class _Writer:
     def free_talk(self, turns: int) -> None:
         """Write about `turns` turns of anything."""
         rng = self.rng
-        if turns > 1 and rng.random() < 0.35 or turns == 1 and rng.random() < 0.08:
+        if rng.random() < (0.35 if turns > 1 else 0.08):
             self.say("greeting")
         if not self.persona.is_pip and rng.random() < 0.85:
-            self._about_me()
-        moves = (self.plant, self.ask, self.chatter, self.story, self.ask_unknown, self.several)
+            self._about_persona()
+        moves = (
+            *(self.plant, self.ask, self.chatter, self.story),
+            *(self.ask_unknown, self.several, self.summary),
+        )
         while self.turns < turns:
             if not self.follow():
-                rng.choices(moves, (20, 22, 48, 4, 4, 4))[0]()
+                rng.choices(moves, (20, 22, 46, 4, 3, 5, 2))[0]()
         waiting = [fact for address, fact in self._known.items() if address not in self._asked]
         if waiting and rng.random() < 0.5:
             self.ask(rng.choice(waiting))
@@ -158,7 +147,7 @@ class _Writer:
             rng.choices((self.plant, self.several), (5, 1))[0]()
         facts = list(self._known.values())
         start = self.words
-        while self.words - start < distance and self.turns < _MAX_TURNS - 5:
+        while self.words - start < distance and self.turns < _MAX_TURNS - _LAST_TURNS:
             missing = distance - (self.words - start)
             if missing > 100 or (missing > 60 and rng.random() < 0.3):
                 self.story()
@@ -182,22 +171,25 @@ class _Writer:
 
     def follow(self) -> bool:
         """Let the user answer the assistant's question, if there is one; return whether so."""
-        topic = self.exchanges[-1].then if self.exchanges else ""
-        if not topic or self.rng.random() < 0.3:
+        if not self.exchanges or self.rng.random() < 0.3:
             return False
-        if topic.startswith("tell:"):
+        topic = self.exchanges[-1].then
+        if not topic:
+            short = follow_ups.short_answers(self.rng, self.exchanges[-1].assistant)
+            if short is None or self.rng.random() < 0.4:
+                return False
+            self._add(*short, self._slots())
+        elif topic.startswith("tell:"):
             name, _, key = topic.removeprefix("tell:").partition(" ")
             kind = next(kind for kind in recall.KINDS if kind.name == name)
             self.plant(recall.draw_fact(self.rng, kind, key=key or None), short=True)
         elif topic == "yes story":
-            self.story(_YES_STORY)
+            self.story(follow_ups.YES_STORY)
         elif topic == "joke":
-            self._add(_YES_STORY, (self.rng.choice(talk_feelings.JOKES),), {})
-        elif topic == "pet does":
-            pet = next(f for f in reversed(self._known.values()) if f.kind is recall_kinds.PET_NAME)
-            self._add(
-                _PET_DOES, _PET_REPLIES, {"x": pet.value, "H": self.rng.choice(("It", pet.value))}
-            )
+            self._add(follow_ups.YES_STORY, (self.rng.choice(talk_feelings.JOKES),), {})
+        elif topic == "pet does" and self._last_told is not None:
+            slots = {**self._last_told.slots(), "H": self.rng.choice(("It", self._last_told.value))}
+            self._add(follow_ups.PET_DOES, follow_ups.PET_REPLIES, slots)
         else:
             self.say(topic)
         return True
@@ -209,26 +201,30 @@ class _Writer:
         if known is not None and (not fact.kind.changes or known.value == fact.value):
             self.chatter()
             return
-        how = "changes" if known else "short" if short else "tells"
+        how: Literal["tells", "short", "changes"] = "short" if short else "tells"
+        how = "changes" if known else how
         for _ in range(8):
-            exchange = recall.tell(self.rng, fact, self._slots(), how)  # type: ignore[arg-type]
+            exchange = recall.tell(self.rng, fact, self._slots(), how)
             if self._fits(exchange, telling=fact):
                 break
         self._known[fact.address] = fact
         self._asked.discard(fact.address)
+        self._last_told = fact
         self.exchanges.append(exchange)
 
     def several(self) -> None:
-        """Let the user tell two to four facts of one kind at once."""
-        kinds = (recall_events.HOLDER, recall_events.SPOT, recall_kinds.SECRET)
-        kind = self.rng.choice(
-            (*kinds, recall_events.HOLDER, recall_kinds.PET_NAME, recall_kinds.FAVORITE)
-        )
-        facts = recall.different_facts(self.rng, kind, self.rng.choice((2, 2, 3, 4)))
+        """Let the user tell two to four facts at once, of one kind or about the user."""
+        rng = self.rng
+        if rng.random() < 0.4:
+            kinds = rng.sample(recall.ABOUT_THE_USER, rng.choice((2, 2, 3)))
+            facts = [recall.draw_fact(rng, kind) for kind in kinds]
+        else:
+            facts = recall.different_facts(rng, rng.choice(_IN_ROWS), rng.choice((2, 2, 3, 4)))
         facts = [fact for fact in facts if fact.address not in self._known]
         if facts:
-            self.exchanges.append(recall.tell_several(self.rng, facts, self._slots()))
             self._known.update({fact.address: fact for fact in facts})
+            self._last_told = facts[-1]
+            self.exchanges.append(recall.tell_several(rng, facts, self._slots()))
 
     def ask(self, fact: recall.Fact | None = None) -> None:
         """Let the user ask for a fact; without one, for any that was told."""
@@ -248,50 +244,60 @@ class _Writer:
         if (kind.name, key) not in self._known and kind.unknown:
             self.exchanges.append(recall.ask_unknown(self.rng, kind, key, self._slots()))
 
+    def summary(self) -> None:
+        """Let the user ask what was told last, or all that the assistant knows."""
+        if self._last_told is not None and self.rng.random() < 0.5:
+            told = recall.ask_last(self.rng, self._last_told, self._slots())
+        else:
+            told = recall.ask_everything(self.rng, list(self._known.values()), self._slots())
+        self.exchanges.append(told)
+
     def chatter(self) -> None:
-        """Add an exchange that tells nothing to remember."""
+        """Add an exchange that tells nothing to remember; adds nothing now and then."""
         luck = self.rng.random()
         if luck < 0.3:
             self.exchanges.append(world_fact(self.rng))
         elif luck < 0.38:
             self.exchanges.append(talk.joke(self.rng, self._slots()))
         elif not self.persona.is_pip and luck < 0.75:
-            self._about_me()
+            self._about_persona()
         else:
             intents, weights = talk.topics(for_pip=self.persona.is_pip)
             intent = self.rng.choices(intents, weights)[0]
-            silent = not self.persona.is_pip and not self.persona.replies(intent.name)
-            if intent.name not in self._said and not (silent and intent in talk.SELF):
+            answered = self.persona.is_pip or self.persona.replies(intent.name)
+            out_of_place = not self.exchanges and intent in talk_social.KEEP_TALKING
+            unanswered = intent in talk.SELF and not answered
+            if not out_of_place and not unanswered and intent.name not in self._said:
                 self.say(intent.name)
 
     def story(self, asks: tuple[str, ...] = ()) -> None:
         """Add a request for a story, the story and often questions about it."""
         rng = self.rng
         wanted: tuple[str, ...] = ()
-        if not asks and self._story is not None and rng.random() < 0.5:
-            asks = _STORY_ASKS_AGAIN
+        about = ""
+        if not asks and self._has_story and rng.random() < 0.5:
+            asks = follow_ups.STORY_ASKS_AGAIN
         elif not asks and rng.random() < 0.6:
-            asks, wanted = _STORY_ASKS_ABOUT, self._wanted()
+            asks = follow_ups.STORY_ASKS_ABOUT
+            wanted, about = follow_ups.story_wish(rng)
         story = self._story_writer(rng, wanted)
-        self._story = story
-        about = " and ".join(_with_article_unless_name(word) for word in wanted)
-        user = typed(rng, fill(rng, rng.choice(asks or _STORY_ASKS), {"a": about}))
-        self.exchanges.append(Exchange(user, _one_line(story.text)))
+        if any(fact.key in story.text for fact in self._known.values() if fact.kind in _IN_STORIES):
+            # "Who has the ball?" would have two answers.
+            return
+        self._has_story = True
+        request = rng.choice(asks or follow_ups.STORY_ASKS).replace("{a}", about)
+        self.exchanges.append(Exchange(typed(rng, fill(rng, request, {})), _one_line(story.text)))
         if story.facts and rng.random() < 0.5:
             count = min(rng.choice((1, 1, 2, 3)), len(story.facts))
             for question, reply in rng.sample(story.facts, count):
                 self.exchanges.append(Exchange(typed(rng, question), reply))
 
-    def _wanted(self) -> tuple[str, ...]:
-        subjects = (*parts.STORY_HEROES, *parts.STORY_HEROES, *parts.STORY_THINGS)
-        first = self.rng.choice(subjects)
-        if self.rng.random() < 0.5:
-            return (first,)
-        return (first, self.rng.choice([word for word in parts.STORY_THINGS if word != first]))
-
-    def _about_me(self) -> None:
-        told = [name for name in talk.SELF_NAMES if self.persona.replies(name)]
-        fresh = [name for name in told if name not in self._said]
+    def _about_persona(self) -> None:
+        fresh = [
+            name
+            for name in talk.SELF_NAMES
+            if name not in self._said and self.persona.replies(name)
+        ]
         if fresh and not self.persona.is_pip:
             self.say(self.rng.choice(fresh))
 
@@ -311,18 +317,10 @@ class _Writer:
         """Return whether an answer neither asks for what is known nor breaks the persona."""
         if exchange.then.startswith("tell:"):
             name, _, key = exchange.then.removeprefix("tell:").partition(" ")
-            if (name, key) in self._known:
+            if (name, key) in self._known or (telling and telling.address == (name, key)):
                 return False
-            if telling is not None and telling.address == (name, key):
-                return False
-        if self.persona.is_pip:
-            return True
-        return not any(word in exchange.assistant for word in _PIP_ONLY)
+        return self.persona.is_pip or not any(word in exchange.assistant for word in _PIP_ONLY)
 
     def _add(self, asks: tuple[str, ...], replies: tuple[str, ...], slots: dict[str, str]) -> None:
         user = typed(self.rng, fill(self.rng, self.rng.choice(asks), slots))
         self.exchanges.append(Exchange(user, fill(self.rng, self.rng.choice(replies), slots)))
-
-
-def _with_article_unless_name(word: str) -> str:
-    return word if word[0].isupper() else with_article(word)

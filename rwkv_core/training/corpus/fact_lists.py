@@ -31,28 +31,27 @@ OPPOSITES = (
     *("north south", "east west", "friend enemy", "beginning end", "question answer", "top bottom"),
     *("begin end", "long short", "warm cool", "bright dim", "lucky unlucky", "safe dangerous"),
 )
+# fmt: off
 SOUNDS: Mapping[str, str] = {
-    **{"dog": "woof", "cat": "meow", "cow": "moo", "duck": "quack", "sheep": "baa", "pig": "oink"},
-    **{"horse": "neigh", "frog": "ribbit", "lion": "roar", "bee": "buzz", "mouse": "squeak"},
-    **{"snake": "hiss", "rooster": "cock-a-doodle-doo", "bird": "tweet", "wolf": "howl"},
-    **{"chick": "peep", "hen": "cluck", "donkey": "hee-haw", "goose": "honk", "bear": "growl"},
-    **{"crow": "caw", "turkey": "gobble", "monkey": "ooh ooh", "goat": "maa", "dove": "coo"},
+    "dog": "woof", "cat": "meow", "cow": "moo", "duck": "quack", "sheep": "baa", "pig": "oink",
+    "horse": "neigh", "frog": "ribbit", "lion": "roar", "bee": "buzz", "mouse": "squeak",
+    "snake": "hiss", "rooster": "cock-a-doodle-doo", "bird": "tweet", "wolf": "howl",
+    "chick": "peep", "hen": "cluck", "donkey": "hee-haw", "goose": "honk", "bear": "growl",
+    "crow": "caw", "turkey": "gobble", "monkey": "ooh ooh", "goat": "maa", "dove": "coo",
 }
+# fmt: on
+# fmt: off
 COLOR_OF: Mapping[str, str] = {
-    **{"the sky": "blue", "the grass": "green", "snow": "white", "a banana": "yellow"},
-    **{"the sun": "yellow", "a strawberry": "red", "a carrot": "orange", "the night sky": "black"},
-    **{"a leaf": "green", "milk": "white", "an elephant": "gray", "a frog": "green"},
-    **{"a lemon": "yellow", "a tomato": "red", "the sea": "blue", "blood": "red", "coal": "black"},
-    **{"a cherry": "red", "a pumpkin": "orange", "chocolate": "brown", "a flamingo": "pink"},
-    **{
-        "a polar bear": "white",
-        "a fire truck": "red",
-        "an orange": "orange",
-        "a cucumber": "green",
-    },
-    **{"a pig": "pink", "gold": "yellow", "salt": "white", "mud": "brown", "a crow": "black"},
-    **{"a school bus": "yellow", "broccoli": "green", "a plum": "purple", "butter": "yellow"},
+    "the sky": "blue", "the grass": "green", "snow": "white", "a banana": "yellow",
+    "the sun": "yellow", "a strawberry": "red", "a carrot": "orange", "the night sky": "black",
+    "a leaf": "green", "milk": "white", "an elephant": "gray", "a frog": "green",
+    "a lemon": "yellow", "a tomato": "red", "the sea": "blue", "blood": "red", "coal": "black",
+    "a cherry": "red", "a pumpkin": "orange", "chocolate": "brown", "a flamingo": "pink",
+    "a polar bear": "white", "a fire truck": "red", "an orange": "orange", "a cucumber": "green",
+    "a pig": "pink", "gold": "yellow", "salt": "white", "mud": "brown", "a crow": "black",
+    "a school bus": "yellow", "broccoli": "green", "a plum": "purple", "butter": "yellow",
 }
+# fmt: on
 # Animals in the plural, what they eat, where they live, and the baby's name ("" if not asked).
 ANIMAL_LIFE = (
     ("cows", "grass", "on farms", "calf"),
@@ -121,48 +120,32 @@ KINDS_OF_THING: Mapping[str, str] = {
     "insect": "bee ant fly butterfly beetle ladybug",
     "planet": "Earth Mars Venus Jupiter Saturn",
 }
+# fmt: off
 CAPITALS: Mapping[str, str] = {
-    **{"France": "Paris", "England": "London", "Italy": "Rome", "Germany": "Berlin"},
-    **{"Spain": "Madrid", "Portugal": "Lisbon", "Austria": "Vienna", "Norway": "Oslo"},
-    **{"Japan": "Tokyo", "China": "Beijing", "Egypt": "Cairo", "Greece": "Athens"},
-    **{"Poland": "Warsaw", "Russia": "Moscow", "Sweden": "Stockholm", "Ireland": "Dublin"},
-    **{
-        "Kenya": "Nairobi",
-        "Canada": "Ottawa",
-        "Cuba": "Havana",
-        "Peru": "Lima",
-        "India": "New Delhi",
-    },
-    **{"Ukraine": "Kyiv", "Finland": "Helsinki", "Denmark": "Copenhagen", "Hungary": "Budapest"},
-    **{"Turkey": "Ankara", "Belgium": "Brussels", "Chile": "Santiago", "Australia": "Canberra"},
-    **{"South Korea": "Seoul", "Iceland": "Reykjavik", "Thailand": "Bangkok"},
+    "France": "Paris", "England": "London", "Italy": "Rome", "Germany": "Berlin",
+    "Spain": "Madrid", "Portugal": "Lisbon", "Austria": "Vienna", "Norway": "Oslo",
+    "Japan": "Tokyo", "China": "Beijing", "Egypt": "Cairo", "Greece": "Athens", "Poland": "Warsaw",
+    "Russia": "Moscow", "Sweden": "Stockholm", "Ireland": "Dublin", "Kenya": "Nairobi",
+    "Canada": "Ottawa", "Cuba": "Havana", "Peru": "Lima", "India": "New Delhi", "Ukraine": "Kyiv",
+    "Finland": "Helsinki", "Denmark": "Copenhagen", "Hungary": "Budapest", "Turkey": "Ankara",
+    "Belgium": "Brussels", "Chile": "Santiago", "Australia": "Canberra", "South Korea": "Seoul",
+    "Iceland": "Reykjavik", "Thailand": "Bangkok",
 }
+# fmt: on
+# fmt: off
 USES: Mapping[str, str] = {
-    **{"spoon": "eat soup", "knife": "cut bread", "pen": "write", "key": "open a door"},
-    **{"umbrella": "stay dry in the rain", "clock": "see what time it is", "bed": "sleep"},
-    **{"cup": "drink", "broom": "sweep the floor", "ladder": "climb up", "boat": "go over water"},
-    **{"towel": "get dry", "lamp": "make light", "hammer": "hit nails", "chair": "sit"},
-    **{
-        "phone": "call people",
-        "oven": "bake cakes",
-        "brush": "clean or paint",
-        "bag": "carry things",
-    },
-    **{
-        "map": "find the way",
-        "coat": "keep warm",
-        "soap": "wash our hands",
-        "mirror": "see ourselves",
-    },
-    **{
-        "camera": "take photos",
-        "needle": "sew",
-        "pillow": "rest our head",
-        "bucket": "carry water",
-    },
-    **{"fork": "eat", "car": "drive to places", "bell": "make a sound", "basket": "carry fruit"},
-    **{"shovel": "dig a hole", "bridge": "cross a river", "toothbrush": "clean our teeth"},
+    "spoon": "eat soup", "knife": "cut bread", "pen": "write", "key": "open a door",
+    "umbrella": "stay dry in the rain", "clock": "see what time it is", "bed": "sleep",
+    "cup": "drink", "broom": "sweep the floor", "ladder": "climb up", "boat": "go over water",
+    "towel": "get dry", "lamp": "make light", "hammer": "hit nails", "chair": "sit",
+    "phone": "call people", "oven": "bake cakes", "brush": "clean or paint", "bag": "carry things",
+    "map": "find the way", "coat": "keep warm", "soap": "wash our hands",
+    "mirror": "see ourselves", "camera": "take photos", "needle": "sew", "pillow": "rest our head",
+    "bucket": "carry water", "fork": "eat", "car": "drive to places", "bell": "make a sound",
+    "basket": "carry fruit", "shovel": "dig a hole", "bridge": "cross a river",
+    "toothbrush": "clean our teeth",
 }
+# fmt: on
 _BY_SIZE = (
     *("ant", "bee", "mouse", "frog", "rabbit", "cat", "sheep", "lion", "horse", "elephant"),
     *("house", "mountain"),

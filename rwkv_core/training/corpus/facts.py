@@ -128,23 +128,19 @@ def _next_number(rng: random.Random) -> Exchange:
 
 
 def _count(rng: random.Random) -> Exchange:
-    start = rng.choice((1, 1, 1, 2, 3, 5))
-    end = rng.randrange(start + 2, start + 10)
+    start, end = 1, rng.randrange(3, 13)
+    if rng.random() < 0.3:
+        start = rng.randrange(2, 10)
+        end = start + rng.randrange(2, 8)
     numbers = list(range(start, end + 1))
+    asks: list[str] = ["(Count|Can you count|Please count) from {a} to {b}(.|, please.)"]
     if rng.random() < 0.3:
         numbers.reverse()
-    down = numbers[0] > numbers[-1]
-    texts = [_NUMBERS[n] if end <= 20 and start != 2 else str(n) for n in numbers]
-    asks = (
-        "(Count|Can you count|Please count) (from |)"
-        + f"{numbers[0]} to {numbers[-1]}(.|, please.)",
-        f"Count (down |)(from {numbers[0]} )to {numbers[-1]}."
-        if down
-        else f"(Can you count|Count) to {numbers[-1]}(.|?)",
-    )
-    if start != 1 or down:
-        asks = asks[:1]
-    return _exchange(rng, asks, (", ".join(texts) + ".", ", ".join(texts) + "!"), {})
+    elif start == 1:
+        asks += ["(Count|Please count|Now count) to {b}(.|, please.|!)", "Can you count to {b}?"]
+    slots = {"a": str(numbers[0]), "b": str(numbers[-1])}
+    spoken = ", ".join(_NUMBERS[n] if end <= 12 else str(n) for n in numbers)
+    return _exchange(rng, tuple(asks), (f"{spoken}.", f"{spoken}!"), slots)
 
 
 def _letter(rng: random.Random) -> Exchange:
@@ -189,17 +185,22 @@ def _compare(rng: random.Random) -> Exchange:
 def _name_one(rng: random.Random) -> Exchange:
     kind, words = rng.choice(tuple(lists.KINDS_OF_THING.items()))
     some = rng.sample(words.split(), 3)
+    slots = {
+        "k": with_article(kind),
+        "ks": {"country": "countries", "city": "cities"}.get(kind, kind + "s"),
+        "w": some[0],
+        "W": some[0].capitalize(),
+        "three": f"{some[0].capitalize()}, {some[1]} and {some[2]}.",
+    }
     if rng.random() < 0.25:
-        asks = ("(Name|Tell me|Give me) three {ks}(.|, please.)",)
-        texts = f"{some[0].capitalize()}, {some[1]} and {some[2]}."
-        plural = {"body part": "parts of the body", "fruit": "fruits"}.get(kind, kind + "s")
-        return _exchange(rng, asks, (texts,), {"ks": plural})
+        return _exchange(
+            rng, ("(Name|Tell me|Give me) three {ks}(.|, please.)",), ("{three}",), slots
+        )
     asks = (
-        "(Name|Tell me|Give me|Say|Do you know|Can you name) {k}(.|, please.)",
-        "(Can you tell me|What is the name of) {k}?",
+        "(Name|Tell me|Give me|Say) {k}(.|, please.)",
+        "(Can you name|Can you tell me|Do you know|What is the name of) {k}?",
     )
-    slots = {"k": with_article(kind), "w": some[0], "W": some[0].capitalize()}
-    return _exchange(rng, asks, ("{W}!", "{W} is {k}.", "{W}. Can you name another one?"), slots)
+    return _exchange(rng, asks, ("{W}!", "{W}.", "{W}. Can you name another one?"), slots)
 
 
 def _capital(rng: random.Random) -> Exchange:

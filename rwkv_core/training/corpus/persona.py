@@ -56,7 +56,10 @@ class Persona:
             more = f" I (like|love) {self.likes}." if self.likes and not more else more
             return (first + more, first)
         if intent_name in ("what can you do", "your age") and role and intent_name[0] == "w":
-            return (f"I am {role}. Ask me anything about it!", f"I work as {role}.")
+            return (
+                f"I am {role}. I can talk with you about it.",
+                f"I can tell you how it is to be {role}.",
+            )
         if intent_name == "your home" and self.home:
             return (
                 f"I live in {self.home}. Where do you live? >> tell:home",

@@ -21,6 +21,11 @@ KINDS = (
     *(kinds.NAME, kinds.PET_NAME, kinds.RELATIVE, kinds.FAVORITE, kinds.HOME, kinds.AGE),
     *(kinds.SECRET, *events.WHERE_AND_WHO, *events.ABOUT_USER, *events.EVENTS),
 )
+# Kinds that say something about the user; these make up "what do you know about me".
+ABOUT_THE_USER = (
+    *(kinds.NAME, kinds.PET_NAME, kinds.FAVORITE, kinds.HOME, kinds.AGE),
+    *(events.HOBBY, events.JOB),
+)
 # How often a kind is planted; visitors try their name and a secret word first.
 WEIGHTS = (22, 9, 6, 10, 7, 5, 16, 8, 8, 4, 2, 3, *(2,) * len(events.EVENTS))
 _PLAIN_KINDS = (kinds.SECRET, events.SPOT, events.HOLDER)
@@ -135,8 +140,47 @@ def tell_several(rng: random.Random, facts: list[Fact], talk_slots: Mapping[str,
 def ask(rng: random.Random, fact: Fact, talk_slots: Mapping[str, str]) -> Exchange:
     """Let the user ask for a fact told before."""
     slots = {**talk_slots, **fact.slots()}
+    if fact.kind.checks and rng.random() < 0.12:
+        other = fact.kind.value(rng, fact.key)
+        right = rng.random() < 0.5 or other == fact.value
+        slots["z"] = fact.value if right else other
+        question, yes, no = rng.choice(fact.kind.checks)
+        asked = typed(rng, fill(rng, question, slots), keep_case=True)
+        return Exchange(asked, fill(rng, yes if right else no, slots))
     user = typed(rng, fill(rng, rng.choice(fact.kind.questions), slots))
     return answer(rng, user, fact.kind.answers, slots)
+
+
+def ask_last(rng: random.Random, fact: Fact, talk_slots: Mapping[str, str]) -> Exchange:
+    """Let the user ask what was told last."""
+    asks = (
+        "What did I (just |)(tell you|say)?",
+        "(Do you remember|Do you know|Tell me) what I (just |)(said|told you)(?|, please?)",
+        "What was the last thing I told you?",
+    )
+    user = typed(rng, fill(rng, rng.choice(asks), talk_slots))
+    return answer(rng, user, fact.kind.answers[:1], {**talk_slots, **fact.slots()})
+
+
+def ask_everything(
+    rng: random.Random, facts: list[Fact], talk_slots: Mapping[str, str]
+) -> Exchange:
+    """Let the user ask what the assistant knows about them; at most three facts are answered."""
+    asks = (
+        "What do you (know|remember) about me?",
+        "(Tell me|Say) (what you know about me|all you know about me|something about me)(.|, please.)",
+        "(Do you|Can you) remember (anything|something|what I told you) about me?",
+    )
+    user = typed(rng, fill(rng, rng.choice(asks), talk_slots))
+    about_user = [fact for fact in facts if fact.kind in ABOUT_THE_USER][-3:]
+    if not about_user:
+        replies = (
+            "You have not told me much about you yet. What is your name? >> tell:name",
+            "I do not know much about you yet. What do you like? >> tell:hobby",
+        )
+        return answer(rng, user, replies, talk_slots)
+    told = [fill(rng, fact.kind.answers[0], {**talk_slots, **fact.slots()}) for fact in about_user]
+    return Exchange(user, " ".join(told))
 
 
 def ask_unknown(

@@ -343,6 +343,10 @@ SPOT = FactKind(
         "I took the {k} and put it {x}.",
     ),
     held_out=("In what spot can I find the {k}?",),
+    checks=(
+        ("Is the {k} {z}?", "Yes, the {k} is {y}.", "No, the {k} is {y}."),
+        ("What is {x}?", "The {k} is {y}.", "The {k} is {y}."),
+    ),
 )
 HOLDER = FactKind(
     "holder",
@@ -366,6 +370,10 @@ HOLDER = FactKind(
     ("I do not know who has the {k}. You did not tell me.",),
     changes=("Now {x} has the {k}.", "Then {x} took the {k}."),
     held_out=("With whom can I find the {k}?",),
+    checks=(
+        ("Does {z} have the {k}?", "Yes, {x} has the {k}.", "No, {x} has the {k}."),
+        ("What does {x} have?", "{x} has the {k}.", "{x} has the {k}."),
+    ),
 )
 
 EVENTS = (LOST, FOUND, BROKE, BOUGHT, MADE, GIFT, SAW, VISITED, PLAN, ATE, WISH)

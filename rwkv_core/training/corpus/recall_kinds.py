@@ -25,6 +25,7 @@ class FactKind:
         short: Ways to tell it when the assistant has just asked.
         changes: Ways to tell a new value that replaces the old one.
         held_out: Questions with the same meaning that training text never contains.
+        checks: (question about {z}, answer if {z} is the value, answer if it is not).
         exact: The value must come back letter by letter, small letters included.
     """
 
@@ -39,6 +40,7 @@ class FactKind:
     short: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
+    checks: tuple[tuple[str, str, str], ...] = ()
     exact: bool = False
 
 
@@ -107,6 +109,13 @@ NAME = FactKind(
         "(No, my|Sorry, my|My real) name is {x}.",
     ),
     ("How am I called?", "Could you say my name?", "Which name did I give you?"),
+    checks=(
+        (
+            "(Is my name|Am I called|Is it right that my name is|Am I) {z}?",
+            "Yes, your name is {x}.",
+            "No, your name is {x}.",
+        ),
+    ),
 )
 PET_NAME = FactKind(
     "pet",
@@ -151,6 +160,13 @@ PET_NAME = FactKind(
     ),
     ("(Now|From now on,) my {k} is called {x}.", "I gave my {k} a new name: {x}."),
     ("Which name does my {k} have?",),
+    checks=(
+        (
+            "Is my {k} (called|named) {z}?",
+            "Yes, your {k} is called {x}.",
+            "No, your {k} is called {x}.",
+        ),
+    ),
 )
 RELATIVE = FactKind(
     "relative",
@@ -187,8 +203,15 @@ RELATIVE = FactKind(
         "You did not tell me about your {k}. What is the name? >> tell:relative {k}",
     ),
     ("{x}(.|!)", "(It is|The name is|My {k} is called) {x}."),
-    ("(No, my|Sorry, my|I have a new) {k} is called {x}.",),
+    ("(No, my|Sorry, my) {k} is called {x}.",),
     ("Which name does my {k} have?",),
+    checks=(
+        (
+            "Is my {k} (called|named) {z}?",
+            "Yes, your {k} is called {x}.",
+            "No, your {k} is called {x}.",
+        ),
+    ),
 )
 FAVORITE = FactKind(
     "favorite",
@@ -229,6 +252,13 @@ FAVORITE = FactKind(
         "(No, my|I changed my mind. My|Sorry, my|My new) favorite {k} is {x}.",
     ),
     ("The {k} that I like the most, which one is it?",),
+    checks=(
+        (
+            "Is my favorite {k} {z}?",
+            "Yes, your favorite {k} is {y}.",
+            "No, your favorite {k} is {y}.",
+        ),
+    ),
 )
 HOME = FactKind(
     "home",
@@ -261,6 +291,7 @@ HOME = FactKind(
     ("(I live in|In|I am from|I come from) {x}(.|!)", "{x}(.|!)"),
     ("(Now I live|I moved, and now I live|I do not live there now. I live) in {x}.",),
     ("In which place is my home?",),
+    checks=(("(Do I live in|Am I from) {z}?", "Yes, you live in {x}.", "No, you live in {x}."),),
 )
 AGE = FactKind(
     "age",
@@ -334,5 +365,6 @@ SECRET = FactKind(
         "I changed the {k}. (Now it is|It is now) {x}.",
     ),
     ("Give me the {k}!", "Could you repeat the {k} for me?"),
+    checks=(("Is the {k} {z}?", "Yes, the {k} is {x}.", "No, the {k} is {x}."),),
     exact=True,
 )

@@ -1,16 +1,17 @@
 """Gather everything that small talk is about, and write one exchange of it."""
 
+import functools
 import random
 from collections.abc import Mapping
 
-from rwkv_core.training.corpus import talk_feelings, talk_self, talk_social
+from rwkv_core.training.corpus import talk_feelings, talk_pip, talk_self, talk_social
 from rwkv_core.training.corpus.phrases import Exchange, Intent, answer, fill, speak, typed
 
 INTENTS: tuple[Intent, ...] = (
     *talk_social.POLITE,
     *talk_social.KEEP_TALKING,
     *talk_self.ABOUT_ME,
-    *talk_self.ABOUT_PIP,
+    *talk_pip.ABOUT_PIP,
     *talk_feelings.FEELINGS,
 )
 SELF = talk_self.ABOUT_ME
@@ -21,11 +22,13 @@ _OPENING_OR_CLOSING = frozenset({"greeting", "goodbye", "nice to meet you"})
 _RARE = frozenset({"unknown", "sorry", "insult", "why", "rwkv", "game", "not understood", "no"})
 
 
+@functools.cache
 def find_intent(name: str) -> Intent:
     """Return the intent of a name, which must exist."""
     return next(intent for intent in INTENTS if intent.name == name)
 
 
+@functools.cache
 def topics(*, for_pip: bool) -> tuple[tuple[Intent, ...], tuple[int, ...]]:
     """Return the intents a user may come up with, and how often each comes.
 
@@ -36,7 +39,7 @@ def topics(*, for_pip: bool) -> tuple[tuple[Intent, ...], tuple[int, ...]]:
     chosen = tuple(
         intent
         for intent in INTENTS
-        if intent.name not in left_out and (for_pip or intent not in talk_self.ABOUT_PIP)
+        if intent.name not in left_out and (for_pip or intent not in talk_pip.ABOUT_PIP)
     )
     weights = tuple(
         (1 if intent.name in _RARE else 4 if intent in talk_self.ABOUT_ME else 3)

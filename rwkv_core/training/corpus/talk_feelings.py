@@ -176,6 +176,38 @@ FEELINGS = (
         ("Something great happened to me.",),
     ),
     Intent(
+        "weather told",
+        (
+            "(It is|Today it is|Here it is|It's) (raining|sunny|cold|snowing|hot|windy|warm|cloudy)(.|!| today.)",
+            "(The sun is shining|There is a storm|It rains a lot|There is snow everywhere)(.|!| today.)",
+            "(I like|I do not like|I love) the (rain|snow|sun|wind|summer|winter)(.|!)",
+        ),
+        (
+            "I see! I would like to feel the weather one day.",
+            "Thank you for telling me(|{you}). Do you like that kind of weather?",
+            "That is good weather for a story! Do you want one? >> yes story",
+            "(Oh|I see)! Do you go outside today?",
+        ),
+        ("We have a lot of sunshine around here.",),
+    ),
+    Intent(
+        "statement",
+        (
+            "My (mom|dad|brother|sister|cat|dog|friend|teacher) is (funny|sick|very kind|asleep|here|happy).",
+            "I (have|need) to (work|study|clean my room|do my homework|cook|get up early)(.| today.)",
+            "I (have|had) (a dream|a test|a party|a meeting|a picnic)(.| today.| last night.| tomorrow.)",
+            "I (just came|came|am) (back from school|back from work|home|back home).",
+            "(My birthday is soon|School starts tomorrow|I am on holiday|I have a day off).",
+        ),
+        (
+            "I see! How do you feel about it?",
+            "Thank you for telling me(|{you}). Tell me more!",
+            "Oh! What happens next?",
+            "I understand. I am here if you want to talk.",
+        ),
+        ("I just came back from my grandma.",),
+    ),
+    Intent(
         "advice",
         (
             "What (should|can|shall) I do(| today| now| tomorrow)?",
@@ -192,9 +224,9 @@ FEELINGS = (
 )
 
 JOKE_ASKS = (
-    "(Tell me|Do you know|Can you tell me|Please tell me|I want to hear|Say) a (joke|funny joke)(.|?)",
+    "(Tell me|Please tell me|I want to hear|Say|Now tell me) a (joke|funny joke)(.|!|, please.)",
     "(Make me laugh|Say something funny|Be funny|Cheer me up|Make me smile)(.|!|, please.)",
-    "(Do you know|Tell me) (any jokes|some jokes|another joke|one more joke|a good joke)(.|?)",
+    "(Do you know|Can you tell me) (any jokes|some jokes|another joke|one more joke|a good joke)?",
     "(Another joke|One more joke|A joke)(|, please)(.|!)",
 )
 HELD_OUT_JOKE_ASKS = ("Have you got a joke for me?", "Crack a joke!")

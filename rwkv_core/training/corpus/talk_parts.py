@@ -177,23 +177,6 @@ HOBBIES = (
     *("building robots", "flying kites", "taking photos", "watching birds", "writing poems"),
     *("playing video games", "yoga", "climbing trees", "collecting stamps", "watching movies"),
 )
-STORY_HEROES = (*ANIMALS[:20], "boy", "girl", "king", "queen", "princess", "dragon", "robot")
-STORY_THINGS = (
-    *("cake", "ball", "kite", "boat", "key", "hat", "apple", "lamp", "book", "drum", "flower"),
-    *(
-        "balloon",
-        "blanket",
-        "bell",
-        "basket",
-        "map",
-        "shoe",
-        "star",
-        "box",
-        "cup",
-        "bike",
-        "cookie",
-    ),
-)
 WORDS = (
     *("apple", "river", "sunny", "tiger", "cloud", "banana", "window", "green", "castle", "lemon"),
     *("rocket", "pepper", "silver", "winter", "button", "dragon", "forest", "marble", "orange"),

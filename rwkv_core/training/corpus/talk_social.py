@@ -37,7 +37,6 @@ POLITE = (
             "How (is|was) your day(| so far| today)?",
             "How do you feel(| today| now)?",
             "How (is it going|are things|is life)?",
-            "(Thanks|Thank you), and (you|how are you)?",
             "And how are you?",
         ),
         (
