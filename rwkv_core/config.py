@@ -1,5 +1,6 @@
 """What a checkpoint is, decided once from its tensor names and shapes."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def detect_generation(names: Mapping[str, tuple[int, ...]]) -> str:
 def _v5_minor(names: Mapping[str, tuple[int, ...]]) -> str:
     if "blocks.0.att.gate.weight" not in names:
         return "5.0"
-    return "5.2" if len(names["blocks.0.att.time_decay"]) == 2 else "5.1"
+    # 5.1 has one decay per head, at times with axes of length 1 behind.
+    shape = names.get("blocks.0.att.time_decay", ())
+    return "5.2" if math.prod(shape[1:]) > 1 else "5.1"
 
 
 def detect_config(shapes: Mapping[str, tuple[int, ...]]) -> ModelConfig:

@@ -43,8 +43,15 @@ def test_every_generation_is_told_from_its_tensor_names(generation: str, shapes:
     assert detect_generation(shapes) == generation
 
 
-def test_a_v5_decay_of_three_axes_is_still_one_number_per_head() -> None:
-    shapes = V5 | att(gate__weight=(C, C), time_decay=(H, 1, 1))
+@pytest.mark.parametrize("shape", [(H,), (H, 1), (H, 1, 1)])
+def test_a_v5_decay_with_axes_of_length_1_is_one_number_per_head(shape: tuple[int, ...]) -> None:
+    shapes = V5 | att(gate__weight=(C, C), time_decay=shape)
+    assert detect_generation(shapes) == "5.1"
+
+
+def test_a_v5_file_without_its_decay_is_still_told() -> None:
+    shapes = V5 | att(gate__weight=(C, C))
+    del shapes["blocks.0.att.time_decay"]
     assert detect_generation(shapes) == "5.1"
 
 
