@@ -17,6 +17,12 @@ from rwkv_core.training.corpus import story_parts as parts
 from rwkv_core.training.corpus.story_plots import BAKE, HIGH, HURT, LOST, NOISE, SHARE, Plot
 from rwkv_core.training.corpus.story_plots_lessons import LESSON_PLOTS
 from rwkv_core.training.corpus.story_plots_more import MORE_PLOTS
+from rwkv_core.training.corpus.story_style import (
+    join_sentences,
+    pick_form,
+    polish,
+    turn_speakers,
+)
 
 PLOTS: tuple[Plot, ...] = (LOST, SHARE, NOISE, HURT, BAKE, HIGH, *MORE_PLOTS, *LESSON_PLOTS)
 MIN_WORDS, MAX_WORDS = 80, 220
@@ -118,14 +124,14 @@ def _tell(rng: random.Random, plot: Plot, wish: _Wish) -> Story:
         if beat == ("|",):
             pieces.append("|")
         elif beat[0] != "?":
-            pieces.append(_pick_form(rng, beat))
+            pieces.append(pick_form(rng, beat))
         elif rng.random() < 0.5:
-            pieces.append(_pick_form(rng, beat[1:]))
+            pieces.append(pick_form(rng, beat[1:]))
     pieces.extend(_close(rng, plot))
-    told = _join_sentences(rng, " ".join(pieces))
-    text = _turn_speakers(rng, _polish(told.format_map(slots)), slots)
+    told = join_sentences(rng, " ".join(piece for piece in pieces if piece))
+    text = turn_speakers(rng, polish(told.format_map(slots)), slots)
     facts = tuple(
-        (_polish(question.format_map(slots)), _polish(answer.format_map(slots)))
+        (polish(question.format_map(slots)), polish(answer.format_map(slots)))
         for question, answer, proof in (
             *plot.facts,
             *_common_facts(slots, is_pair=plot.hero == "pair"),
@@ -353,41 +359,3 @@ def _common_facts(slots: dict[str, str], *, is_pair: bool) -> tuple[tuple[str, s
     facts.append(("Where did {H} go?", "{H} went to the {place}.", "went to the {place}"))
     facts.append(("What did {H} love to do?", "{H} loved to {love}.", "loved to {love}"))
     return tuple(facts)
-
-
-def _pick_form(rng: random.Random, forms: tuple[str, ...]) -> str:
-    """Draw a form; plain ones twice as often as talk, of which TinyStories has less."""
-    return rng.choices(forms, [1 if '"' in form else 2 for form in forms])[0]
-
-
-def _join_sentences(rng: random.Random, told: str) -> str:
-    """Turn some "Tim ran. He fell." into "Tim ran and fell.", while the slots tell who is who."""
-
-    def join(match: re.Match[str]) -> str:
-        verb = match[1].split(" ")[1]
-        is_long = " and " in match[0] or "," in match[0] or len(match[0]) > 90
-        again = told.startswith((verb, "was "), match.end())
-        return match[0] if is_long or again or rng.random() < 0.5 else f"{match[1]} and "
-
-    told = re.sub(r"(?<![^ ])(\{(?:H|Start|He)\} [a-z][^.!?\"|]*)\. \{He\} (?=[a-z{])", join, told)
-    return re.sub(r"(?<![^ ])(They [a-z][^.!?\"|]*)\. They (?=[a-z])", join, told)
-
-
-def _turn_speakers(rng: random.Random, text: str, slots: dict[str, str]) -> str:
-    """Say "said Tim" as often as "Tim said"."""
-    name = rf"({slots['H']}|{slots['F']})"
-    verb = "(said|asked|cried|shouted|says)"
-
-    def turn(match: re.Match[str]) -> str:
-        words = match[1].split(" ")
-        return match[0] if rng.random() < 0.5 else f'" {words[1]} {words[0]}{match[4]}'
-
-    text = re.sub(rf'" ({name} {verb})([.,])', turn, text)
-    return re.sub(rf'" ({verb} {name})([.,])', turn, text)
-
-
-def _polish(text: str) -> str:
-    """Join the pieces: paragraphs, spaces, a or an."""
-    text = re.sub(r"\s*\|[\s|]*", "\n\n", text.strip(" |"))
-    text = re.sub(r" {2,}", " ", text)
-    return re.sub(r"\b([Aa]) (?=[aeio]|u(?!s|ni)|hon(?:est|or))", r"\1n ", text)

@@ -164,7 +164,7 @@ NOISE = Plot(
          "\"I should be brave,\" {H} said. \"Maybe someone needs help.\"",
          "{pal} said, \"Don't be afraid, {H}. Let's go and see.\"",
          "{pal} came and said, \"We can look together. Then it is not so scary.\""),
-        ("{H} walked slowly to the noise. {He} looked {spot}.", "Step by step, {he} went closer. {He} looked {spot}.",
+        ("{H} walked slowly to the noise. {He} looked {spot}.", "Step by step, {H} went closer. {He} looked {spot}.",
          "Slowly, {H} went to see what it was. The noise came from something {spot}."),
         ("It was not a monster. It was a {tiny} {a}!", "There was no monster. There was only a {tiny} {a}!",
          "And what did {he} see? It was a {tiny} {a}!", "{He} saw a {tiny} {a}. It was the {a} that made the noise!"),
