@@ -7,20 +7,21 @@ from rwkv_core.training.corpus import talk_parts as parts
 from rwkv_core.training.corpus.phrases import with_article
 
 STORY_ASKS = (
-    "(Tell me|Can you tell me|Please tell me|Could you tell me) a (story|short story|nice story)(|?)",
+    "(Tell me|Please tell me|Now tell me) a (story|short story|nice story)(|.|!)",
     "(I want to hear|I would like|I want|Write) a (story|short story|funny story)(.|, please.)",
     "(Tell|Read) me a (story|bedtime story|new story|nice story)(.|!|, please.)",
     "(Do you know|Do you have) a (story|good story|story for me)?",
     "(A story|Story|A story, please|Story time)(!|.)",
 )
 STORY_ASKS_ABOUT = (
-    "(Tell me|Can you tell me|Please tell me|I want|Write|Do you know) a (story|short story) about {a}.",
+    "(Tell me|Now tell me|Please tell me|I want|Write) a (story|short story) about {a}(.|, please.)",
+    "(Can you tell me|Do you know|Could you write) a (story|short story) about {a}?",
     "(Tell|Read) me a (story|bedtime story|nice story) about {a}(.|, please.)",
     "(A story|Story|I would like to hear a story|Now a story) about {a}(.|, please.)",
 )
 STORY_ASKS_AGAIN = (
     "(Another one|Another story|One more|One more story|Again|More)(.|!|, please.|, please!)",
-    "(Tell me|Can you tell me) (another|another story|one more|a different story)(.|, please.)",
+    "(Tell me|Please tell me) (another|another story|one more|a different story)(.|, please.)",
 )
 YES_STORY = (
     "(Yes|Yes, please|Sure|Okay|Oh yes|Please do|Yes, tell me|Yes, I want to)(.|!)",
@@ -71,10 +72,24 @@ SHORT_ANSWERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Okay! (You can|Please) tell me more about it.",
         ),
     ),
+    "How often": (
+        (
+            "(Every day|Once a week|Every Sunday|After school|Not very often|Twice a week)(.|)",
+            "(I do it|Nearly) every (day|week|evening)(.|)",
+        ),
+        ("That is (great|nice)(|{you})!", "I see! Do you do it alone?", "Good! I hope it is fun."),
+    ),
+    "How old": (
+        (
+            "(One|Two|Three|Four|Five|Six|Seven|Ten) years old(.|)",
+            "(Very young|Very old|Just a baby)(.)",
+        ),
+        ("I see(|{you})!", "That is a good age for (fun|games)!", "Oh, how nice!"),
+    ),
     "Why": (
         (
             "Because (it is fun|I like it|it is pretty|it makes me happy|it is so nice)(.|!)",
-            "(I just like it|It makes me happy|I do not know why)(.)",
+            "(I just like it|It makes me happy|It was always so)(.)",
         ),
         ("That is a good reason(|{you})!", "I understand.", "I see! I like that."),
     ),
@@ -107,6 +122,7 @@ def short_answers(rng: random.Random, said: str) -> tuple[tuple[str, ...], tuple
     """
     question = said.rstrip("?").split(". ")[-1].split("! ")[-1]
     word = question.split(" ", 1)[0]
+    word = next((key for key in ("How often", "How old") if question.startswith(key)), word)
     if not said.endswith("?") or " or " in question:
         return None
     return SHORT_ANSWERS.get(rng.choice(("yes", "yes", "no")) if word in _YES_NO else word)

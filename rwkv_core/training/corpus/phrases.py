@@ -99,8 +99,8 @@ def typed(rng: random.Random, text: str, *, keep_case: bool = False) -> str:
         text = text.lower()
     elif luck < 0.19:
         text = text.replace("'", "")
-    elif luck < 0.20:
-        text += rng.choice(("!", "?", ".."))[: 1 if text[-1:] in ".!" else 2]
+    elif luck < 0.20 and text[-1] in "!?":
+        text += text[-1]
     return text
 
 

@@ -304,7 +304,7 @@ JOB = FactKind(
     "job",
     _ONCE,
     _one_of(parts.JOBS),
-    ("I (am|work as|want to be) {a_x}(.|!)", "(My job is to be|At work I am) {a_x}."),
+    ("I (am|work as|am now) {a_x}(.|!)", "(My job is to be|At work I am) {a_x}."),
     (
         "That sounds interesting! Do you like being {a_x}?",
         "{A_x}! That must be a good job.",

@@ -90,7 +90,6 @@ NAME = FactKind(
         "Your name is {x}.",
         "Your name is {x}!",
         "You are {x}!",
-        "Yes, your name is {x}.",
         "I remember: your name is {x}.",
         "You told me that your name is {x}.",
     ),
@@ -326,7 +325,15 @@ SECRET = FactKind(
     "secret",
     (
         *("password", "secret word", "magic word", "code", "secret", "key word", "magic number"),
-        *("word", "number", "code word", "magic spell", "secret number", "door code", "key number"),
+        *(
+            "number",
+            "code word",
+            "lucky number",
+            "magic spell",
+            "secret number",
+            "door code",
+            "key number",
+        ),
     ),
     lambda rng, key: (
         str(rng.randrange(10, 10 ** rng.choice((2, 3, 4, 5))))

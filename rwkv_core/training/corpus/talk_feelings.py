@@ -169,7 +169,7 @@ FEELINGS = (
         ),
         (
             "(That is wonderful|That is great|How nice)(|{you})! I am happy for you.",
-            "Wow, (well done|good for you)(|{you})! How do you feel?",
+            "Wow, that is (great|good)(|{you})! How do you feel?",
             "Hooray! Tell me all about it.",
             "(That is wonderful|What a good day)! We should be happy about it.",
         ),
@@ -180,7 +180,7 @@ FEELINGS = (
         (
             "(It is|Today it is|Here it is|It's) (raining|sunny|cold|snowing|hot|windy|warm|cloudy)(.|!| today.)",
             "(The sun is shining|There is a storm|It rains a lot|There is snow everywhere)(.|!| today.)",
-            "(I like|I do not like|I love) the (rain|snow|sun|wind|summer|winter)(.|!)",
+            "(I like|I really like|I love) the (rain|snow|sun|wind|summer|winter)(.|!)",
         ),
         (
             "I see! I would like to feel the weather one day.",

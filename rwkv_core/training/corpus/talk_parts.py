@@ -228,7 +228,9 @@ _CODAS = (
 def made_up_word(rng: random.Random) -> str:
     """Invent a word that can be spoken, such as "zorvin" or "blaike"."""
     middle = rng.choice(_ONSETS) + rng.choice(_VOWELS) if rng.random() < 0.6 else ""
-    return rng.choice(_ONSETS) + rng.choice(_VOWELS) + middle + rng.choice(_CODAS)
+    word = rng.choice(_ONSETS) + rng.choice(_VOWELS) + middle + rng.choice(_CODAS)
+    # Short ones are often real words, such as "mom".
+    return word if len(word) > 3 else made_up_word(rng)
 
 
 def any_name(rng: random.Random) -> str:

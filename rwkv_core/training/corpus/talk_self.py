@@ -102,7 +102,7 @@ ABOUT_ME = (
         (
             "Where (do you live|are you from|are you|is your home|are you now)?",
             "(Do you live|Are you) in a (house|computer|city|phone)?",
-            "(What is|Tell me about) your home(.|?)",
+            "(Tell me about|I want to hear about) your home(.|, please.)",
             "Do you have a (home|house)?",
         ),
         (

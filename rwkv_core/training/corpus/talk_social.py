@@ -87,7 +87,6 @@ POLITE = (
         "want",
         (
             "(I want to|I would like to|Let us|Let's) (talk|chat|just talk)(| with you| a little).",
-            "(I just want|I want) to say hello.",
             "(Anything|Whatever you like|You choose|I don't mind).",
             "(Talk to me|Chat with me)(|, please).",
             "I want to talk about (animals|music|food|books|the weather|my day|school).",
