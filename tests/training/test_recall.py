@@ -5,6 +5,7 @@ import pytest
 
 from rwkv_core.training.corpus import recall, recall_events, recall_kinds
 from rwkv_core.training.corpus.conversation import ordinary_talk, render, write_conversation
+from rwkv_core.training.corpus.recall_kinds import FactKind
 from rwkv_core.training.corpus.stories import write_story
 
 SLOTS = {"me": "Pip", "you": ""}
@@ -15,7 +16,7 @@ def talk_filler(rng: random.Random) -> str:
 
 
 @pytest.mark.parametrize("distance", [0, 60, 400])
-def test_a_recall_case_has_the_fact_at_its_distance_and_in_its_answer(distance):
+def test_a_recall_case_has_the_fact_at_its_distance_and_in_its_answer(distance: int) -> None:
     rng = random.Random(distance)
 
     for _ in range(30):
@@ -29,7 +30,7 @@ def test_a_recall_case_has_the_fact_at_its_distance_and_in_its_answer(distance):
 
 
 @pytest.mark.parametrize("kind", recall.KINDS, ids=lambda kind: kind.name)
-def test_an_answer_holds_the_value_that_was_told(kind):
+def test_an_answer_holds_the_value_that_was_told(kind: FactKind) -> None:
     rng = random.Random(1)
 
     for _ in range(60):
@@ -44,7 +45,7 @@ def test_an_answer_holds_the_value_that_was_told(kind):
 @pytest.mark.parametrize(
     "kind", [kind for kind in recall.KINDS if kind.changes], ids=lambda kind: kind.name
 )
-def test_after_a_change_the_latest_value_is_asked_for(kind):
+def test_after_a_change_the_latest_value_is_asked_for(kind: FactKind) -> None:
     rng = random.Random(2)
     key = kind.keys[0]
     old, new = recall.draw_fact(rng, kind, key=key), recall.draw_fact(rng, kind, key=key)
@@ -55,7 +56,7 @@ def test_after_a_change_the_latest_value_is_asked_for(kind):
     assert new.value.lower() in changed.user.lower()
 
 
-def test_in_a_conversation_the_latest_name_is_the_answer():
+def test_in_a_conversation_the_latest_name_is_the_answer() -> None:
     rng = random.Random(3)
     telling = re.compile(r"^(?!what|is|am).*(?:my name is|my name's|call me|calls me) (\w+)", re.I)
     checked = 0
@@ -72,7 +73,7 @@ def test_in_a_conversation_the_latest_name_is_the_answer():
     assert checked > 50
 
 
-def test_what_was_never_told_is_not_known():
+def test_what_was_never_told_is_not_known() -> None:
     rng = random.Random(4)
     turn = recall.ask_unknown(rng, recall_kinds.NAME, "", SLOTS)
 
@@ -80,7 +81,7 @@ def test_what_was_never_told_is_not_known():
     assert turn.then in ("", "tell:name")
 
 
-def test_all_that_is_known_names_every_fact():
+def test_all_that_is_known_names_every_fact() -> None:
     rng = random.Random(5)
     facts = [
         recall.Fact(recall_kinds.NAME, "", "Olga"),
@@ -93,14 +94,14 @@ def test_all_that_is_known_names_every_fact():
     assert answer == "Your name is Olga. You live in Rome."
 
 
-def test_a_place_of_the_user_is_answered_as_yours():
+def test_a_place_of_the_user_is_answered_as_yours() -> None:
     fact = recall.Fact(recall_events.SPOT, "key", "in my bag")
 
     assert fact.spoken == "in your bag"
     assert fact.slots()["y"] == "in your bag"
 
 
-def test_several_facts_of_a_kind_have_different_keys_and_values():
+def test_several_facts_of_a_kind_have_different_keys_and_values() -> None:
     rng = random.Random(6)
 
     for kind in (recall_events.HOLDER, recall_events.SPOT, recall_kinds.FAVORITE):
@@ -110,7 +111,7 @@ def test_several_facts_of_a_kind_have_different_keys_and_values():
         )
 
 
-def test_a_plain_recall_text_ends_with_a_statement_it_began_with():
+def test_a_plain_recall_text_ends_with_a_statement_it_began_with() -> None:
     rng = random.Random(7)
 
     for _ in range(300):
@@ -120,7 +121,7 @@ def test_a_plain_recall_text_ends_with_a_statement_it_began_with():
         assert "User:" not in text
 
 
-def test_long_distances_between_fact_and_question_occur():
+def test_long_distances_between_fact_and_question_occur() -> None:
     rng = random.Random(8)
     words = [len(render(*write_conversation(rng, write_story)).split()) for _ in range(800)]
 

@@ -11,8 +11,9 @@ from rwkv_core.training.corpus.conversation import (
     write_conversation,
 )
 from rwkv_core.training.corpus.facts import world_fact
-from rwkv_core.training.corpus.phrases import Exchange, fill, plain, wordings
+from rwkv_core.training.corpus.phrases import Exchange, Intent, fill, plain, wordings
 from rwkv_core.training.corpus.recall import KINDS
+from rwkv_core.training.corpus.recall_kinds import FactKind
 from rwkv_core.training.corpus.stories import write_story
 
 
@@ -21,7 +22,7 @@ def conversations(seed: int, count: int) -> list[Conversation]:
     return [write_conversation(rng, write_story) for _ in range(count)]
 
 
-def test_a_conversation_renders_in_the_chat_format():
+def test_a_conversation_renders_in_the_chat_format() -> None:
     exchanges = [Exchange("Hi", "Hello!\n\nI am Rosa."), Exchange("Bye", "See you.")]
 
     assert render("You are Rosa.", exchanges) == (
@@ -31,18 +32,18 @@ def test_a_conversation_renders_in_the_chat_format():
     assert render("", exchanges[1:]) == "User: Bye\n\nAssistant: See you."
 
 
-def test_the_same_seed_writes_the_same_conversations():
+def test_the_same_seed_writes_the_same_conversations() -> None:
     assert conversations(5, 20) == conversations(5, 20)
     assert conversations(5, 20) != conversations(6, 20)
 
 
-def test_nearly_all_conversations_differ():
+def test_nearly_all_conversations_differ() -> None:
     texts = [render(*conversation) for conversation in conversations(1, 1500)]
 
     assert len(set(texts)) > 0.99 * len(texts)
 
 
-def test_utterances_are_plain_text_without_open_slots_or_roles():
+def test_utterances_are_plain_text_without_open_slots_or_roles() -> None:
     for persona, exchanges in conversations(2, 1000):
         assert 1 <= len(exchanges) <= 14
         for text in (
@@ -60,15 +61,15 @@ def test_utterances_are_plain_text_without_open_slots_or_roles():
 
 
 @pytest.mark.parametrize("named", [*talk.INTENTS, *KINDS], ids=lambda named: named.name)
-def test_no_pattern_can_produce_a_held_out_sentence(named):
-    patterns = named.asks if hasattr(named, "asks") else (*named.questions, *named.tells)
+def test_no_pattern_can_produce_a_held_out_sentence(named: Intent | FactKind) -> None:
+    patterns = named.asks if isinstance(named, Intent) else named.questions
     trained = {plain(text) for pattern in patterns for text in wordings(pattern)}
 
     assert named.held_out
     assert trained.isdisjoint(plain(text) for text in named.held_out)
 
 
-def test_no_intent_trains_on_the_held_out_sentence_of_another():
+def test_no_intent_trains_on_the_held_out_sentence_of_another() -> None:
     trained = {
         plain(text)
         for intent in talk.INTENTS
@@ -79,7 +80,7 @@ def test_no_intent_trains_on_the_held_out_sentence_of_another():
     assert trained.isdisjoint(plain(text) for intent in talk.INTENTS for text in intent.held_out)
 
 
-def test_every_topic_an_answer_leads_to_exists():
+def test_every_topic_an_answer_leads_to_exists() -> None:
     kinds = {kind.name for kind in KINDS}
     intents = {intent.name for intent in talk.INTENTS}
     replies = [reply for intent in talk.INTENTS for reply in intent.replies]
@@ -93,7 +94,7 @@ def test_every_topic_an_answer_leads_to_exists():
             assert topic in {*intents, "", "yes story", "joke", "pet does"}
 
 
-def test_one_conversation_in_ten_has_a_persona_that_answers_with_its_own_name():
+def test_one_conversation_in_ten_has_a_persona_that_answers_with_its_own_name() -> None:
     written = conversations(3, 2000)
     with_line = [conversation for conversation in written if conversation.persona]
 
@@ -102,9 +103,8 @@ def test_one_conversation_in_ten_has_a_persona_that_answers_with_its_own_name():
         for turn in exchanges:
             words = turn.assistant.rstrip(".").replace(",", "").split()
             if words[:3] == ["My", "name", "is"]:
-                assert (
-                    words[3].rstrip(".") in persona.replace(".", " ").split() or "Pip" in words[3]
-                )
+                names = {"Pip", *re.findall(r"\w+", persona)}
+                assert words[3].rstrip(".") in names, persona
             if (
                 "Pip" not in persona
                 and "story-teller" not in persona
@@ -113,14 +113,14 @@ def test_one_conversation_in_ten_has_a_persona_that_answers_with_its_own_name():
                 assert "I am Pip" not in turn.assistant, persona
 
 
-def test_answers_about_unknown_topics_stay_rare():
+def test_answers_about_unknown_topics_stay_rare() -> None:
     turns = [turn for _, exchanges in conversations(4, 2000) for turn in exchanges]
     unknown = [turn for turn in turns if turn.assistant in talk.find_intent("unknown").replies]
 
     assert 0 < len(unknown) / len(turns) < 0.03
 
 
-def test_sums_are_right():
+def test_sums_are_right() -> None:
     rng = random.Random(0)
     answers = [world_fact(rng) for _ in range(2000)]
     sums = [
@@ -135,7 +135,7 @@ def test_sums_are_right():
         assert turn.assistant.rstrip(".").split()[-1] == str(total)
 
 
-def test_ordinary_talk_is_a_rendered_piece():
+def test_ordinary_talk_is_a_rendered_piece() -> None:
     rng = random.Random(0)
 
     for _ in range(50):
@@ -144,7 +144,7 @@ def test_ordinary_talk_is_a_rendered_piece():
         assert "\n\nAssistant: " in piece
 
 
-def test_a_word_told_in_small_letters_keeps_them():
+def test_a_word_told_in_small_letters_keeps_them() -> None:
     rng = random.Random(0)
 
     assert fill(rng, "{x} is it.", {"x": "moon"}) == "moon is it."

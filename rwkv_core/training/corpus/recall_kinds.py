@@ -345,7 +345,7 @@ SECRET = FactKind(
         "(Remember|Please remember|Do not forget|Keep in mind)(:| that) the {k} is {x}.",
         "(I tell you the {k}|Here is the {k}|This is the {k}|This is our {k}): {x}.",
         "My {k} is {x}. (Please remember it.|Do not forget it.|Keep it safe.|)",
-        "(Let us play a game.|Listen:|Psst,) the {k} is {x}.",
+        "(Let us play a game. The|Listen: the|Psst, the|I have a secret for you: the) {k} is {x}.",
     ),
     (
         "Okay, I will remember: the {k} is {x}.",

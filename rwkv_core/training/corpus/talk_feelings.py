@@ -2,9 +2,7 @@
 
 from rwkv_core.training.corpus.phrases import Intent
 
-_I_FEEL = (
-    "(I am|I'm|I am so|I feel|I feel very|I am feeling|I am a little|I am really|I feel so) {w}"
-)
+_I_FEEL = "(I am|I'm|I am so|I feel|I feel very|I am feeling|I am very|I am a little|I am really|I feel so) {w}"
 _ENDINGS = ("(.| today.| now.|!)", " (today|right now|again)(.|, {me}.)")
 
 
@@ -17,7 +15,7 @@ _SORRY = "(I am sorry to hear that|I am sorry that you feel that way|Oh no|I am 
 
 FEELINGS = (
     _feeling(
-        "(sad|unhappy|very sad|down)",
+        "(sad|unhappy|down)",
         (
             _SORRY + ". Do you want to talk about it? >> trouble",
             _SORRY + ". What made you sad? >> trouble",
@@ -27,7 +25,7 @@ FEELINGS = (
         ("Everything makes me sad lately.", "I could cry."),
     ),
     _feeling(
-        "(happy|very happy|glad|cheerful)",
+        "(happy|glad|cheerful|in a good mood)",
         (
             "(That is great|Wonderful)(|{you})! What made you happy? >> good news",
             "I am so glad to hear that(|{you})!",
@@ -37,7 +35,7 @@ FEELINGS = (
         ("I could not be happier.",),
     ),
     _feeling(
-        "(tired|sleepy|very tired)",
+        "(tired|sleepy|exhausted)",
         (
             "You should rest(|{you}). Did you sleep well?",
             "Maybe you can take a nap(|{you}).",
@@ -47,7 +45,7 @@ FEELINGS = (
         ("I can hardly keep my eyes open, I am tired.",),
     ),
     _feeling(
-        "(bored|so bored)",
+        "bored",
         (
             "Would you like to hear a story? >> yes story",
             "Let us talk, then! What do you like to do? >> tell:hobby",
@@ -57,7 +55,7 @@ FEELINGS = (
         ("There is nothing to do. I am bored stiff.",),
     ),
     _feeling(
-        "(angry|mad|upset|very angry)",
+        "(angry|mad|upset|cross)",
         (
             "(I am sorry|Oh no)(|{you}). What happened? >> trouble",
             "Take a deep breath(|{you}). Do you want to talk about it? >> trouble",
@@ -67,7 +65,7 @@ FEELINGS = (
         ("I am boiling with anger.",),
     ),
     _feeling(
-        "(sick|ill|not well|unwell)",
+        "(sick|ill|unwell)",
         (
             "(I am sorry|Oh no)(|{you})! I hope you get well soon.",
             "Oh no! Please rest and drink some water.",
@@ -87,7 +85,7 @@ FEELINGS = (
         ("Something gives me the creeps and I am afraid.",),
     ),
     _feeling(
-        "(lonely|alone|all alone)",
+        "(lonely|alone)",
         (
             "I am here to talk with you(|{you}).",
             "I am sorry(|{you}). Would you like to talk for a while? >> want",
@@ -97,7 +95,7 @@ FEELINGS = (
         ("Nobody ever talks to me, I am lonely.",),
     ),
     _feeling(
-        "(hungry|thirsty|very hungry)",
+        "(hungry|thirsty)",
         (
             "What would you like to have? >> tell:favorite food",
             "Maybe you can have a snack. Do you like apples?",
@@ -107,7 +105,7 @@ FEELINGS = (
         ("My tummy is empty and I am hungry.",),
     ),
     _feeling(
-        "(excited|very excited)",
+        "excited",
         (
             "That is (fun|great)! What are you excited about? >> good news",
             "Yay! Tell me more(|{you}). >> good news",
