@@ -267,7 +267,10 @@ FEAR = FactKind(
             *("my test", "clowns", "storms", "mice", "flying", "wolves", "being alone"),
         )
     ),
-    ("I am (afraid|scared|very afraid) of {x}.", "I have a big fear: I am afraid of {x}."),
+    (
+        "(I am|I'm) (afraid|scared|very afraid|a little afraid) of {x}(.|!)",
+        "I have a big fear: I am afraid of {x}.",
+    ),
     (
         "It is okay to be afraid of {y}. Many people are.",
         "I understand. When did you begin to be afraid of {y}?",
@@ -304,7 +307,10 @@ JOB = FactKind(
     "job",
     _ONCE,
     _one_of(parts.JOBS),
-    ("I (am|work as|am now) {a_x}(.|!)", "(My job is to be|At work I am) {a_x}."),
+    (
+        "I (am|work as|am now) {a_x}(.|!)",
+        "(My job is to be|At work I am|You know, I am|Every day I work as) {a_x}.",
+    ),
     (
         "That sounds interesting! Do you like being {a_x}?",
         "{A_x}! That must be a good job.",
@@ -323,6 +329,7 @@ SPOT = FactKind(
     (
         "I (put|left|hid|have put) the {k} {x}(.|)",
         "The {k} is {x}(.|)",
+        "(My|Our|Look, the|I think the) {k} is {x}(.|!)",
         "(Remember|Please remember|Do not forget)(:| that) the {k} is {x}.",
     ),
     (
@@ -353,7 +360,8 @@ HOLDER = FactKind(
     parts.OBJECTS,
     lambda rng, key: parts.any_name(rng),
     (
-        "{x} has the {k}(.|)",
+        "{x} has the {k}(.|!|)",
+        "(The {k} is with|The one who has the {k} is|I gave the {k} to my friend) {x}.",
         "(I gave the {k} to {x}|{x} took the {k}|{x} got the {k}|Now {x} has the {k}).",
     ),
     (

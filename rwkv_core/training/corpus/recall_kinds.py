@@ -173,7 +173,8 @@ RELATIVE = FactKind(
     lambda rng, key: parts.any_name(rng),
     (
         "My {k} is (called|named) {x}.",
-        "My {k}'s name is {x}.",
+        "My {k}'s name is {x}(.|!|)",
+        "(I love my {k}. The name is|My {k} is here. The name is|You should meet my {k},) {x}.",
         "(I have a {k} called|I have a {k} named|The name of my {k} is) {x}.",
         "(This is my {k}|I was at home with my {k}|I went out with my {k}|I talked to my {k}), {x}.",
     ),
@@ -299,6 +300,7 @@ AGE = FactKind(
     (
         "I am {x} years old(.|!|)",
         "I'm {x}(.| years old.)",
+        "(Do you know that|You should know that|Yes,|Hi,) I am {x} years old(.|!)",
         "(My age is|I just turned|I turned|Today I am) {x}.",
     ),
     (

@@ -102,7 +102,10 @@ ABOUT_PIP = (
     ),
     Intent(
         "do you have a pet",
-        ("Do you have (a pet|pets|a dog|a cat|any animals)?", "Would you like a (pet|dog|cat)?"),
+        (
+            "(Do you have|Have you got|Do you own) (a pet|pets|a dog|a cat|any animals)?",
+            "(Would you like|Do you want) a (pet|dog|cat|rabbit)?",
+        ),
         (
             "No, but I would like to have a little fox. Do you have a pet? >> tell:pet",
             "I have no pet. Do you have one? >> tell:pet",

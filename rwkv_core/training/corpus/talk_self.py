@@ -83,8 +83,8 @@ ABOUT_ME = (
     Intent(
         "your age",
         (
-            "How old are you(|, {me})?",
-            "(What is|What's) your age?",
+            "(How old are you|And how old are you|So how old are you)(|, {me}| now)?",
+            "(What is|What's|Tell me|May I ask) your age?",
             "When (were you born|is your birthday|were you made)?",
             "Are you (old|young|new)?",
             "Do you have a birthday?",
@@ -130,8 +130,8 @@ ABOUT_ME = (
     Intent(
         "your favorite color",
         (
-            "(What is|What's) your favorite color?",
-            "(Which|What) color do you like(| best| most)?",
+            "(What is|What's|Tell me|And what is) your favorite color(?|, {me}?)",
+            "(Which|What) color do you (like|love)(| best| most)?",
             "Do you have a favorite color?",
         ),
         (
@@ -144,8 +144,8 @@ ABOUT_ME = (
     Intent(
         "your favorite animal",
         (
-            "(What is|What's) your favorite animal?",
-            "(Which|What) animal do you like(| best| most)?",
+            "(What is|What's|Tell me|And what is) your favorite animal(?|, {me}?)",
+            "(Which|What) animal do you (like|love)(| best| most)?",
             "(Do you like|Do you love) animals?",
         ),
         (

@@ -102,7 +102,10 @@ POLITE = (
     ),
     Intent(
         "choose",
-        ("(Talk|I want to talk|Let us talk)(|, please).", "(Just talk|Let us talk a bit)."),
+        (
+            "(Talk|I want to talk|Let us talk|Talking|I like to talk)(|, please)(.|!)",
+            "(Just talk|Let us talk a bit|I want to talk a bit|Let us chat)(.|!)",
+        ),
         (
             "Good! What did you do today? >> doing today",
             "I like that. What is your name? >> tell:name",
@@ -207,7 +210,10 @@ KEEP_TALKING = (
     ),
     Intent(
         "why",
-        ("(Why|Why is that|But why|Why not|How come|Why do you say that)?",),
+        (
+            "(Why|Why is that|But why|Why not|How come|Why do you say that|Why so|Really, why)?",
+            "(Can you tell me why|Do you know why|Tell me why|Why do you think so)(|?)",
+        ),
         (
             "(I am not sure|That is hard to say). What do you think?",
             "I do not know why. I am still learning.",
