@@ -1,0 +1,78 @@
+"""Run the playground: `python app.py`, then open the address it prints."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_WAITING_EVENTS = 64
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """Where to listen; port None means the first free one from 7860."""
+
+    host: str
+    port: int | None
+
+
+def read_hosting(environment: Mapping[str, str]) -> Hosting:
+    """Read where to serve; the whole network must reach a Space."""
+    fallback = "0.0.0.0" if environment.get("SPACE_ID") else "127.0.0.1"
+    port = environment.get("GRADIO_SERVER_PORT", "")
+    host = environment.get("GRADIO_SERVER_NAME") or fallback
+    return Hosting(host, int(port) if port.isdigit() else None)
+
+
+def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse.Namespace:
+    """Read the command line; what it leaves out comes from the hosting."""
+    parser = argparse.ArgumentParser(description="A playground for RWKV language models.")
+    parser.add_argument("--host", default=hosting.host, help="address to listen on: %(default)s")
+    parser.add_argument("--port", type=int, default=hosting.port, help="first free from 7860")
+    parser.add_argument("--model", type=Path, help=".pth or .safetensors file; the shipped one")
+    parser.add_argument("--strategy", help='device and dtype, such as "cpu fp32"; chosen for you')
+    parser.add_argument("--threads", type=int, help="CPU threads of the model; torch's choice")
+    return parser.parse_args(arguments)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Load the model, say what was chosen and why, and serve until interrupted."""
+    # Slow imports, kept from --help.
+    import presets
+    from rwkv_core.engine import Engine
+    from rwkv_core.models import load_model
+    from rwkv_core.tokenizer import load_tokenizer
+    from ui import build_app
+    from ui.theme import launch_look
+
+    path = options.model or presets.default_model_path()
+    model = load_model(path, options.strategy)
+    print(f"{path.name}: {model.parameters:,} parameters")
+    print(*(f"  {k}: {v.value} ({v.reason})" for k, v in model.choices.items()), sep="\n")
+    with Engine(model, load_tokenizer(path, model.config.vocab_size)) as engine:
+        page = build_app(engine, "" if options.model else presets.DEFAULT_MODEL_NAME)
+        page.queue(max_size=MAX_WAITING_EVENTS).launch(
+            server_name=options.host, server_port=options.port, **launch_look()
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = parse_options(arguments, read_hosting(os.environ))
+    if options.threads is not None:
+        # Read by torch when it is first imported.
+        os.environ["OMP_NUM_THREADS"] = str(max(1, options.threads))
+    from rwkv_core.errors import RwkvError
+
+    try:
+        serve(options)
+    except RwkvError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+import presets
+from rwkv_core.errors import SettingsError
+
+
+def test_the_shipped_sampling_presets_are_named_in_plain_words() -> None:
+    shipped = presets.sampling_presets()
+    assert [preset.name for preset in shipped] == ["Precise", "Balanced", "Wild"]
+    temperatures = [preset.settings.temperature for preset in shipped]
+    assert temperatures == sorted(temperatures)
+    assert all(preset.summary and 1 <= preset.max_tokens <= 4096 for preset in shipped)
+
+
+def test_a_chat_is_written_in_the_form_the_model_was_trained_on() -> None:
+    template = presets.chat_template()
+    text = template.opening("You are Pip.") + template.user_turn("Hi", first=True) + " Hello!"
+    text += template.user_turn("Bye", first=False)
+    assert text == (
+        "System: You are Pip.\n\nUser: Hi\n\nAssistant: Hello!\n\nUser: Bye\n\nAssistant:"
+    )
+
+
+def test_no_persona_leaves_no_opening() -> None:
+    assert presets.chat_template().opening("  \n") == ""
+
+
+def test_a_user_cannot_end_a_turn_with_blank_lines() -> None:
+    assert presets.chat_template().clean("\r\na\r\n\r\n\nb\n\n") == "a\nb"
+
+
+def test_braces_in_a_message_stay_as_they_are() -> None:
+    assert "{text} {0}" in presets.chat_template().user_turn("{text} {0}", first=True)
+
+
+def test_every_tab_has_examples() -> None:
+    shipped = presets.examples()
+    assert len(shipped.chat) == 4
+    assert len(shipped.completion) == 4
+    assert all(example.title and example.text for example in shipped.inspector)
+
+
+def test_the_default_model_lies_in_the_presets_folder() -> None:
+    assert presets.default_model_path().parent.parent == Path(presets.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("preset = []", r"no \[\[preset\]\]"),
+        ("preset = 3", "'preset' should be list, found int"),
+        ("[[preset]]\nname = 3", "'name' should be str"),
+        ('[[preset]]\nname = "A"\n[preset.settings]\nheat = 1', "unknown key"),
+        ('[[preset]]\nname = "A"\n[preset.settings]\ntemperature = -1', "temperature"),
+        ("[[preset", "cannot be read"),
+    ],
+)
+def test_a_broken_sampling_file_is_refused_in_words(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "sampling.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        presets.sampling_presets(path)
+
+
+def test_a_template_without_its_placeholder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "chat_templates.toml"
+    path.write_text('[chat]\nopening = "{persona}"\nfirst_turn = "User:"\nnext_turn = "{text}"')
+    with pytest.raises(SettingsError, match=r"\{text\} 0 times"):
+        presets.chat_template(path=path)
+
+
+def test_an_unknown_template_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="'bob' should be dict"):
+        presets.chat_template("bob")

@@ -1,0 +1,45 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_page_stays_on_this_machine_by_default() -> None:
+    assert app.read_hosting({}) == app.Hosting("127.0.0.1", None)
+
+
+def test_a_space_and_the_environment_say_where_to_listen() -> None:
+    assert app.read_hosting({"SPACE_ID": "someone/thing"}).host == "0.0.0.0"
+    named = {"GRADIO_SERVER_NAME": "10.0.0.1", "GRADIO_SERVER_PORT": "8000", "SPACE_ID": "a/b"}
+    assert app.read_hosting(named) == app.Hosting("10.0.0.1", 8000)
+    assert app.read_hosting({"GRADIO_SERVER_PORT": "many"}).port is None
+
+
+def test_flags_win_over_the_environment() -> None:
+    hosting = app.Hosting("10.0.0.1", 8000)
+    options = app.parse_options(["--port", "9", "--strategy", "cpu bf16"], hosting)
+    assert (options.host, options.port, options.strategy) == ("10.0.0.1", 9, "cpu bf16")
+    assert options.model is None
+
+
+def test_help_answers_without_loading_anything_slow() -> None:
+    code = "import sys, app\ntry: app.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "sys.exit(bool({'torch', 'gradio', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--strategy" in done.stdout
+
+
+def test_a_missing_model_gets_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(["--model", str(tmp_path / "none.safetensors")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("app.py: ")
+    assert "none.safetensors" in error
+    assert error.count("\n") == 1

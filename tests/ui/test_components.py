@@ -1,0 +1,113 @@
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from rwkv_core.errors import InputError
+from rwkv_core.models import Model
+from rwkv_core.streams import StreamResult, StreamStatus
+from tests.ui.fakes import CONFIG, FakeEngine, fake_token
+from ui import components
+
+RESULT = StreamResult("stop", None, (1, 2), "Hi you", 7, 40, 3, 0.1, 0.25, 1.0, 1234.5)
+
+
+def fake_model() -> Model:
+    return cast(Model, FakeEngine().model)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (304_128, "304 kB"), (2_433_024, "2.4 MB"),
+     (34_000_000, "34 MB"), (34_080_000, "34.1 MB"), (999_999, "1 MB"), (5 * 10**13, "50000 GB")],
+)  # fmt: skip
+def test_bytes_are_written_for_people(count: int, text: str) -> None:
+    assert components.bytes_text(count) == text
+
+
+def test_parameters_are_written_in_words() -> None:
+    assert components.parameters_text(4_600_000) == "4.6 million"
+    assert components.parameters_text(1_520_000_000) == "1.5 billion"
+    assert components.parameters_text(12_345) == "12,345"
+
+
+def test_the_banner_says_where_it_runs_and_why_and_escapes_names() -> None:
+    page = components.banner(fake_model())
+    assert "Pip &lt;tiny&gt;" in page
+    assert "<tiny>" not in page
+    assert "no NVIDIA GPU was found" in page
+    assert "304,128 bytes" in page
+    assert "4.6 million parameters (tiny)" in page
+    assert "--model FILE" in page
+
+
+def test_the_banner_can_give_the_model_a_name() -> None:
+    assert ">Pip<" in components.banner(fake_model(), "Pip")
+
+
+def test_the_memory_card_keeps_its_size_and_has_one_cell_per_layer() -> None:
+    cards = [components.memory_card(CONFIG, words, 2 * words) for words in (0, 1, 5000)]
+    assert all("304 kB" in card and card.count("<i ") == CONFIG.n_layer for card in cards)
+    assert "after 1 word<" in cards[1]
+    assert "after 5,000 words" in cards[2]
+    # 2 (keys, values) x 6 layers x 192 channels x 4 bytes x 10,000 tokens
+    assert "92.2 MB" in cards[2]
+
+
+def test_cells_glow_with_change_and_never_beyond_one() -> None:
+    card = components.memory_card(CONFIG, 1, 1, (0.0, 0.25, 1.0, 9.0, -1.0, 0.01))
+    glows = [part.split('"')[0] for part in card.split("--glow:")[1:]]
+    assert glows == ["0.00", "0.50", "1.00", "1.00", "0.00", "0.10"]
+    assert "is-awake" in card
+    assert "is-awake" not in components.memory_card(CONFIG, 1, 1)
+
+
+def test_the_status_line_counts_what_was_read_again() -> None:
+    line = components.result_line(RESULT, new_tokens=3, state_bytes=304_128)
+    for fact in ("1,234 tokens/s", "first word after 0.25 s", "memory 304 kB, unchanged",
+                 "re-read 0 tokens", "seed 7"):  # fmt: skip
+        assert fact in line
+    assert "re-read 1 token<" in components.result_line(RESULT, new_tokens=2, state_bytes=1)
+
+
+def test_a_stopped_answer_without_words_claims_no_speed() -> None:
+    result = replace(RESULT, reason="cancelled", generated_ids=(), text="")
+    line = components.result_line(result, 3, 304_128)
+    assert "Stopped." in line
+    assert "tokens/s" not in line
+
+
+def test_progress_is_said_in_words() -> None:
+    assert "number 3 in line" in components.progress_line(StreamStatus("waiting", 3, 0, 9))
+    assert "Reading: 128 of 4,000 tokens" in components.progress_line(
+        StreamStatus("reading", 0, 128, 4000)
+    )
+    assert "Writing" in components.progress_line(StreamStatus("writing", 0, 9, 9))
+
+
+def test_errors_become_one_escaped_sentence() -> None:
+    line = components.error_line(InputError("the text <b> is too long; cut it"))
+    assert "The text &lt;b&gt; is too long; cut it." in line
+    assert 'role="alert"' in line
+    assert str(components.as_gradio_error(InputError("no; go"))) == "'No; go.'"
+
+
+def test_every_token_is_coloured_and_escaped() -> None:
+    tokens = [fake_token(" <i>"), replace(fake_token(" x"), logprob=-9.0), fake_token("\n")]
+    page = components.probability_text(tokens, with_choices=True)
+    assert 'class="c1 token" tabindex="0"' in page  # exp(-0.5) = 61 %
+    assert 'class="c4 token"' in page
+    assert "&lt;i&gt;: 61 %" in page
+    assert "<i>" not in page
+    assert "&lt;b&gt;" in page
+    assert "↵: 61 %" in page
+
+
+def test_choices_are_left_out_while_streaming() -> None:
+    page = components.probability_text([fake_token(" a")], with_choices=False)
+    assert "choice" not in page
+    assert components.probability_text([], with_choices=True) == ""
+
+
+def test_percentages_keep_a_digit_where_it_matters() -> None:
+    assert [components.percent(p) for p in (0.97, 0.034, 0.0001)] == ["97 %", "3.4 %", "< 0.1 %"]

@@ -1,0 +1,43 @@
+import math
+
+import pytest
+
+from presets import sampling_presets
+from rwkv_core.errors import SettingsError
+from ui.controls import choose_preset, controls_of, generation_settings, preset_named
+
+
+def test_a_preset_and_its_numbers_mean_the_same() -> None:
+    for preset in sampling_presets():
+        settings = generation_settings(controls_of(preset), ("\n\n",))
+        assert settings.sampling == preset.settings
+        assert settings.max_tokens == preset.max_tokens
+        assert settings.stop == ("\n\n",)
+
+
+def test_choosing_a_preset_fills_every_number() -> None:
+    assert choose_preset("Wild") == controls_of(preset_named("Wild"))
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match="'Mild'; choose one of Precise, Balanced, Wild"):
+        preset_named("Mild")
+
+
+def test_a_seed_is_used_and_minus_one_is_none() -> None:
+    controls = choose_preset("Balanced")
+    assert generation_settings(controls).sampling.seed is None
+    assert generation_settings(controls._replace(seed=5)).sampling.seed == 5
+
+
+@pytest.mark.parametrize("bad", [{"seed": None}, {"top_k": math.inf}, {"temperature": "hot"}])
+def test_an_empty_or_foreign_number_gets_a_sentence(bad: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match="choose a preset"):
+        generation_settings(choose_preset("Balanced")._replace(**bad))
+
+
+def test_numbers_outside_their_range_are_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="max_tokens"):
+        generation_settings(choose_preset("Balanced")._replace(max_tokens=10**6))
+    with pytest.raises(SettingsError, match="top_p"):
+        generation_settings(choose_preset("Balanced")._replace(top_p=math.nan))

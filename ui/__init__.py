@@ -1,0 +1,48 @@
+"""The web page: layout, wiring and words. No model maths lives here."""
+
+import gradio as gr
+
+from rwkv_core.engine import Engine
+from rwkv_core.sessions import Conversation
+from ui.chat_tab import build_chat_tab
+from ui.completion_tab import build_completion_tab
+from ui.components import banner
+from ui.endpoints import build_endpoints
+from ui.session import QUIET_EVENT, new_visitor
+
+TITLE = "RWKV playground"
+
+
+def build_app(engine: Engine, name: str = "") -> gr.Blocks:
+    """Build the page; it is served by `launch` with the theme and style of `ui.theme`.
+
+    Args:
+        engine: runs the model.
+        name: what to call the model; its file's name when empty.
+    """
+    # The plots' library is slow to import and only the page needs it, not its handlers.
+    from ui.inspector_tab import build_inspector_tab
+
+    def forget(request: gr.Request) -> None:
+        engine.drop_session(new_visitor(request))
+
+    page = gr.Blocks(title=TITLE, analytics_enabled=False)
+    with page:
+        visitor, conversation = gr.State(""), gr.State(Conversation())
+        with gr.Row(elem_classes="masthead"):
+            gr.HTML(
+                f"<h1>{TITLE}</h1><p>A language model with a memory of fixed size.</p>",
+                elem_classes="title",
+            )
+            gr.HTML(banner(engine.model, name), elem_id="banner")
+        with gr.Tabs(elem_classes="tabs"):
+            with gr.Tab("Chat", id="chat"):
+                build_chat_tab(engine, visitor, conversation)
+            with gr.Tab("Completion", id="completion"):
+                build_completion_tab(engine, visitor)
+            with gr.Tab("State inspector", id="inspector"):
+                build_inspector_tab(engine, visitor, conversation)
+        build_endpoints(engine)
+        page.load(new_visitor, None, visitor, **QUIET_EVENT)
+        page.unload(forget)
+    return page

@@ -1,0 +1,235 @@
+"""Pieces of the page that several tabs share, as escaped HTML, and errors as sentences."""
+
+from collections.abc import Sequence
+from html import escape
+from math import exp, sqrt
+
+import gradio as gr
+
+from rwkv_core.config import ModelConfig
+from rwkv_core.errors import RwkvError
+from rwkv_core.generate import Token
+from rwkv_core.inspection import kv_cache_bytes
+from rwkv_core.models import Model
+from rwkv_core.streams import StreamResult, StreamStatus
+
+TINY_PARAMETERS = 50_000_000
+SHOWN_ALTERNATIVES = 5
+_BYTE_UNITS = ("bytes", "kB", "MB", "GB")
+_ENDINGS = {
+    "stop": "",
+    "end_of_text": "",
+    "length": "Reached the longest answer allowed; raise it under Fine controls. ",
+    "cancelled": "Stopped. ",
+    "deadline": "Took too long and was ended. ",
+    "unread": "The page stopped listening, so the answer was ended. ",
+    "error": "",
+}
+
+
+def sentence(error: RwkvError) -> str:
+    """Write an error as one sentence: capital letter, full stop."""
+    text = str(error).strip() or "something went wrong; try again"
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def as_gradio_error(error: RwkvError) -> gr.Error:
+    """Turn an error into what an API client sees."""
+    return gr.Error(sentence(error), print_exception=False)
+
+
+def error_line(error: RwkvError) -> str:
+    """Show an error where its cause is; screen readers announce it."""
+    return f'<p class="status is-error" role="alert">{escape(sentence(error))}</p>'
+
+
+def bytes_text(count: int) -> str:
+    """Write a number of bytes for people: 304128 -> "304 kB"."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_BYTE_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 1 if unit > 0 and value < 100 else 0
+    return f"{value:.{digits}f} {_BYTE_UNITS[unit]}".replace(".0 ", " ")
+
+
+def parameters_text(count: int) -> str:
+    """Write a number of parameters: 4600000 -> "4.6 million"."""
+    scale, word = (1e9, "billion") if count >= 1e9 else (1e6, "million")
+    if count < 1e5:
+        return f"{count:,}"
+    return f"{count / scale:.1f} {word}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun: "1 word", "2,300 words"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def words_in(text: str) -> int:
+    """Count words, as people do: what stands between blanks."""
+    return len(text.split())
+
+
+def banner(model: Model, name: str = "") -> str:
+    """Say which model runs, where, and why there; opens to the details.
+
+    Args:
+        model: the one that runs.
+        name: what to call it; its file's name when empty.
+    """
+    config, device = model.config, model.choices["device"].value
+    place = "CPU" if device == "cpu" else f"GPU ({device})"
+    is_tiny = model.parameters < TINY_PARAMETERS
+    where, numbers, kernel = (model.choices[key] for key in ("device", "dtype", "kernel"))
+    facts = [
+        ("Runs on", place, where.reason),
+        ("Numbers", numbers.value, numbers.reason if numbers.reason != where.reason else ""),
+        ("Operators", kernel.value, kernel.reason),
+        (
+            "Memory",
+            f"{config.state_bytes:,} bytes",
+            "for one conversation, the same after one word and after a million",
+        ),
+        (
+            "Shape",
+            f"{config.n_layer} layers, {config.n_embd} channels",
+            f"{counted(config.vocab_size, 'token')} in its vocabulary, "
+            f"{bytes_text(model.weight_bytes)} of weights",
+        ),
+    ]
+    rows = "".join(
+        f"<div><dt>{escape(label)}</dt><dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
+        for label, value, reason in facts
+    )
+    size = f"{parameters_text(model.parameters)} parameters{' (tiny)' if is_tiny else ''}"
+    return f"""<details class="banner">
+<summary><span class="banner-name">{escape(name or model.name)}</span>
+<span>RWKV-{escape(config.generation)}</span><span>{size}</span>
+<span>on {escape(place)}</span></summary>
+<div class="banner-body"><dl>{rows}</dl>{_TINY_NOTE if is_tiny else _OTHER_NOTE}</div></details>"""
+
+
+_OTHER_NOTE = """<p>Another model: start with <code>python app.py --model FILE</code>, where FILE is
+an RWKV-7 checkpoint (.pth or .safetensors).</p>"""
+_TINY_NOTE = """<p>This is a very small model. It tells children's stories and makes small talk; it knows
+few facts and gets many wrong. For a real one, fetch an RWKV-7 checkpoint and start with
+<code>python app.py --model FILE</code>.</p>"""
+
+
+def memory_card(config: ModelConfig, words: int, tokens: int, change: Sequence[float] = ()) -> str:
+    """Show the memory, which does not grow, and one cell per layer.
+
+    Args:
+        config: sizes of the model.
+        words: words read and written in this text so far.
+        tokens: tokens of them.
+        change: per layer, how much the last token changed it relative to its size; empty at rest.
+    """
+    cells = "".join(f'<i style="--glow:{g:.2f}"></i>' for g in _glows(change, config.n_layer))
+    grown = bytes_text(kv_cache_bytes(config.n_layer, config.n_embd, tokens, bytes_per_value=4))
+    other = (
+        f"A transformer of this shape would keep <b>{grown}</b> by now, calculated."
+        if tokens
+        else "A transformer's would grow with every word."
+    )
+    return f"""<section class="memory" aria-label="Memory of this text">
+<h2>Memory</h2>
+<p class="memory-size">{bytes_text(config.state_bytes)} <span>after {counted(words, "word")}</span></p>
+<div class="layers{" is-awake" if change else ""}" aria-hidden="true">{cells}</div>
+<p class="memory-note">One cell per layer; it lights up as a word changes it.
+The size never changes. {other}</p></section>"""
+
+
+def _glows(change: Sequence[float], n_layer: int) -> list[float]:
+    """Brightness 0 to 1 per layer; the root keeps small changes visible."""
+    if not change:
+        return [0.0] * n_layer
+    return [min(1.0, sqrt(max(0.0, value))) for value in change]
+
+
+def status_line(text: str = "") -> str:
+    """One quiet line under the input."""
+    return f'<p class="status">{escape(text)}</p>'
+
+
+def progress_line(status: StreamStatus) -> str:
+    """Say what a running stream is doing."""
+    if status.phase == "waiting":
+        place = f" You are number {status.queue_position} in line." if status.queue_position else ""
+        return status_line(f"Waiting for a free place.{place}")
+    if status.phase == "reading" and status.tokens_to_read > status.tokens_read:
+        return status_line(
+            f"Reading: {status.tokens_read:,} of {counted(status.tokens_to_read, 'token')}."
+        )
+    return status_line("Writing.")
+
+
+def result_line(result: StreamResult, new_tokens: int, state_bytes: int) -> str:
+    """Say how an answer went: speed, first word, memory, and what had to be read again.
+
+    Args:
+        result: of the stream.
+        new_tokens: tokens of the prompt that were not part of the text before.
+        state_bytes: size of the memory.
+    """
+    again = max(0, result.tokens_read - new_tokens)
+    facts = []
+    if result.generated_ids:
+        facts = [
+            f"{result.tokens_per_s:,.0f} tokens/s",
+            f"first word after {result.first_token_s:.2f} s",
+        ]
+    facts += [
+        f"memory {bytes_text(state_bytes)}, unchanged",
+        f"re-read {counted(again, 'token')}",
+        f"seed {result.seed}",
+    ]
+    items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    ending = _ENDINGS[result.reason]
+    lead = f"<li>{escape(ending.strip())}</li>" if ending else ""
+    return f'<ul class="status" role="status">{lead}{items}</ul>'
+
+
+def probability_text(tokens: Sequence[Token], *, with_choices: bool) -> str:
+    """Colour written tokens by how likely the model found them; focus or hover says more.
+
+    Args:
+        tokens: as the stream gave them.
+        with_choices: add the likeliest tokens at each place; too heavy while it is streaming.
+    """
+    if not tokens:
+        return ""
+    body = "".join(_token_span(token, with_choices) for token in tokens)
+    return f"""<section class="chances" aria-label="How likely each word was">
+<header><h3>How sure was it?</h3><p class="legend"><span>sure</span><i class="c0"></i><i class="c1"></i>
+<i class="c2"></i><i class="c3"></i><i class="c4"></i><span>a guess</span></p></header>
+<p class="tokens">{body}</p></section>"""
+
+
+def _token_span(token: Token, with_choices: bool) -> str:
+    chance = exp(token.logprob)
+    level = sum(chance < bound for bound in (0.7, 0.4, 0.15, 0.04))
+    text = escape(token.text).replace("\n", "&crarr;<br>")
+    if not with_choices or not token.text:
+        return f'<span class="c{level}">{text}</span>'
+    rows = "".join(
+        f'<span class="choice{" is-chosen" if other.id == token.id else ""}">'
+        f"<span>{escape(visible(other.text))}</span><b>{percent(exp(other.logprob))}</b></span>"
+        for other in token.alternatives[:SHOWN_ALTERNATIVES]
+    )
+    title = f"{visible(token.text)}: {percent(chance)}"
+    return (
+        f'<span class="c{level} token" tabindex="0" aria-label="{escape(title)}">{text}'
+        f'<span class="card" aria-hidden="true"><span class="card-title">{escape(title)}</span>'
+        f"{rows}</span></span>"
+    )
+
+
+def visible(text: str) -> str:
+    """Show a token's blanks: spaces at its ends and line ends get a sign."""
+    return text.replace("\n", "↵").replace(" ", "␣") if text.strip() == "" else text.strip()
+
+
+def percent(chance: float) -> str:
+    """Write a probability: 0.123 -> "12 %", with a sign for the very small."""
+    return "< 0.1 %" if chance < 0.001 else f"{100 * chance:.{1 if chance < 0.1 else 0}f} %"

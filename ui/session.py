@@ -1,0 +1,137 @@
+"""What one visitor holds: small immutable values of ids and text, and their running streams."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import gradio as gr
+
+MAX_UNDO = 20
+
+# How events are wired: private to the page, without Gradio's own overlay.
+QUIET_EVENT: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+# The engine bounds and queues what reaches the model, so Gradio does not.
+MODEL_EVENT: dict[str, Any] = {
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+
+class Cancellable(Protocol):
+    """Anything that can be asked to end."""
+
+    def cancel(self) -> None:
+        """End soon; without effect when it has ended."""
+        ...
+
+
+class RunningStreams:
+    """The stream each visitor listens to in one tab; at most one, a new one ends the old.
+
+    Stopping asks the stream to end, so that its reader still shows the last words, the true
+    reason and the memory reached; cancelling the page's event would lose all three.
+    """
+
+    def __init__(self) -> None:
+        self._streams: dict[str, Cancellable] = {}
+
+    def start(self, visitor: str, stream: Cancellable) -> None:
+        """Make this the visitor's stream, ending one that still runs."""
+        self.stop(visitor)
+        self._streams[visitor] = stream
+
+    def stop(self, visitor: str) -> None:
+        """Ask the visitor's stream to end, if there is one."""
+        if (stream := self._streams.get(visitor)) is not None:
+            stream.cancel()
+
+    def is_current(self, visitor: str, stream: Cancellable) -> bool:
+        """Whether no newer stream has taken this one's place."""
+        return self._streams.get(visitor) is stream
+
+    def end(self, visitor: str, stream: Cancellable) -> None:
+        """Cancel a stream and forget it; a newer one stays."""
+        stream.cancel()
+        if self.is_current(visitor, stream):
+            del self._streams[visitor]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What a visitor asked for, before anything was done about it.
+
+    Attributes:
+        text: the words to send.
+        turn: the turn they replace; None to go on after the last one.
+        is_typed: whether the words still stand in the message box.
+    """
+
+    text: str
+    turn: int | None = None
+    is_typed: bool = True
+
+
+class Draft(NamedTuple):
+    """A text and the tokens the model read or wrote to get it; no ids where it was typed."""
+
+    text: str
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """A text that is written together with the model, with what came before and after.
+
+    Attributes:
+        now: the text as the model left it.
+        past: earlier texts, oldest first.
+        future: texts taken back, next first.
+    """
+
+    now: Draft = Draft("")
+    past: tuple[Draft, ...] = ()
+    future: tuple[Draft, ...] = ()
+
+    def ids_for(
+        self, text: str, encode: Callable[[str], Sequence[int]], start: int
+    ) -> tuple[int, ...]:
+        """Token ids of a text; where it goes on from `now`, its tokens are kept as they are.
+
+        Args:
+            text: what stands in the box.
+            encode: text to ids; its errors pass through.
+            start: the id every text begins with.
+        """
+        if self.now.ids and text.startswith(self.now.text):
+            rest = text[len(self.now.text) :]
+            return (*self.now.ids, *(encode(rest) if rest else ()))
+        return (start, *encode(text))
+
+    def continued(self, before: Draft, after: Draft) -> "Drafts":
+        """Remember that the model wrote `after` from `before`."""
+        return Drafts(after, (*self.past, before)[-MAX_UNDO:])
+
+    def undo(self, text: str) -> "Drafts":
+        """Go back one text; the one in the box, edits included, can be had again by redo."""
+        if not self.past:
+            return self
+        return Drafts(self.past[-1], self.past[:-1], (self._as_draft(text), *self.future))
+
+    def redo(self, text: str) -> "Drafts":
+        """Go forward again."""
+        if not self.future:
+            return self
+        return Drafts(self.future[0], (*self.past, self._as_draft(text)), self.future[1:])
+
+    def _as_draft(self, text: str) -> Draft:
+        return self.now if self.now.text == text else Draft(text)
+
+
+def new_visitor(request: gr.Request) -> str:
+    """Name the visitor by the page's own session, which closes with the tab."""
+    return request.session_hash or ""
