@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,10 +17,14 @@ from rwkv_core.inspection import (
     kv_cache_bytes,
 )
 
-ACCENT = "#4f6bed"
-# Mid-grey: at least 4 : 1 against a white page and against a near-black one.
-INK = "#7c828d"
-FAINT = "rgba(124, 130, 141, 0.22)"
+Figure: TypeAlias = go.Figure
+
+# The page's accent, close to the middle of Viridis.
+ACCENT = "#278d80"
+ACCENT_SOFT = "rgba(39, 141, 128, 0.22)"
+# Mid-grey: near 4 : 1 against the light page and against the dark one.
+INK = "#77827f"
+FAINT = "rgba(119, 130, 127, 0.22)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 # Buttons over a figure hide it on a phone; hovering and the CSV file give the same.
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
@@ -56,9 +61,9 @@ def template() -> go.layout.Template:
             "xaxis": axis,
             "yaxis": axis,
             "hoverlabel": {
-                "bgcolor": "#1f2430",
-                "bordercolor": "#1f2430",
-                "font": {"family": FONT, "size": 13, "color": "#f4f5f7"},
+                "bgcolor": "#1a201f",
+                "bordercolor": "#1a201f",
+                "font": {"family": FONT, "size": 13, "color": "#f6f8f7"},
                 "align": "left",
             },
             "showlegend": False,
@@ -68,7 +73,7 @@ def template() -> go.layout.Template:
     )
 
 
-def surprise_figure(bits: Floats, labels: Sequence[str], columns: Indices) -> go.Figure:
+def surprise_figure(bits: Floats, labels: Sequence[str], columns: Indices) -> Figure:
     """Draw how unexpected each token was.
 
     Args:
@@ -81,7 +86,7 @@ def surprise_figure(bits: Floats, labels: Sequence[str], columns: Indices) -> go
     return _finish(figure, "What surprised the model?", "position (token)", "surprise (bits)", 300)
 
 
-def change_figure(change: Floats, labels: Sequence[str], columns: Indices) -> go.Figure:
+def change_figure(change: Floats, labels: Sequence[str], columns: Indices) -> Figure:
     """Draw how much of the memory each token rewrote, on a log axis.
 
     Args:
@@ -95,7 +100,7 @@ def change_figure(change: Floats, labels: Sequence[str], columns: Indices) -> go
     return _finish(figure, title, "position (token)", "change (% of the memory)", 300)
 
 
-def filling_figure(norms: Floats, labels: Sequence[str], columns: Indices) -> go.Figure:
+def filling_figure(norms: Floats, labels: Sequence[str], columns: Indices) -> Figure:
     """Draw how much each layer holds after each token, against its own average.
 
     Args:
@@ -107,7 +112,7 @@ def filling_figure(norms: Floats, labels: Sequence[str], columns: Indices) -> go
     ratio = np.divide(norms, means, out=np.zeros(norms.shape), where=means > 0)[:, columns]
     n_layer = len(norms)
     low, high = np.percentile(ratio, [2, 98])
-    figure = go.Figure(
+    figure = Figure(
         go.Heatmap(
             x=columns + 1,
             y=np.arange(1, n_layer + 1),
@@ -130,7 +135,7 @@ def filling_figure(norms: Floats, labels: Sequence[str], columns: Indices) -> go
     return _finish(figure, title, "position (token)", "layer", height)
 
 
-def layers_figure(norms: Floats) -> go.Figure:
+def layers_figure(norms: Floats) -> Figure:
     """Draw how much each layer holds after the last token.
 
     Args:
@@ -138,19 +143,19 @@ def layers_figure(norms: Floats) -> go.Figure:
     """
     hover = "layer %{x} holds %{y:.3g}<extra></extra>"
     bars = go.Bar(x=np.arange(1, len(norms) + 1), y=norms, hovertemplate=hover)
-    figure = go.Figure(bars)
+    figure = Figure(bars)
     figure.update_xaxes(dtick=_every(len(norms)), showgrid=False)
     return _finish(figure, "What does each layer hold now?", "layer", "size of memory (norm)", 320)
 
 
-def heads_figure(norms: Floats) -> go.Figure:
+def heads_figure(norms: Floats) -> Figure:
     """Draw how much each head of each layer holds after the last token.
 
     Args:
         norms: (L, H) Frobenius norm of each head's memory.
     """
     n_layer, n_head = norms.shape
-    figure = go.Figure(
+    figure = Figure(
         go.Heatmap(
             x=np.arange(1, n_head + 1),
             y=np.arange(1, n_layer + 1),
@@ -171,7 +176,7 @@ def heads_figure(norms: Floats) -> go.Figure:
     return _finish(figure, "Which heads hold the most?", "head", "layer", height)
 
 
-def forgetting_figure(half_life: Floats) -> go.Figure:
+def forgetting_figure(half_life: Floats) -> Figure:
     """Draw how long channels keep half of what they hold, per layer, on a log axis.
 
     Boxes hold the middle half of a layer's channels, whiskers the middle four fifths.
@@ -195,7 +200,7 @@ def forgetting_figure(half_life: Floats) -> go.Figure:
         upperfence=p90,
         width=0.6,
         line={"color": ACCENT, "width": 1.5},
-        fillcolor="rgba(79, 107, 237, 0.22)",
+        fillcolor=ACCENT_SOFT,
         hoverinfo="skip",
     )
     dots = go.Scatter(
@@ -209,7 +214,7 @@ def forgetting_figure(half_life: Floats) -> go.Figure:
             "most of them between %{customdata[0]:.3g} and %{customdata[1]:.3g}<extra></extra>"
         ),
     )
-    figure = go.Figure([box, dots])
+    figure = Figure([box, dots])
     marks = {"a sentence": SENTENCE_TOKENS, "a page": PAGE_TOKENS, "a book": BOOK_TOKENS}
     for name, tokens in marks.items():
         figure.add_vline(x=tokens, line={"color": INK, "width": 1, "dash": "dot"})
@@ -229,7 +234,7 @@ def forgetting_figure(half_life: Floats) -> go.Figure:
     return _finish(figure, title, "half-life (tokens)", "layer", height)
 
 
-def size_figure(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> go.Figure:
+def size_figure(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> Figure:
     """Draw the memory's constant size beside a transformer's growing cache (calculated).
 
     Args:
@@ -242,7 +247,7 @@ def size_figure(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> go.
     last = max(2 * tokens, 3 * state_bytes // per_token)
     unit, size = ("MB", 1e6) if last * per_token >= 2e6 else ("kB", 1e3)
     ends = np.array([0, last])
-    figure = go.Figure()
+    figure = Figure()
     for y, color, width in (
         (ends * per_token / size, INK, 2),
         (np.full(2, state_bytes / size), ACCENT, 3),
@@ -274,8 +279,8 @@ def size_figure(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> go.
 
 def _token_bars(
     values: Floats, labels: Sequence[str], columns: Indices, hovertemplate: str
-) -> go.Figure:
-    figure = go.Figure(
+) -> Figure:
+    figure = Figure(
         go.Bar(
             x=columns + 1,
             y=values[columns].astype(np.float32),
@@ -303,7 +308,7 @@ def _every(count: int) -> int:
     return max(1, -(-count // 8))
 
 
-def _finish(figure: go.Figure, title: str, x_title: str, y_title: str, height: int) -> go.Figure:
+def _finish(figure: Figure, title: str, x_title: str, y_title: str, height: int) -> Figure:
     """Give a figure its question, its units, its height and the shared look."""
     figure.update_layout(template=template(), title={"text": title}, height=height)
     figure.update_xaxes(title={"text": x_title})

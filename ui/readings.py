@@ -18,6 +18,7 @@ from rwkv_core.inspection import (
     settled,
 )
 from rwkv_core.recording import Recording
+from ui.components import bytes_text, counted
 
 
 def token_text(data: bytes) -> str:
@@ -76,8 +77,8 @@ def change_reading(recording: Recording, texts: Sequence[str]) -> str:
     )
     return (
         "The taller, the more of its notes the model rewrote, as a mean over the "
-        f"{_count(len(recording.state_norm), 'layer')}. “{word_at(texts, top)}” changed most: "
-        f"{kept[top]:.0%} of the memory{after}. {correlation_reading(recording)}"
+        f"{counted(len(recording.state_norm), 'layer')}. “{word_at(texts, top)}” changed most: "
+        f"{_percent(float(kept[top]))} of the memory{after}. {correlation_reading(recording)}"
     )
 
 
@@ -104,11 +105,11 @@ def filling_reading(recording: Recording, stride: int = 1) -> str:
     text = f"{columns}; bright means that the layer holds a lot, compared with its own average. "
     if reached[first] == reached[last]:
         return (
-            text + f"All layers reach 90 % of their peak after {_count(int(reached[0]), 'token')}."
+            text + f"All layers reach 90 % of their peak after {counted(int(reached[0]), 'token')}."
         )
     return text + (
         f"Layer {first + 1} reaches 90 % of its peak first, after "
-        f"{_count(int(reached[first]), 'token')}; layer {last + 1} last, after {reached[last]:,}."
+        f"{counted(int(reached[first]), 'token')}; layer {last + 1} last, after {reached[last]:,}."
     )
 
 
@@ -131,8 +132,8 @@ def heads_reading(norms_of_heads: Floats) -> str:
     layer, head = np.unravel_index(int(shares.argmax()), shares.shape)
     return (
         f"A head is one small table of associations. Head {head + 1} of layer {layer + 1} is the "
-        f"fullest: {shares[layer, head]:.0%} of all that is held (share of the squared norm), "
-        f"where an even split over {_count(shares.size, 'head')} would give {1 / shares.size:.0%}."
+        f"fullest: {_percent(float(shares[layer, head]))} of all that is held (share of the squared norm), "
+        f"where an even split over {counted(shares.size, 'head')} would give {_percent(1 / shares.size)}."
     )
 
 
@@ -159,9 +160,9 @@ def size_reading(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> st
     kv_bytes = kv_cache_bytes(n_layer, n_embd, tokens)
     crossing = state_bytes // kv_cache_bytes(n_layer, n_embd, 1) + 1
     return (
-        f"This memory is {format_bytes(state_bytes)}, after one token or a million. A transformer "
+        f"This memory is {bytes_text(state_bytes)}, after one token or a million. A transformer "
         f"with the same {n_layer} layers of {n_embd} channels would keep "
-        f"{format_bytes(kv_bytes)} for these {_count(tokens, 'token')} (calculated, 16-bit keys "
+        f"{bytes_text(kv_bytes)} for these {counted(tokens, 'token')} (calculated, 16-bit keys "
         f"and values), and outgrows it at token {crossing:,}."
     )
 
@@ -186,24 +187,8 @@ def findings(recording: Recording, texts: Sequence[str]) -> str:
         )
     median = float(np.median(half_life_tokens(recording.log_decay)))
     fading = f"Half of its channels forget half within {_tokens(median)}."
-    seen = _count(len(recording.tokens), "token")
+    seen = counted(len(recording.tokens), "token")
     return f"{seen} read: {', and '.join(parts)}. {fading}" if parts else f"{seen} read. {fading}"
-
-
-def format_bytes(count: int) -> str:
-    """Write a number of bytes for people: 304128 -> "304 kB"."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return (
-                f"{count / size:.3g} {unit}"
-                if count < 1000 * size
-                else f"{count / size:,.0f} {unit}"
-            )
-    return f"{count} bytes"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _tokens(number: float) -> str:
@@ -213,7 +198,7 @@ def _tokens(number: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if share == 0 or share >= 0.01 else "under 1%"
+    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def _choices(bits: float) -> str:

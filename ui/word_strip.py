@@ -38,12 +38,13 @@ def word_strip(texts: Sequence[str], values: Floats, unit: str) -> str:
 
 
 def _span(text: str, value: float, top: float, unit: str) -> str:
-    # Spaces between words stay spaces, so that lines wrap; everything else is marked.
-    shown = escape(visible(text.lstrip(" ")) if text.strip(" ") else visible(text))
-    space = " " if text.startswith(" ") and text.strip(" ") else ""
-    broken = "<br>" * text.count("\n")
-    if not np.isfinite(value):
-        return f"{space}<span>{shown}</span>{broken}"
-    strength = round(100 * min(1.0, value / top)) if top > 0 else 0
-    title = f"{escape(visible(text))}: {value:.3g} {unit}"
-    return f'{space}<span style="--heat:{strength}%" title="{title}">{shown}</span>{broken}'
+    # Spaces between words stay spaces, so that lines wrap; all other whitespace is marked.
+    word = text.lstrip(" ")
+    space, shown = (" ", word) if word != text and word else ("", text)
+    attributes = [] if text.strip() else ['class="blank"']
+    if np.isfinite(value):
+        heat = round(100 * min(1.0, value / top)) if top > 0 else 0
+        title = escape(f"{visible(text)}: {value:.3g} {unit}")
+        attributes += [f'style="--heat:{heat}%"', f'title="{title}"']
+    breaks = "<br>" * text.count("\n")
+    return f"{space}<span {' '.join(attributes)}>{escape(visible(shown))}</span>{breaks}"

@@ -74,8 +74,9 @@ def test_relative_change_divides_by_the_memory_before_the_token() -> None:
 def test_rank_correlation_ignores_scale_and_skips_unknown_positions() -> None:
     a = np.arange(20, dtype=np.float64)
     a[3] = np.nan
-    assert rank_correlation(a, np.exp(np.arange(20.0))) == (pytest.approx(1.0), 19)
-    assert rank_correlation(a, -np.arange(20.0)) == (pytest.approx(-1.0), 19)
+    rising, n = rank_correlation(a, np.exp(np.arange(20.0)))
+    falling, _ = rank_correlation(a, -np.arange(20.0))
+    assert (rising, falling, n) == (pytest.approx(1.0), pytest.approx(-1.0), 19)
 
 
 def test_rank_correlation_gives_ties_their_mean_rank() -> None:
