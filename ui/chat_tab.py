@@ -174,8 +174,10 @@ def frame(
     change: tuple[float, ...] = (),
 ) -> ChatFrame:
     """Draw the tab for a conversation."""
-    words = sum(words_in(turn.user) + words_in(turn.answer) for turn in conversation.turns)
-    memory = memory_card(engine.model.config, words, len(conversation.ids), change)
+    # A message that is still being read is not in the memory yet.
+    known = settled(conversation)
+    words = sum(words_in(turn.user) + words_in(turn.answer) for turn in known.turns)
+    memory = memory_card(engine.model.config, words, len(known.ids), change)
     return ChatFrame(messages_of(conversation), conversation, box, status, memory)
 
 
@@ -248,7 +250,9 @@ def build_chat_tab(engine: Engine, visitor: gr.State, conversation: gr.State) ->
         with gr.Column(elem_classes="main-column", min_width=280):
             with gr.Column(elem_classes="talk"):
                 chat, box = build_talk(engine)
-            status = gr.HTML(status_line(), elem_id="chat-status")
+            with gr.Row(elem_classes="under-talk"):
+                status = gr.HTML(status_line(), elem_id="chat-status")
+                new = gr.Button("New chat", size="sm", elem_classes="plain", elem_id="chat-new")
         with gr.Column(elem_classes="side-column", min_width=240):
             empty = memory_card(engine.model.config, 0, 0)
             memory = gr.HTML(empty, elem_id="chat-memory")
@@ -278,7 +282,8 @@ def build_chat_tab(engine: Engine, visitor: gr.State, conversation: gr.State) ->
         )
     box.stop(running.stop, visitor, None, **QUIET_EVENT)
     chat.undo(partial(undo, engine, running), [visitor, conversation], outputs, **QUIET_EVENT)
-    chat.clear(partial(clear, engine, running), visitor, outputs, **QUIET_EVENT)
+    begin_anew = partial(clear, engine, running)
+    gr.on([chat.clear, new.click], begin_anew, visitor, outputs, **QUIET_EVENT)
 
 
 def build_talk(engine: Engine) -> tuple[gr.Chatbot, gr.Textbox]:
