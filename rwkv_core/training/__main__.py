@@ -1,0 +1,192 @@
+"""Train an RWKV-7 on a prepared corpus: python -m rwkv_core.training --help."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import platform
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor
+
+from rwkv_core.config import ModelConfig
+from rwkv_core.state import State
+from rwkv_core.tokenizer import load_tokenizer
+from rwkv_core.training.batches import Batches, Source
+from rwkv_core.training.heldout import bits_per_byte, read_documents
+from rwkv_core.training.module import TrainingModule, TrainingSettings
+
+EVALUATED_DOCUMENTS = 200
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m rwkv_core.training", description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of a prepared corpus")
+    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
+    parser.add_argument("--mix", required=True, help="sources and shares: stories=0.4,talk=0.6")
+    parser.add_argument("--heldout", type=Path, help=".jsonl(.xz) with texts never trained on")
+    parser.add_argument("--tokens", type=float, default=1e8, help="tokens to see (default 1e8)")
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--embd", type=int, default=192, help="channels, a multiple of 64")
+    parser.add_argument("--batch", type=int, default=8, help="rows per step")
+    parser.add_argument("--length", type=int, default=512, help="tokens per row")
+    parser.add_argument("--lr", type=float, default=3e-3, help="peak rate of AdamW")
+    parser.add_argument("--muon-lr", type=float, default=4e-3, help="peak rate of Muon; 0: AdamW")
+    parser.add_argument("--weight-decay", type=float, default=0.1)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--decay-share", type=float, default=0.3, help="last part: rate falls")
+    parser.add_argument("--precision", default="bf16-mixed", choices=["bf16-mixed", "32-true"])
+    parser.add_argument("--compile", action="store_true", help="fuse with torch.compile")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--save-minutes", type=float, default=5)
+    parser.add_argument("--log-steps", type=int, default=50)
+    return parser.parse_args(arguments)
+
+
+class ProgressLog(Callback):
+    """Writes one JSON line to the terminal and to log.jsonl every so many steps."""
+
+    def __init__(self, path: Path, every: int, tokens_per_step: int, evaluate: Any) -> None:
+        """Log to a file; evaluate(module) gives figures for every tenth line."""
+        self._path, self._every, self._tokens = path, every, tokens_per_step
+        self._evaluate = evaluate
+        self._mean, self._clock, self._counted = 0.0, time.monotonic(), 0
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any
+    ) -> None:
+        """Smooth the loss, and write when it is time."""
+        loss = float(trainer.callback_metrics["loss"])
+        self._mean = 0.98 * self._mean + 0.02 * loss if self._mean else loss
+        self._counted += 1
+        step = int(module.steps_done)  # type: ignore[arg-type]  # a buffer
+        if step % self._every:
+            return
+        seconds = time.monotonic() - self._clock
+        line = {
+            "step": step,
+            "tokens": step * self._tokens,
+            "loss": round(self._mean, 4),
+            "gradient_norm": round(float(trainer.callback_metrics["gradient_norm"]), 3),
+            "rate": round(float(trainer.callback_metrics["rate"]), 4),
+            "tokens_per_s": round(self._counted * self._tokens / seconds),
+        }
+        if step % (10 * self._every) == 0:
+            line |= self._evaluate(module)
+        text = json.dumps(line)
+        print(text, flush=True)
+        with self._path.open("a") as file:
+            file.write(text + "\n")
+        self._clock, self._counted = time.monotonic(), 0
+
+
+def evaluator(corpus: Path, heldout: Path | None, vocab_size: int) -> Any:
+    """Make a function from a module to its held-out figures (none without a file)."""
+    if heldout is None:
+        return lambda module: {}
+    tokenizer = load_tokenizer(corpus / "tokenizer.json", vocab_size)
+    documents = read_documents(heldout)[:EVALUATED_DOCUMENTS]
+
+    def evaluate(module: TrainingModule) -> dict[str, float]:
+        def logits_of(tokens: Tensor) -> Tensor:
+            state = State.zeros(module.network.config, tokens.shape[0], tokens.device)
+            return module.network.logits(module.network(tokens, state, module.wkv7.run)[0])
+
+        module.network.eval()
+        figure = bits_per_byte(logits_of, tokenizer, documents)
+        module.network.train()
+        return {f"bits_per_byte_first_{len(documents)}": round(figure, 4)}
+
+    return evaluate
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to reuse large buffers.
+
+    Giving them back to the system and faulting them in again takes nearly half of a step.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        m_mmap_max, m_trim_threshold = -4, -1
+        libc.mallopt(m_mmap_max, 0)
+        libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def main() -> None:
+    """Train, or continue the run found in --run."""
+    options = parse_arguments()
+    keep_freed_memory()
+    torch.set_num_threads(options.threads)
+    lightning.seed_everything(options.seed)
+    options.run.mkdir(parents=True, exist_ok=True)
+    vocab_size = json.loads((options.corpus / "corpus.json").read_text())["vocab_size"]
+    shares = dict(part.split("=") for part in options.mix.split(","))
+    config = ModelConfig(
+        "7", vocab_size, options.layers, options.embd, 4 * options.embd, options.embd // 64, 64
+    )
+    tokens_per_step = options.batch * options.length
+    settings = TrainingSettings(
+        steps=int(options.tokens / tokens_per_step),
+        lr=options.lr,
+        muon_lr=options.muon_lr,
+        weight_decay=options.weight_decay,
+        dropout=options.dropout,
+        decay_share=options.decay_share,
+        is_compiled=options.compile,
+    )
+    batches = Batches(
+        [Source.load(options.corpus, name) for name in shares],
+        [float(share) for share in shares.values()],
+        batch=options.batch,
+        length=options.length,
+        steps=settings.steps,
+        seed=options.seed,
+    )
+    module = TrainingModule(config, settings)
+    checkpoint = options.run / "last.ckpt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        batches.first_step = int(saved["state_dict"]["steps_done"])
+    plan = {"config": asdict(config), "settings": asdict(settings), "epochs": batches.epochs()}
+    print(json.dumps({**plan, "from_step": batches.first_step, "kernel": module.wkv7.reason}))
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        accelerator=options.accelerator,
+        devices=1,
+        precision=options.precision,
+        callbacks=[
+            ProgressLog(
+                options.run / "log.jsonl",
+                options.log_steps,
+                tokens_per_step,
+                evaluator(options.corpus, options.heldout, vocab_size),
+            ),
+            ModelCheckpoint(
+                options.run,
+                save_last=True,
+                save_top_k=0,
+                train_time_interval=timedelta(minutes=options.save_minutes),
+            ),
+        ],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.exists() else None)
+    trainer.save_checkpoint(checkpoint)
+
+
+if __name__ == "__main__":
+    main()
