@@ -1,0 +1,177 @@
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, TimeoutError, expect
+
+PATIENCE_MS = 40_000
+LONG_TEXT = "the dog went to the park. " * 8000
+
+
+@contextmanager
+def visit(
+    browser: Browser, address: str, width: int = 1280, *, is_dark: bool = False
+) -> Iterator[Page]:
+    """Open the page; errors in its console and requests to elsewhere fail at the end."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme="dark" if is_dark else "light"
+    )
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    faults: list[str] = []
+    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: faults.extend(elsewhere(request.url)))
+    page.goto(address)
+    page.get_by_label("Write a message").wait_for()
+    yield page
+    context.close()
+    assert faults == []
+
+
+def elsewhere(url: str) -> list[str]:
+    parts = urlsplit(url)
+    is_local = parts.hostname == "127.0.0.1" or parts.scheme in {"data", "blob"}
+    return [] if is_local else [f"request to {url}"]
+
+
+def say(page: Page, text: str) -> None:
+    box = page.get_by_label("Write a message")
+    box.fill(text)
+    box.press("Enter")
+
+
+@contextmanager
+def one_answer(page: Page) -> Iterator[None]:
+    """Ask for an answer inside; afterwards some words of it have come and it is stopped.
+
+    Every answer has a seed of its own, so a new status line tells that it is over.
+    """
+    status = page.locator("#chat-status")
+    before = status.inner_text()
+    yield
+    stop = page.locator("#chat-box .stop-button")
+    # A short answer is over before it can be stopped.
+    with suppress(TimeoutError):
+        expect(page.get_by_test_id("bot").last).to_have_text(re.compile(r"\S"))
+        stop.click(timeout=2000)
+    expect(status).to_contain_text("seed", timeout=PATIENCE_MS)
+    expect(status).not_to_have_text(before, timeout=PATIENCE_MS)
+    expect(page.locator("#chat-box .submit-button")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def memory_size(page: Page) -> str:
+    """The first words of the memory card, which never change."""
+    return page.locator("#chat-memory .memory-size").inner_text().split(" after")[0]
+
+
+def test_a_visitor_chats_retries_edits_takes_back_and_begins_anew(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as page:
+        size = memory_size(page)
+        with one_answer(page):
+            page.get_by_role("button", name="Select example 1").click()
+        with one_answer(page):
+            say(page, "And then?")
+        expect(page.get_by_test_id("user")).to_have_count(2)
+        expect(page.locator("#chat-status")).to_contain_text("re-read 0 tokens")
+        assert memory_size(page) == size
+
+        with one_answer(page):
+            page.get_by_label("Retry").last.click()
+        expect(page.get_by_test_id("user")).to_have_count(2)
+
+        page.get_by_label("Edit").last.click()
+        page.locator("#chat textarea").fill("Who was there?")
+        with one_answer(page):
+            page.get_by_label("Submit").click()
+        expect(page.get_by_test_id("user").last).to_have_text("Who was there?")
+
+        page.get_by_label("Undo").last.click()
+        expect(page.get_by_test_id("user")).to_have_count(1)
+        expect(page.get_by_label("Write a message")).to_have_value("Who was there?")
+
+        page.get_by_role("button", name="New chat").click()
+        expect(page.get_by_text("What shall we talk about?")).to_be_visible()
+        assert memory_size(page) == size
+
+
+def test_stopping_while_it_reads_returns_the_message_and_delays_nobody(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as reader, visit(browser, address) as other:
+        say(reader, LONG_TEXT)
+        expect(reader.locator("#chat-status")).to_contain_text("Reading:", timeout=PATIENCE_MS)
+        with one_answer(other):
+            say(other, "Hi")
+        expect(reader.locator("#chat-status")).to_contain_text("Reading:")
+        reader.locator("#chat-box .stop-button").click()
+        expect(reader.get_by_label("Write a message")).to_have_value(LONG_TEXT)
+        expect(reader.locator("#chat-status")).to_contain_text("Stopped.")
+
+
+def test_bad_input_gets_a_sentence_and_stays_where_it_was_typed(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as page:
+        for text, says in (("  ", "message is empty"), ("x" * 2_100_000, "limit")):
+            say(page, text)
+            expect(page.locator("#chat-status")).to_contain_text(says)
+            expect(page.get_by_label("Write a message")).to_have_value(text)
+
+
+def test_a_text_goes_on_in_its_box_with_probabilities_and_can_be_taken_back(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as page:
+        page.get_by_role("tab", name="Completion").click()
+        box, go_on = page.locator("#completion-box textarea"), page.locator("#completion-run")
+        box.fill("The cat went")
+        go_on.click()
+        expect(box).to_have_value(re.compile(r"The cat went[\s\S]+"), timeout=PATIENCE_MS)
+        with suppress(TimeoutError):
+            page.locator("#completion-stop").click(timeout=2000)
+        expect(go_on).to_be_visible()
+        word = page.locator("#completion-chances .token").first
+        expect(word).to_be_visible()
+        word.hover()
+        expect(word.locator(".card")).to_contain_text("%")
+        page.get_by_role("button", name="Undo").click()
+        expect(box).to_have_value("The cat went")
+        page.get_by_role("button", name="Redo").click()
+        expect(box).to_have_value(re.compile(r"The cat went[\s\S]+"))
+
+
+def test_a_preset_fills_the_folded_numbers(browser: Browser, address: str) -> None:
+    with visit(browser, address) as page:
+        page.get_by_text("Precise", exact=True).first.click()
+        page.get_by_role("button", name="Fine controls").first.click()
+        expect(page.get_by_label("number input for Temperature")).to_have_value("0.3")
+
+
+def test_the_inspector_reads_an_example(browser: Browser, address: str) -> None:
+    with visit(browser, address) as page:
+        page.get_by_role("tab", name="State inspector").click()
+        page.get_by_role("button", name="The same sentence, three times").click()
+        expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_fits_its_window(
+    browser: Browser, address: str, tmp_path: Path, width: int, is_dark: bool
+) -> None:
+    with visit(browser, address, width, is_dark=is_dark) as page:
+        with one_answer(page):
+            say(page, "Hello")
+        for tab in ("Chat", "Completion", "State inspector"):
+            page.get_by_role("tab", name=tab).click()
+            page.screenshot(path=tmp_path / f"{tab}.png", full_page=True)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        brightness = sum(int(part) for part in re.findall(r"\d+", background)[:3])
+        assert (brightness < 3 * 64) == is_dark
