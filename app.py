@@ -50,9 +50,8 @@ def serve(options: argparse.Namespace) -> None:
     path = options.model or presets.default_model_path()
     model = load_model(path, options.strategy)
     print(f"{path.name}: {model.parameters:,} parameters")
-    print(
-        *(f"  {k}: {v.value} ({v.reason})" for k, v in model.choices.items()), sep="\n", flush=True
-    )
+    for what, choice in model.choices.items():
+        print(f"  {what}: {choice.value} ({choice.reason})", flush=True)
     with Engine(model, load_tokenizer(path, model.config.vocab_size)) as engine:
         page = build_app(engine, "" if options.model else presets.DEFAULT_MODEL_NAME)
         page.queue(max_size=MAX_WAITING_EVENTS).launch(
