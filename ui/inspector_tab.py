@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import gradio as gr
 from gradio.components.plot import PlotData
@@ -30,9 +30,10 @@ from ui.word_strip import word_strip
 
 PROGRESS_INTERVAL_S = 0.2
 
-MY_TEXT, THIS_CHAT = "A text of mine", "This chat"
-SURPRISE, CHANGE = "Surprise", "Change"
 Source = Literal["A text of mine", "This chat"]
+MY_TEXT: Final = "A text of mine"
+THIS_CHAT: Final = "This chat"
+SURPRISE, CHANGE = "Surprise", "Change"
 Updates = dict[Any, Any]
 
 STYLE_PATH = Path(__file__).with_name("inspector.css")
@@ -63,7 +64,6 @@ class Panel:
     stop: gr.Button
     status: gr.HTML
     empty: gr.HTML
-    results: gr.Column
     findings: gr.HTML
     measure: gr.Radio
     surprise: gr.HTML
@@ -208,7 +208,6 @@ def render(engine: Engine, panel: Panel, recording: Recording) -> Updates:
     folder.mkdir(parents=True)
     shown: Updates = {
         panel.empty: gr.update(visible=False),
-        panel.results: gr.update(visible=True),
         panel.findings: f"<p>{escape(findings(recording, texts))}</p>",
         panel.surprise: word_strip(texts, recording.surprise_bits, "bits of surprise"),
         panel.change: word_strip(texts, change, "% of the memory changed"),
@@ -266,22 +265,20 @@ def _lay_out() -> tuple[Panel, list[tuple[gr.Button, str]]]:
         stop = gr.Button("Stop", variant="stop", visible=False)
     status = gr.HTML(status_line(), elem_id="inspector-status")
     empty = gr.HTML(EMPTY)
-    # "hidden" keeps the figures in the page: gradio 6.31 loses a value that comes while a figure
-    # is first put there.
-    with gr.Column(visible="hidden") as results:
+    # Always in the page, hidden by the style sheet while nothing is read: gradio 6.31 at times
+    # loses the value of a figure that is put into the page together with it.
+    with gr.Column(elem_classes="inspector-results"):
         found = gr.HTML(elem_classes="findings")
         measure = gr.Radio(
             [SURPRISE, CHANGE],
             value=SURPRISE,
-            label="Colour the words by",
+            label="A stronger colour means more",
             elem_classes="segmented",
             elem_id="inspector-measure",
         )
         surprise, change = gr.HTML(), gr.HTML(visible=False)
         cards = _lay_out_cards()
-    panel = Panel(
-        source, text, read, stop, status, empty, results, found, measure, surprise, change, cards
-    )
+    panel = Panel(source, text, read, stop, status, empty, found, measure, surprise, change, cards)
     return panel, buttons
 
 

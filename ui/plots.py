@@ -290,12 +290,14 @@ def _token_bars(
         )
     )
     figure.update_xaxes(showgrid=False)
+    # Gaps narrower than a pixel would draw stripes that are not in the data.
+    figure.update_layout(bargap=0.12 if len(columns) <= 80 else 0)
     return figure
 
 
 def _colorbar(title: str) -> dict[str, object]:
     return {
-        "title": {"text": title, "side": "right"},
+        "title": {"text": title, "side": "right", "font": {"size": 12}},
         "thickness": 10,
         "outlinewidth": 0,
         "xpad": 6,

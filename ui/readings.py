@@ -87,7 +87,8 @@ def correlation_reading(recording: Recording) -> str:
     r, n = rank_correlation(recording.surprise_bits, settled(change_per_token(recording)))
     if np.isnan(r):
         return f"Too few tokens ({n}) to say whether surprising words change it more."
-    if abs(r) < 0.1:
+    # Below two standard errors of unrelated series there is nothing to tell.
+    if abs(r) < max(0.1, 2 / np.sqrt(n)):
         return f"Surprise and change hardly go together here (rank correlation {r:.2f}, n = {n})."
     strength = "clearly" if abs(r) >= 0.5 else "somewhat" if abs(r) >= 0.25 else "slightly"
     direction = "more" if r > 0 else "less"
