@@ -161,6 +161,8 @@ class TestEnding:
             assert (result.reason, result.text) == ("stop", "Hi.")
             assert TOKENIZER.decode(result.generated_ids) == "Hi."
             state = engine.state_at("a", [1, *result.generated_ids])
+        # The state before the stop string was at hand: nothing was read again for it.
+        assert [kind for kind, _ in model.calls].count("read") == 1
         assert state is not None
         assert same(state, FakeModel.forward(model, [1, *result.generated_ids])[1])
 
@@ -249,7 +251,7 @@ class TestClosing:
 
         def wait_for_close(number: int) -> None:
             with engine._lock:
-                assert engine._lock.wait_for(lambda: engine._is_closed, timeout=10)
+                assert engine._lock.wait_for(lambda: engine._is_closed, timeout=30)
 
         model.before_call = wait_for_close
         streams = [engine.submit("a", [1], settings(100)) for _ in range(2)]

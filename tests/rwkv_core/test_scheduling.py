@@ -111,7 +111,7 @@ class TestSlots:
         with open_engine(model, replace(LIMITS, slots=1, waiting=2)) as engine:
             with held(model) as entered:
                 first = engine.submit("a", [1], settings(5))
-                assert entered.wait(10)
+                assert entered.wait(30)
                 second = engine.submit("b", [2], settings(5))
                 third = engine.submit("c", [3], settings(5))
                 assert [s.status.queue_position for s in (first, second, third)] == [0, 1, 2]
@@ -133,7 +133,7 @@ class TestSlots:
         with open_engine(model, replace(LIMITS, slots=1)) as engine:
             with held(model) as entered:
                 first = engine.submit("a", [1], settings(5))
-                assert entered.wait(10)
+                assert entered.wait(30)
                 second = engine.submit("b", [2], settings(5))
                 third = engine.submit("c", [3], settings(5))
                 second.cancel()
@@ -268,7 +268,7 @@ class TestTraces:
                 engine.trace("a", [1] * 4097)
             with held(model) as entered:
                 job = engine.trace("a", LONG)
-                assert entered.wait(10)
+                assert entered.wait(30)
                 with pytest.raises(EngineBusyError, match="1 texts wait"):
                     engine.trace("a", [1])
                 job.cancel()

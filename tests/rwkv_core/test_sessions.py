@@ -57,6 +57,14 @@ def test_a_session_never_sees_the_states_of_another() -> None:
     assert store.nearest("b", [1, 2]) is None
 
 
+def test_asking_for_a_session_that_keeps_nothing_leaves_nothing_behind() -> None:
+    store = store_for(1)
+    assert store.nearest("nobody", [1]) is None
+    for session_id in "ab":
+        store.put(session_id, [1], State.zeros(CONFIG), LOGITS)
+    assert [kept_length(store, session_id, [1]) for session_id in "ab"] == [0, 1]
+
+
 def test_state_and_logits_come_back_as_they_were_kept() -> None:
     store = store_for(8)
     state, logits = State.zeros(CONFIG), np.arange(10, dtype=np.float32)

@@ -117,7 +117,7 @@ def test_iterating_blocks_until_each_token_is_there() -> None:
         for number in range(3):
             stream.push(token(number))
         stream.finish(result())
-        assert reader.result(timeout=10) == [0, 1, 2]
+        assert reader.result(timeout=30) == [0, 1, 2]
 
 
 def test_leaving_a_loop_over_tokens_cancels() -> None:

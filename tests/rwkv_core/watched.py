@@ -73,7 +73,7 @@ def settings(
 def end_of(stream: Stream) -> StreamResult:
     """Wait for the end without reading."""
     with stream._lock:
-        assert stream._lock.wait_for(lambda: stream.result is not None, timeout=10)
+        assert stream._lock.wait_for(lambda: stream.result is not None, timeout=30)
         assert stream.result is not None
         return stream.result
 
@@ -94,7 +94,7 @@ def held(model: WatchedModel) -> Iterator[threading.Event]:
 
     def wait(number: int) -> None:
         entered.set()
-        assert go.wait(10)
+        assert go.wait(30)
 
     before, model.before_call = model.before_call, wait
     try:
