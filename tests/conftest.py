@@ -14,7 +14,7 @@ import torch
 
 # cuBLAS refuses deterministic mode without it; CUDA reads it once, when it starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-SKIPS_FAIL = os.environ.get("CI") == "true"
+pytest_plugins = ("pytester",)
 
 
 def pytest_configure() -> None:
@@ -61,7 +61,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 def fail_under_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure that names the reason, where CI=true."""
-    if SKIPS_FAIL:
+    if os.environ.get("CI") == "true":
         reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"under CI nothing but `cuda` may skip: {reason}"
