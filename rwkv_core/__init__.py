@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rwkv_core.config import ModelConfig
+    from rwkv_core.engine import Engine
     from rwkv_core.errors import RwkvError
     from rwkv_core.generate import GenerationSettings, Token
     from rwkv_core.models import Model, load_model
     from rwkv_core.pipeline import PIPELINE, PIPELINE_ARGS, RWKV
     from rwkv_core.recording import Recording
     from rwkv_core.sampling import SamplingSettings
+    from rwkv_core.scheduling import EngineLimits
     from rwkv_core.state import State
     from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
@@ -32,6 +34,8 @@ __all__ = [
     "PIPELINE",
     "PIPELINE_ARGS",
     "RWKV",
+    "Engine",
+    "EngineLimits",
     "GenerationSettings",
     "Model",
     "ModelConfig",
@@ -47,12 +51,14 @@ __all__ = [
 
 _HOMES = {
     "config": ["ModelConfig"],
+    "engine": ["Engine"],
     "errors": ["RwkvError"],
     "generate": ["GenerationSettings", "Token"],
     "models": ["Model", "load_model"],
     "pipeline": ["PIPELINE", "PIPELINE_ARGS", "RWKV"],
     "recording": ["Recording"],
     "sampling": ["SamplingSettings"],
+    "scheduling": ["EngineLimits"],
     "state": ["State"],
     "tokenizer": ["Tokenizer", "load_tokenizer"],
 }

@@ -35,7 +35,7 @@ class RWKV:
         self, model: str | Path | Model, strategy: str = "cpu fp32", verbose: bool = True
     ) -> None:
         if isinstance(model, str | Path):
-            model = load_model(_with_suffix(Path(model)), strategy)
+            model = load_model(model, strategy)
         self.model = model
 
     def forward(
@@ -170,10 +170,6 @@ class PIPELINE:
 
 def _draw_seed() -> int:
     return int(np.random.randint(2**32))
-
-
-def _with_suffix(path: Path) -> Path:
-    return path if path.exists() else path.with_name(f"{path.name}.pth")
 
 
 def _load_vocabulary(name: str | Path, vocab_size: int) -> Tokenizer:
