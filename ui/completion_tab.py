@@ -143,6 +143,11 @@ def memory_of(engine: Engine, draft: Draft, change: tuple[float, ...] = ()) -> s
     return memory_card(engine.model.config, words_in(draft.text), len(draft.ids), change)
 
 
+def begin(start: str, text: str, drafts: Drafts) -> tuple[str, Drafts]:
+    """Put an example into the box; undo brings back what stood there."""
+    return start, drafts.replaced(text, start)
+
+
 def undo(
     engine: Engine, running: RunningStreams, visitor: str, text: str, drafts: Drafts
 ) -> CompletionFrame:
@@ -207,7 +212,8 @@ def build_completion_tab(engine: Engine, visitor: gr.State) -> None:
     }
     run.click(**go_on)
     for button, text in starts:
-        button.click(partial(str, text), None, box, **QUIET_EVENT).success(**go_on)
+        chosen = button.click(partial(begin, text), [box, drafts], [box, drafts], **QUIET_EVENT)
+        chosen.success(**go_on)
     stop.click(running.stop, visitor, None, **QUIET_EVENT)
     back.click(partial(undo, engine, running), inputs, outputs, **QUIET_EVENT)
     forth.click(partial(redo, engine, running), inputs, outputs, **QUIET_EVENT)

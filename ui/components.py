@@ -126,7 +126,7 @@ def memory_card(config: ModelConfig, words: int, tokens: int, change: Sequence[f
         change: per layer, how much the last token changed it relative to its size; empty at rest.
     """
     cells = "".join(f'<i style="--glow:{g:.2f}"></i>' for g in _glows(change, config.n_layer))
-    grown = bytes_text(kv_cache_bytes(config.n_layer, config.n_embd, tokens, bytes_per_value=4))
+    grown = bytes_text(kv_cache_bytes(config.n_layer, config.n_embd, tokens))
     other = (
         f"A transformer of this shape would keep <b>{grown}</b> by now, calculated."
         if tokens

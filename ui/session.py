@@ -116,6 +116,11 @@ class Drafts:
         """Remember that the model wrote `after` from `before`."""
         return Drafts(after, (*self.past, before)[-MAX_UNDO:])
 
+    def replaced(self, text: str, new: str) -> "Drafts":
+        """Begin with another text; what stood in the box can be had again by undo."""
+        past = (*self.past, self._as_draft(text))[-MAX_UNDO:] if text else self.past
+        return Drafts(Draft(new), past)
+
     def undo(self, text: str) -> "Drafts":
         """Go back one text; the one in the box, edits included, can be had again by redo."""
         if not self.past:

@@ -109,6 +109,7 @@ def test_stopping_while_it_reads_returns_the_message_and_delays_nobody(
         with one_answer(other):
             say(other, "Hi")
         expect(reader.locator("#chat-status")).to_contain_text("Reading:")
+        expect(reader.get_by_text("New chat")).to_be_hidden()
         reader.locator("#chat-box .stop-button").click()
         expect(reader.get_by_label("Write a message")).to_have_value(LONG_TEXT)
         expect(reader.locator("#chat-status")).to_contain_text("Stopped.")

@@ -50,8 +50,8 @@ def test_the_memory_card_keeps_its_size_and_has_one_cell_per_layer() -> None:
     assert all("304 kB" in card and card.count("<i ") == CONFIG.n_layer for card in cards)
     assert "after 1 word<" in cards[1]
     assert "after 5,000 words" in cards[2]
-    # 2 (keys, values) x 6 layers x 192 channels x 4 bytes x 10,000 tokens
-    assert "92.2 MB" in cards[2]
+    # 2 (keys, values) x 6 layers x 192 channels x 2 bytes x 10,000 tokens
+    assert "46.1 MB" in cards[2]
 
 
 def test_cells_glow_with_change_and_never_beyond_one() -> None:

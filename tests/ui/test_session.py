@@ -72,3 +72,10 @@ def test_undo_reaches_back_a_bounded_way() -> None:
     for i in range(3 * MAX_UNDO):
         drafts = drafts.continued(Draft(f"{i}"), Draft(f"{i + 1}"))
     assert len(drafts.past) == MAX_UNDO
+
+
+def test_an_example_does_not_lose_the_text_it_replaces() -> None:
+    drafts = Drafts().replaced("my own words", "Once")
+    assert drafts.now == Draft("Once")
+    assert drafts.undo("Once").now == Draft("my own words")
+    assert Drafts().replaced("", "Once").past == ()
