@@ -42,7 +42,7 @@ def low_rank(x: Tensor, w1: Tensor, w2: Tensor, activation: Callable[[Tensor], T
 
 
 def identity(x: Tensor) -> Tensor:
-    """Return x; the activation of the low-rank parts that have none."""
+    """Return x: no activation, no dropout."""
     return x
 
 
@@ -162,7 +162,11 @@ class Block(nn.Module):
     """Time mix, then channel mix, each after a layer norm and added to the stream."""
 
     def __init__(
-        self, config: ModelConfig, layer: int, ranks: dict[str, int], dropout: float
+        self,
+        config: ModelConfig,
+        layer: int,
+        ranks: dict[str, int],
+        dropout: Callable[[Tensor], Tensor],
     ) -> None:
         """Make empty parameters."""
         super().__init__()
@@ -173,7 +177,7 @@ class Block(nn.Module):
         self.ln2 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
         self.att = TimeMix(config, layer, ranks)
         self.ffn = ChannelMix(config)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(
         self,
@@ -195,13 +199,19 @@ class Block(nn.Module):
 class RWKV7(nn.Module):
     """The whole network: token ids in, residual stream or logits out."""
 
-    def __init__(self, config: ModelConfig, ranks: dict[str, int], *, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        ranks: dict[str, int],
+        *,
+        dropout: Callable[[Tensor], Tensor] = identity,
+    ) -> None:
         """Make empty parameters.
 
         Args:
             config: sizes.
             ranks: rank of the low-rank parts, keys "w", "a", "v", "g".
-            dropout: share of the blocks' outputs dropped; training only.
+            dropout: applied to what each half of a block adds; for training.
         """
         super().__init__()
         self.config = config

@@ -8,13 +8,12 @@ import json
 import platform
 import time
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from rwkv_core.config import ModelConfig
@@ -52,6 +51,30 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--save-minutes", type=float, default=5)
     parser.add_argument("--log-steps", type=int, default=50)
     return parser.parse_args(arguments)
+
+
+class Saver(Callback):
+    """Keeps last.ckpt fresh, so that a run that is cut off goes on where it was."""
+
+    def __init__(self, path: Path, minutes: float) -> None:
+        """Save to a path every so many minutes."""
+        self._path, self._seconds, self._saved = path, 60 * minutes, time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Save when it is time."""
+        if time.monotonic() - self._saved > self._seconds:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        """Save the last step."""
+        self.save(trainer)
+
+    def save(self, trainer: lightning.Trainer) -> None:
+        """Write beside the old file and rename, so that there always is a whole one."""
+        new = self._path.with_suffix(".new")
+        trainer.save_checkpoint(new)
+        new.replace(self._path)
+        self._saved = time.monotonic()
 
 
 class ProgressLog(Callback):
@@ -172,20 +195,15 @@ def main() -> None:
                 tokens_per_step,
                 evaluator(options.corpus, options.heldout, vocab_size),
             ),
-            ModelCheckpoint(
-                options.run,
-                save_last=True,
-                save_top_k=0,
-                train_time_interval=timedelta(minutes=options.save_minutes),
-            ),
+            Saver(checkpoint, options.save_minutes),
         ],
+        enable_checkpointing=False,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
     trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.exists() else None)
-    trainer.save_checkpoint(checkpoint)
 
 
 if __name__ == "__main__":
