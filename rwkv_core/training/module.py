@@ -109,6 +109,8 @@ def parameter_groups(
 class TrainingModule(lightning.LightningModule):
     """An RWKV-7 with its loss, its optimisers and its schedule."""
 
+    steps_done: Tensor
+
     def __init__(self, config: ModelConfig, settings: TrainingSettings) -> None:
         """Make and initialise the network."""
         super().__init__()
@@ -176,7 +178,7 @@ class TrainingModule(lightning.LightningModule):
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         for optimizer in optimizers:
             optimizer.step()
-        self.steps_done.fill_(step + 1)  # type: ignore[operator]  # a buffer
+        self.steps_done.fill_(step + 1)
         self.log_dict({"loss": loss.detach(), "gradient_norm": norm, "rate": factor})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
