@@ -15,8 +15,8 @@ Indices = NDArray[np.int64]
 SENTENCE_TOKENS = 20
 PAGE_TOKENS = 400
 BOOK_TOKENS = 100_000
-# An empty memory changes a lot at every word, so its first tokens would win every comparison.
-WARM_UP_TOKENS = 8
+# Below this share of its average size a memory counts as still filling.
+FILLED_SHARE = 0.75
 # Fewer pairs than this say nothing about a correlation.
 CORRELATION_TOKENS = 10
 
@@ -139,20 +139,29 @@ def _ranks(values: Floats) -> Floats:
     return means[inverse]
 
 
-def settled(values: Floats) -> Floats:
-    """Blank the first tokens, in which an almost empty memory changes a lot at every word.
+def filling_tokens(recording: Recording) -> int:
+    """Count the tokens at the start while which the memory is still filling.
 
-    Args:
-        values: (T,) one measure per token.
+    An almost empty memory changes a lot at every word, so these would win every comparison.
 
     Returns:
-        (T,) with NaN at the first eight tokens; unchanged where a text has no more than that.
+        Tokens until the layers hold, on average, three quarters of their mean over the text.
     """
-    if not np.isfinite(values[WARM_UP_TOKENS:]).any():
-        return values
-    kept = values.astype(np.float64).copy()
-    kept[:WARM_UP_TOKENS] = np.nan
-    return kept
+    norms = recording.state_norm.astype(np.float64)
+    means = norms.mean(axis=1, keepdims=True)
+    share = np.divide(norms, means, out=np.ones(norms.shape), where=means > 0).mean(axis=0)
+    return int((share >= FILLED_SHARE).argmax())
+
+
+def settled_change(recording: Recording) -> Floats:
+    """Average the relative change over the layers, once the memory has filled.
+
+    Returns:
+        (T,), no unit; NaN for the tokens that fill an empty memory.
+    """
+    change = change_per_token(recording)
+    change[: filling_tokens(recording)] = np.nan
+    return change
 
 
 def strided_columns(tokens: int, limit: int = 512) -> tuple[Indices, int]:

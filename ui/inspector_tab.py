@@ -18,11 +18,12 @@ from gradio.components.plot import PlotData
 from presets import examples
 from rwkv_core.engine import MAX_TRACE_TOKENS, Engine
 from rwkv_core.errors import InputError, RwkvError
-from rwkv_core.inspection import change_per_token, settled
+from rwkv_core.inspection import settled_change
 from rwkv_core.recording import Recording
 from rwkv_core.sessions import Conversation
+from rwkv_core.streams import StreamStatus, TraceJob
 from ui import plots
-from ui.components import error_line, progress_line, status_line
+from ui.components import counted, error_line, progress_line, status_line
 from ui.inspector_views import VIEW_NAMES, View, views
 from ui.readings import findings, token_text
 from ui.session import RunningStreams
@@ -75,6 +76,19 @@ class Panel:
         cards = (part for card in self.cards.values() for part in vars(card).values())
         own = {part for name, part in vars(self).items() if name not in ("cards", "measure")}
         return {*own, *cards}
+
+
+class Reading:
+    """A text being read, which remembers that the visitor ended it."""
+
+    def __init__(self, job: TraceJob) -> None:
+        self.job = job
+        self.is_stopped = False
+
+    def cancel(self) -> None:
+        """End soon; without effect when it has ended."""
+        self.is_stopped = True
+        self.job.cancel()
 
 
 def build_inspector_tab(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
@@ -175,22 +189,35 @@ async def inspect_text(
     """
     try:
         ids = ids_to_read(engine, source, text, conversation)
-        job = engine.trace(visitor, ids)
+        reading = Reading(engine.trace(visitor, ids))
     except RwkvError as error:
         yield {panel.status: error_line(error)}
         return
-    running.start(visitor, job)
+    job = reading.job
+    running.start(visitor, reading)
     try:
         yield {panel.read: gr.update(visible=False), panel.stop: gr.update(visible=True)}
         async for status in job.progress(PROGRESS_INTERVAL_S):
             yield {panel.status: progress_line(status)}
         shown = await asyncio.to_thread(render, engine, panel, job.result())
-        yield {**shown, panel.status: status_line()}
+        ended = {**shown, panel.status: status_line()}
     except RwkvError as error:
-        yield {panel.status: error_line(error)}
+        said = stopped_line(job.status) if reading.is_stopped else error_line(error)
+        ended = {panel.status: said}
     finally:
-        running.end(visitor, job)
-    yield {panel.read: gr.update(visible=True), panel.stop: gr.update(visible=False)}
+        is_current = running.is_current(visitor, reading)
+        running.end(visitor, reading)
+    # A newer reading has taken over the status line and the buttons.
+    if is_current:
+        buttons = {panel.read: gr.update(visible=True), panel.stop: gr.update(visible=False)}
+        yield {**ended, **buttons}
+
+
+def stopped_line(status: StreamStatus) -> str:
+    """Say how far a reading came before the visitor ended it."""
+    return status_line(
+        f"Stopped after {status.tokens_read:,} of {counted(status.tokens_to_read, 'token')}."
+    )
 
 
 def render(engine: Engine, panel: Panel, recording: Recording) -> Updates:
@@ -202,7 +229,7 @@ def render(engine: Engine, panel: Panel, recording: Recording) -> Updates:
         recording: what was measured.
     """
     texts = [token_text(engine.tokenizer.token_bytes(int(token))) for token in recording.tokens]
-    change = settled(100 * change_per_token(recording))
+    change = 100 * settled_change(recording)
     # An unguessable folder: whoever knows a file's address can fetch it.
     folder = Path(panel.text.GRADIO_CACHE) / secrets.token_hex(16)
     folder.mkdir(parents=True)

@@ -73,18 +73,19 @@ def _surprise_view(recording: Recording, texts: Sequence[str], labels: Sequence[
     columns, stride = inspection.peak_columns(bits, MAX_COLUMNS)
     rows = zip(_positions(bits), labels, _cells(bits), strict=True)
     return View(
-        plots.surprise_figure(bits, labels, columns),
+        plots.surprise_figure(bits, labels, columns, stride),
         readings.surprise_reading(recording, texts) + _thinned(stride),
         _csv(("position (token)", "token", "surprise (bits)"), rows),
     )
 
 
 def _change_view(recording: Recording, texts: Sequence[str], labels: Sequence[str]) -> View:
-    change = inspection.settled(inspection.change_per_token(recording))
+    change = inspection.change_per_token(recording)
+    filling = inspection.filling_tokens(recording)
     columns, stride = inspection.peak_columns(change, MAX_COLUMNS)
     relative = inspection.relative_change(recording)
     return View(
-        plots.change_figure(change, labels, columns),
+        plots.change_figure(change, labels, columns, stride, filling=filling),
         readings.change_reading(recording, texts) + _thinned(stride),
         _by_token_and_layer(relative, labels, "change (share of the memory before)"),
     )

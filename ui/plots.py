@@ -73,29 +73,44 @@ def template() -> go.layout.Template:
     )
 
 
-def surprise_figure(bits: Floats, labels: Sequence[str], columns: Indices) -> Figure:
+def surprise_figure(
+    bits: Floats, labels: Sequence[str], columns: Indices, stride: int = 1
+) -> Figure:
     """Draw how unexpected each token was.
 
     Args:
         bits: (T,) surprise in bits, NaN where nothing came before.
         labels: T readable tokens.
-        columns: positions to draw.
+        columns: positions to draw, one of each group.
+        stride: tokens in a group.
     """
-    hover = "“%{customdata}”, token %{x}: %{y:.1f} bits of surprise<extra></extra>"
-    figure = _token_bars(bits, labels, columns, hover)
+    hover = "“%{customdata[0]}”, token %{customdata[1]}: %{y:.1f} bits of surprise<extra></extra>"
+    figure = _token_bars(bits, labels, columns, stride, hover)
     return _finish(figure, "What surprised the model?", "position (token)", "surprise (bits)", 300)
 
 
-def change_figure(change: Floats, labels: Sequence[str], columns: Indices) -> Figure:
-    """Draw how much of the memory each token rewrote, on a log axis.
+def change_figure(
+    change: Floats, labels: Sequence[str], columns: Indices, stride: int = 1, *, filling: int = 0
+) -> Figure:
+    """Draw how much of the memory each token rewrote.
+
+    The axis ends above the tallest settled bar; grey bars may pass it.
 
     Args:
         change: (T,) relative change, mean over layers, no unit; NaN for the first token.
         labels: T readable tokens.
-        columns: positions to draw.
+        columns: positions to draw, one of each group.
+        stride: tokens in a group.
+        filling: how many tokens at the start fill an empty memory; drawn in grey.
     """
-    hover = "“%{customdata}”, token %{x}: changed %{y:.1f}% of the memory<extra></extra>"
-    figure = _token_bars(100 * change, labels, columns, hover)
+    hover = (
+        "“%{customdata[0]}”, token %{customdata[1]}: changed %{y:.1f}% of the memory<extra></extra>"
+    )
+    figure = _token_bars(100 * change, labels, columns, stride, hover)
+    figure.update_traces(marker={"color": [FAINT if c < filling else ACCENT for c in columns]})
+    settled = change[filling:]
+    if np.isfinite(settled).any():
+        figure.update_yaxes(range=[0, 105 * max(float(np.nanmax(settled)), 0.001)])
     title = "Which words changed the memory?"
     return _finish(figure, title, "position (token)", "change (% of the memory)", 300)
 
@@ -278,15 +293,16 @@ def size_figure(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> Fig
 
 
 def _token_bars(
-    values: Floats, labels: Sequence[str], columns: Indices, hovertemplate: str
+    values: Floats, labels: Sequence[str], columns: Indices, stride: int, hovertemplate: str
 ) -> Figure:
+    """Draw one bar per group of tokens, as wide as the group."""
     figure = Figure(
         go.Bar(
-            x=columns + 1,
+            x=columns // stride * stride + (stride + 1) / 2,
             y=values[columns].astype(np.float32),
-            customdata=[labels[column] for column in columns],
+            customdata=[(labels[column], int(column) + 1) for column in columns],
             hovertemplate=hovertemplate,
-            marker={"line": {"width": 0}},
+            marker={"line": {"width": 0}, "color": ACCENT},
         )
     )
     figure.update_xaxes(showgrid=False)

@@ -6,16 +6,15 @@ import numpy as np
 
 from rwkv_core.inspection import (
     PAGE_TOKENS,
-    WARM_UP_TOKENS,
     Floats,
-    change_per_token,
+    filling_tokens,
     half_life_tokens,
     head_shares,
     kv_cache_bytes,
     layer_norms,
     rank_correlation,
     relative_change,
-    settled,
+    settled_change,
 )
 from rwkv_core.recording import Recording
 from ui.components import bytes_text, counted
@@ -27,22 +26,22 @@ def token_text(data: bytes) -> str:
 
 
 def word_at(texts: Sequence[str], index: int) -> str:
-    """Name the word that a token belongs to, for sentences; whitespace gets a name.
+    """Quote the word that a token belongs to; whitespace gets a name.
 
     Args:
         texts: the T tokens' texts, whitespace included.
         index: which token.
     """
     if not texts[index]:
-        return "(start)"
+        return "the start"
     if not texts[index].strip():
-        return "(line break)" if "\n" in texts[index] else "(space)"
+        return "a line break" if "\n" in texts[index] else "a space"
     first, last = index, index
     while first > 0 and _continues(texts[first - 1], texts[first]):
         first -= 1
     while last + 1 < len(texts) and _continues(texts[last], texts[last + 1]):
         last += 1
-    return "".join(texts[first : last + 1]).strip()
+    return f"“{''.join(texts[first : last + 1]).strip()}”"
 
 
 def _continues(left: str, right: str) -> bool:
@@ -59,40 +58,44 @@ def surprise_reading(recording: Recording, texts: Sequence[str]) -> str:
     return (
         f"The taller, the less the model saw it coming. On average {mean:.1f} bits, "
         f"like guessing among {_choices(mean)}; the most surprising is "
-        f"“{word_at(texts, top)}” with {bits[top]:.1f} bits (1 in {_choices(float(bits[top]))})."
+        f"{word_at(texts, top)} with {bits[top]:.1f} bits (1 in {_choices(float(bits[top]))})."
     )
 
 
 def change_reading(recording: Recording, texts: Sequence[str]) -> str:
     """Say which word rewrote most, and whether surprise and change go together."""
-    change = change_per_token(recording)
+    change = settled_change(recording)
     if not np.isfinite(change).any():
         return "One token alone has no memory before it to change."
-    kept = settled(change)
-    top = int(np.nanargmax(kept))
-    after = (
-        f" (the first {WARM_UP_TOKENS} tokens fill an empty memory and are not compared)"
-        if np.isnan(kept[:WARM_UP_TOKENS]).all() and len(kept) > WARM_UP_TOKENS
+    top, filling = int(np.nanargmax(change)), filling_tokens(recording)
+    # The first token has no bar, so one filling token alone has no grey bar to explain.
+    grey = (
+        f" Grey bars are the first {filling} tokens, which fill an empty memory and are not "
+        "compared."
+        if filling > 1
         else ""
     )
     return (
         "The taller, the more of its notes the model rewrote, as a mean over the "
-        f"{counted(len(recording.state_norm), 'layer')}. “{word_at(texts, top)}” changed most: "
-        f"{_percent(float(kept[top]))} of the memory{after}. {correlation_reading(recording)}"
+        f"{counted(len(recording.state_norm), 'layer')}.{grey} Most was changed by "
+        f"{word_at(texts, top)}: {_percent(float(change[top]))}. "
+        f"{correlation_reading(recording)}"
     )
 
 
 def correlation_reading(recording: Recording) -> str:
     """Say in one sentence whether surprising tokens change the memory more."""
-    r, n = rank_correlation(recording.surprise_bits, settled(change_per_token(recording)))
+    r, n = rank_correlation(recording.surprise_bits, settled_change(recording))
     if np.isnan(r):
         return f"Too few tokens ({n}) to say whether surprising words change it more."
     # Below two standard errors of unrelated series there is nothing to tell.
     if abs(r) < max(0.1, 2 / np.sqrt(n)):
-        return f"Surprise and change hardly go together here (rank correlation {r:.2f}, n = {n})."
+        return f"Surprise and change hardly go together here (rank correlation {r:.2f}, n = {n:,})."
     strength = "clearly" if abs(r) >= 0.5 else "somewhat" if abs(r) >= 0.25 else "slightly"
     direction = "more" if r > 0 else "less"
-    return f"Surprising words change it {strength} {direction} (rank correlation {r:.2f}, n = {n})."
+    return (
+        f"Surprising words change it {strength} {direction} (rank correlation {r:.2f}, n = {n:,})."
+    )
 
 
 def filling_reading(recording: Recording, stride: int = 1) -> str:
@@ -175,15 +178,15 @@ def findings(recording: Recording, texts: Sequence[str]) -> str:
         recording: T tokens read by L layers.
         texts: the T tokens' texts, whitespace included.
     """
-    bits, change = recording.surprise_bits, settled(change_per_token(recording))
+    bits, change = recording.surprise_bits, settled_change(recording)
     parts = []
     if np.isfinite(bits).any():
-        parts.append(f"“{word_at(texts, int(np.nanargmax(bits)))}” surprised the model most")
+        parts.append(f"{word_at(texts, int(np.nanargmax(bits)))} surprised the model most")
     if np.isfinite(change).any():
         layers = relative_change(recording)
         top = int(np.nanargmax(change))
         parts.append(
-            f"“{word_at(texts, top)}” changed its memory most, "
+            f"{word_at(texts, top)} changed its memory most, "
             f"above all in layer {int(layers[:, top].argmax()) + 1}"
         )
     median = float(np.median(half_life_tokens(recording.log_decay)))

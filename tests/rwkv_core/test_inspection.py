@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rwkv_core.inspection import (
-    WARM_UP_TOKENS,
     change_per_token,
+    filling_tokens,
     half_life_tokens,
     head_norms,
     head_shares,
@@ -14,7 +14,7 @@ from rwkv_core.inspection import (
     peak_columns,
     rank_correlation,
     relative_change,
-    settled,
+    settled_change,
     strided_columns,
     wkv_array,
 )
@@ -76,7 +76,8 @@ def test_rank_correlation_ignores_scale_and_skips_unknown_positions() -> None:
     a[3] = np.nan
     rising, n = rank_correlation(a, np.exp(np.arange(20.0)))
     falling, _ = rank_correlation(a, -np.arange(20.0))
-    assert (rising, falling, n) == (pytest.approx(1.0), pytest.approx(-1.0), 19)
+    np.testing.assert_allclose([rising, falling], [1.0, -1.0])
+    assert n == 19
 
 
 def test_rank_correlation_gives_ties_their_mean_rank() -> None:
@@ -95,11 +96,28 @@ def test_rank_correlation_is_unknown_for_short_or_constant_series() -> None:
     assert rank_correlation(np.full(3, np.nan), np.arange(3.0))[1] == 0
 
 
-def test_the_first_tokens_are_blanked_unless_nothing_would_remain() -> None:
-    values = np.arange(20.0)
-    assert np.isnan(settled(values)[:WARM_UP_TOKENS]).all()
-    assert settled(values)[WARM_UP_TOKENS:].tolist() == list(range(WARM_UP_TOKENS, 20))
-    assert settled(values[:5]).tolist() == [0, 1, 2, 3, 4]
+def test_change_is_compared_once_the_memory_has_filled() -> None:
+    recording = replace(
+        make_recording(5, n_layer=2),
+        state_norm=np.array([[1, 2, 8, 9, 10], [10, 20, 80, 90, 100]], dtype=np.float32),
+    )
+    # The layers' averages are 6 and 60; three quarters of them are reached at the third token.
+    assert filling_tokens(recording) == 2
+    change = settled_change(recording)
+    assert np.isnan(change[:2]).all()
+    np.testing.assert_array_equal(change[2:], change_per_token(recording)[2:])
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 3, 50])
+def test_some_token_is_always_left_to_compare(tokens: int) -> None:
+    recording = make_recording(tokens)
+    assert filling_tokens(recording) < tokens
+    assert np.isfinite(settled_change(recording)).any() == (tokens > 1)
+
+
+def test_a_memory_that_never_fills_has_no_filling_tokens() -> None:
+    recording = replace(make_recording(4), state_norm=np.zeros((3, 4), dtype=np.float32))
+    assert filling_tokens(recording) == 0
 
 
 @pytest.mark.parametrize("tokens", [1, 5, 512, 513, 4096])

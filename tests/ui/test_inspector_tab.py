@@ -16,6 +16,7 @@ from rwkv_core.sessions import Conversation, Turn
 from rwkv_core.streams import StreamStatus
 from tests.ui.recordings import make_recording
 from ui import inspector_tab
+from ui.components import status_line
 from ui.inspector_tab import MY_TEXT, THIS_CHAT, Panel, Source, ids_to_read, inspect_text
 from ui.session import RunningStreams
 
@@ -25,8 +26,8 @@ CHAT = Conversation((0,), (Turn("hi", (5, 6), "hello", (7, 8)),))
 class FakeJob:
     """A trace that reads in steps of ten tokens."""
 
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: int, *, is_broken: bool = False) -> None:
+        self.tokens, self.is_broken = tokens, is_broken
         self.is_cancelled = False
 
     async def progress(self, interval_s: float) -> AsyncIterator[StreamStatus]:
@@ -34,7 +35,10 @@ class FakeJob:
         for read in range(0, self.tokens, 10):
             if self.is_cancelled:
                 raise RwkvError("the reading was ended: cancelled")
-            yield StreamStatus("reading", 0, read, self.tokens)
+            self.status = StreamStatus("reading", 0, read, self.tokens)
+            yield self.status
+            if self.is_broken:
+                raise RwkvError("the model gave NaN")
 
     def result(self) -> Recording:
         return make_recording(self.tokens)
@@ -46,8 +50,8 @@ class FakeJob:
 class FakeEngine:
     """One token per character; remembers what it was asked to read."""
 
-    def __init__(self, *, is_busy: bool = False) -> None:
-        self.is_busy = is_busy
+    def __init__(self, *, is_busy: bool = False, is_broken: bool = False) -> None:
+        self.is_busy, self.is_broken = is_busy, is_broken
         self.asked: list[tuple[str, tuple[int, ...]]] = []
         self.jobs: list[FakeJob] = []
         self.tokenizer = SimpleNamespace(end_of_text=0, token_bytes=lambda i: b"<i>" if i else b"")
@@ -60,7 +64,7 @@ class FakeEngine:
         if self.is_busy:
             raise EngineBusyError("24 texts wait to be inspected; try again in a minute")
         self.asked.append((session_id, tuple(ids)))
-        self.jobs.append(FakeJob(len(ids)))
+        self.jobs.append(FakeJob(len(ids), is_broken=self.is_broken))
         return self.jobs[-1]
 
 
@@ -114,6 +118,7 @@ def test_progress_is_shown_and_the_results_follow(panel: Panel) -> None:
     said = [updates[panel.status] for updates in seen if panel.status in updates]
     assert "number 2 in line" in said[0]
     assert "20 of 25 tokens" in said[-2]
+    assert said[-1] == status_line()
     shown = next(updates for updates in seen if panel.findings in updates)
     assert shown[panel.empty]["visible"] is False
     assert "25 tokens read" in shown[panel.findings]
@@ -155,9 +160,32 @@ def test_number_files_lie_in_a_folder_nobody_can_guess(panel: Panel) -> None:
 def test_stop_ends_the_reading_and_leaves_what_was_shown(panel: Panel) -> None:
     engine = FakeEngine()
     seen = run(engine, panel, "a" * 100, stop_after=4)
-    assert "cancelled" in seen[-2][panel.status]
+    assert "Stopped after 10 of 101 tokens." in seen[-1][panel.status]
     assert seen[-1][panel.read]["visible"] is True
     assert not any(panel.findings in updates or panel.empty in updates for updates in seen)
+
+
+def test_a_broken_reading_says_why(panel: Panel) -> None:
+    seen = run(FakeEngine(is_broken=True), panel, "abc")
+    assert "The model gave NaN." in seen[-1][panel.status]
+    assert seen[-1][panel.read]["visible"] is True
+
+
+def test_a_newer_reading_keeps_the_status_line_and_the_buttons(panel: Panel) -> None:
+    engine, running = FakeEngine(), RunningStreams()
+
+    async def overtake() -> list[dict[Any, Any]]:
+        first = inspect_text(cast(Engine, engine), panel, running, MY_TEXT, "a" * 50, CHAT, "me")
+        for _ in range(3):
+            await anext(first)
+        second = inspect_text(cast(Engine, engine), panel, running, MY_TEXT, "b", CHAT, "me")
+        await anext(second)
+        rest = [updates async for updates in first]
+        await second.aclose()  # type: ignore[attr-defined]  # the handler is an async generator
+        return rest
+
+    assert asyncio.run(overtake()) == []
+    assert all(job.is_cancelled for job in engine.jobs)
 
 
 def test_a_finished_job_is_let_go(panel: Panel) -> None:

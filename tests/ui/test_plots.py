@@ -56,7 +56,21 @@ def test_bars_stand_at_their_token_and_name_it() -> None:
     bars = figure.data[0]
     assert bars.x.tolist() == [3, 8]
     assert bars.y.tolist() == RECORDING.surprise_bits[[2, 7]].tolist()
-    assert list(bars.customdata) == [LABELS[2], LABELS[7]]
+    assert [tuple(entry) for entry in bars.customdata] == [(LABELS[2], 3), (LABELS[7], 8)]
+
+
+def test_a_bar_of_several_tokens_covers_its_group() -> None:
+    figure = plots.surprise_figure(RECORDING.surprise_bits, LABELS, np.array([2, 7]), 4)
+    # Tokens 1 to 4 and 5 to 8, drawn in the middle; the label still names the tallest.
+    assert figure.data[0].x.tolist() == [2.5, 6.5]
+    assert [entry[1] for entry in figure.data[0].customdata] == [3, 8]
+
+
+def test_bars_of_a_filling_memory_are_grey_and_do_not_set_the_axis() -> None:
+    change = np.array([np.nan, 9.0, 0.5, 0.25])
+    figure = plots.change_figure(change, list("abcd"), np.array([1, 2, 3]), filling=2)
+    assert list(figure.data[0].marker.color) == [plots.FAINT, plots.ACCENT, plots.ACCENT]
+    assert figure.layout.yaxis.range[1] == pytest.approx(52.5)
 
 
 def test_filling_divides_each_layer_by_its_own_average() -> None:

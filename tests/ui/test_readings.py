@@ -35,17 +35,19 @@ def test_findings_name_the_words_and_the_layer_that_stand_out() -> None:
 
 def test_the_words_that_fill_an_empty_memory_are_not_compared() -> None:
     change = [[0.1] * 11]
-    change[0][1], change[0][10] = 5.0, 0.2
+    change[0][1], change[0][2], change[0][10] = 5.0, 0.02, 0.2
     recording = recording_of([np.nan, *([1.0] * 10)], change)
-    assert "“ten” changed most: 20 % of the memory (the first 8" in readings.change_reading(
-        recording, TEXTS
-    )
+    norms = np.array([[0.1, 0.2, *([1.0] * 9)]], dtype=np.float32)
+    text = readings.change_reading(replace(recording, state_norm=norms), TEXTS)
+    assert "Grey bars are the first 2 tokens" in text
+    assert "Most was changed by “ten”: 20 %." in text
 
 
-def test_a_short_text_compares_all_its_words() -> None:
+def test_a_text_without_a_filling_part_compares_all_its_words() -> None:
     recording = recording_of([np.nan, 2.0, 3.0], [[1.0, 0.5, 0.25]])
     text = readings.change_reading(recording, TEXTS[:3])
-    assert "“one” changed most: 50 % of the memory. Too few tokens (2)" in text
+    assert "Most was changed by “one”: 50 %. Too few tokens (2)" in text
+    assert "Grey" not in text
 
 
 def test_one_token_alone_is_told_apart() -> None:
@@ -109,7 +111,7 @@ def test_sizes_say_when_the_transformer_outgrows_the_memory() -> None:
 def test_a_word_is_put_together_from_its_tokens() -> None:
     texts = ["", " dra", "gon", ",", " it", "'", "s", "\n", " "]
     assert [readings.word_at(texts, i) for i in (0, 1, 2, 3, 7, 8)] == [
-        "(start)", "dragon", "dragon", ",", "(line break)", "(space)",
+        "the start", "“dragon”", "“dragon”", "“,”", "a line break", "a space",
     ]  # fmt: skip
 
 
