@@ -209,9 +209,11 @@ def probability_text(tokens: Sequence[Token], *, with_choices: bool) -> str:
 def _token_span(token: Token, with_choices: bool) -> str:
     chance = exp(token.logprob)
     level = sum(chance < bound for bound in (0.7, 0.4, 0.15, 0.04))
-    text = escape(token.text).replace("\n", "&crarr;<br>")
+    # The blank before a word stays uncoloured, so that words stand apart.
+    blank = " " * (len(token.text) - len(token.text.lstrip(" ")))
+    text = escape(token.text[len(blank) :]).replace("\n", "&crarr;<br>")
     if not with_choices or not token.text:
-        return f'<span class="c{level}">{text}</span>'
+        return f'{blank}<span class="c{level}">{text}</span>'
     rows = "".join(
         f'<span class="choice{" is-chosen" if other.id == token.id else ""}">'
         f"<span>{escape(visible(other.text))}</span><b>{percent(exp(other.logprob))}</b></span>"
@@ -219,7 +221,7 @@ def _token_span(token: Token, with_choices: bool) -> str:
     )
     title = f"{visible(token.text)}: {percent(chance)}"
     return (
-        f'<span class="c{level} token" tabindex="0" aria-label="{escape(title)}">{text}'
+        f'{blank}<span class="c{level} token" tabindex="0" aria-label="{escape(title)}">{text}'
         f'<span class="card" aria-hidden="true"><span class="card-title">{escape(title)}</span>'
         f"{rows}</span></span>"
     )

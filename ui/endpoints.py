@@ -1,6 +1,6 @@
 """The two named endpoints for programs; the page itself uses private ones."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import gradio as gr
@@ -18,6 +18,12 @@ from ui.controls import controls_of, generation_settings, preset_named
 
 def build_endpoints(engine: Engine) -> None:
     """Publish /chat and /complete inside the current Blocks."""
+    api(chat_endpoint(engine), api_name="chat", concurrency_limit=None)
+    api(complete_endpoint(engine), api_name="complete", concurrency_limit=None)
+
+
+def chat_endpoint(engine: Engine) -> Callable[..., AsyncIterator[str]]:
+    """Make the function behind /chat; its own signature and docstring are what clients see."""
     template = chat_template()
 
     async def chat(
@@ -51,6 +57,12 @@ def build_endpoints(engine: Engine) -> None:
         except RwkvError as error:
             raise as_gradio_error(error) from error
 
+    return chat
+
+
+def complete_endpoint(engine: Engine) -> Callable[..., AsyncIterator[str]]:
+    """Make the function behind /complete."""
+
     async def complete(
         text: str,
         style: str = "Balanced",
@@ -75,8 +87,7 @@ def build_endpoints(engine: Engine) -> None:
         except RwkvError as error:
             raise as_gradio_error(error) from error
 
-    api(chat, api_name="chat", concurrency_limit=None)
-    api(complete, api_name="complete", concurrency_limit=None)
+    return complete
 
 
 def style_settings(style: str, seed: int, stop: tuple[str, ...] = ()) -> GenerationSettings:
