@@ -1,0 +1,1 @@
+"""Measurements of the playground and of the model it ships; each is a command."""
