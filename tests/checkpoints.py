@@ -50,56 +50,81 @@ def random_weights(
     Returns:
         Official name -> tensor, in the order of a released file.
     """
-    draw = torch.Generator().manual_seed(seed)
+    draw = _Draw(seed, n_embd, dtype)
     n_ffn = n_ffn or 4 * n_embd
-    weights: dict[str, Tensor] = {}
-
-    def uniform(name: str, shape: tuple[int, ...], low: float, high: float) -> None:
-        value = torch.rand(shape, generator=draw).mul_(high - low).add_(low)
-        weights[name] = value.to(dtype)
-
-    def normal(name: str, shape: tuple[int, ...], std: float) -> None:
-        weights[name] = torch.randn(shape, generator=draw).mul_(std).to(dtype)
-
-    def norm(name: str) -> None:
-        uniform(f"{name}.weight", (n_embd,), 0.7, 1.3)
-        uniform(f"{name}.bias", (n_embd,), -0.2, 0.2)
-
-    def linear(name: str, rows: int, columns: int) -> None:
-        normal(f"{name}.weight", (rows, columns), columns**-0.5)
-
-    def low_rank(name: str, rank: int) -> None:
-        normal(f"{name}1", (n_embd, rank), n_embd**-0.5)
-        normal(f"{name}2", (rank, n_embd), rank**-0.5)
-
-    linear("emb", vocab_size, n_embd)
+    draw.linear("emb", vocab_size, n_embd)
     for layer in range(n_layer):
-        block, att, ffn = (f"blocks.{layer}{part}" for part in ("", ".att", ".ffn"))
-        for name in ("ln0", "ln1", "ln2") if layer == 0 else ("ln1", "ln2"):
-            norm(f"{block}.{name}")
-        for name in "rwkvag":
-            uniform(f"{att}.x_{name}", (1, 1, n_embd), 0.0, 1.0)
-        # Trained decays span nearly no fading to the fastest: sigmoid(-7) to sigmoid(2).
-        uniform(f"{att}.w0", (1, 1, n_embd), -7.0, 2.0)
-        uniform(f"{att}.a0", (1, 1, n_embd), -2.0, 2.0)
-        low_rank(f"{att}.w", ranks.w)
-        low_rank(f"{att}.a", ranks.a)
-        if layer > 0 or block0_dummies:
-            uniform(f"{att}.v0", (1, 1, n_embd), -2.0, 2.0)
-            low_rank(f"{att}.v", ranks.v)
-        low_rank(f"{att}.g", ranks.g)
-        uniform(f"{att}.k_k", (1, 1, n_embd), 0.5, 1.2)
-        uniform(f"{att}.k_a", (1, 1, n_embd), 0.6, 1.1)
-        normal(f"{att}.r_k", (n_embd // head_size, head_size), 0.3)
-        for name in ("receptance", "key", "value", "output"):
-            linear(f"{att}.{name}", n_embd, n_embd)
-        norm(f"{att}.ln_x")
-        uniform(f"{ffn}.x_k", (1, 1, n_embd), 0.0, 1.0)
-        linear(f"{ffn}.key", n_ffn, n_embd)
-        linear(f"{ffn}.value", n_embd, n_ffn)
-    norm("ln_out")
-    linear("head", vocab_size, n_embd)
-    return weights
+        has_value_mix = layer > 0 or block0_dummies
+        _draw_block(draw, layer, n_embd // head_size, head_size, n_ffn, ranks, has_value_mix)
+    draw.norm("ln_out")
+    draw.linear("head", vocab_size, n_embd)
+    return draw.weights
+
+
+class _Draw:
+    """Draws tensors of one checkpoint, in order."""
+
+    def __init__(self, seed: int, n_embd: int, dtype: torch.dtype) -> None:
+        self.weights: dict[str, Tensor] = {}
+        self._generator = torch.Generator().manual_seed(seed)
+        self._n_embd, self._dtype = n_embd, dtype
+
+    def uniform(self, name: str, shape: tuple[int, ...], low: float, high: float) -> None:
+        value = torch.rand(shape, generator=self._generator).mul_(high - low).add_(low)
+        self.weights[name] = value.to(self._dtype)
+
+    def normal(self, name: str, shape: tuple[int, ...], std: float) -> None:
+        value = torch.randn(shape, generator=self._generator).mul_(std)
+        self.weights[name] = value.to(self._dtype)
+
+    def vector(self, name: str, low: float, high: float) -> None:
+        self.uniform(name, (1, 1, self._n_embd), low, high)
+
+    def norm(self, name: str) -> None:
+        self.uniform(f"{name}.weight", (self._n_embd,), 0.7, 1.3)
+        self.uniform(f"{name}.bias", (self._n_embd,), -0.2, 0.2)
+
+    def linear(self, name: str, rows: int, columns: int) -> None:
+        self.normal(f"{name}.weight", (rows, columns), columns**-0.5)
+
+    def low_rank(self, name: str, rank: int) -> None:
+        self.normal(f"{name}1", (self._n_embd, rank), self._n_embd**-0.5)
+        self.normal(f"{name}2", (rank, self._n_embd), rank**-0.5)
+
+
+def _draw_block(
+    draw: _Draw,
+    layer: int,
+    n_head: int,
+    head_size: int,
+    n_ffn: int,
+    ranks: Ranks,
+    has_value_mix: bool,
+) -> None:
+    n_embd = n_head * head_size
+    block, att, ffn = (f"blocks.{layer}{part}" for part in ("", ".att", ".ffn"))
+    for name in ("ln0", "ln1", "ln2") if layer == 0 else ("ln1", "ln2"):
+        draw.norm(f"{block}.{name}")
+    for name in "rwkvag":
+        draw.vector(f"{att}.x_{name}", 0.0, 1.0)
+    # Trained decays span nearly no fading to the fastest: sigmoid(-7) to sigmoid(2).
+    draw.vector(f"{att}.w0", -7.0, 2.0)
+    draw.vector(f"{att}.a0", -2.0, 2.0)
+    draw.low_rank(f"{att}.w", ranks.w)
+    draw.low_rank(f"{att}.a", ranks.a)
+    if has_value_mix:
+        draw.vector(f"{att}.v0", -2.0, 2.0)
+        draw.low_rank(f"{att}.v", ranks.v)
+    draw.low_rank(f"{att}.g", ranks.g)
+    draw.vector(f"{att}.k_k", 0.5, 1.2)
+    draw.vector(f"{att}.k_a", 0.6, 1.1)
+    draw.normal(f"{att}.r_k", (n_head, head_size), 0.3)
+    for name in ("receptance", "key", "value", "output"):
+        draw.linear(f"{att}.{name}", n_embd, n_embd)
+    draw.norm(f"{att}.ln_x")
+    draw.vector(f"{ffn}.x_k", 0.0, 1.0)
+    draw.linear(f"{ffn}.key", n_ffn, n_embd)
+    draw.linear(f"{ffn}.value", n_embd, n_ffn)
 
 
 def write_pth(path: Path, weights: Mapping[str, Tensor]) -> Path:

@@ -24,6 +24,7 @@ from rwkv_core.training.heldout import bits_per_byte, read_documents
 from rwkv_core.training.module import TrainingModule, TrainingSettings
 
 EVALUATED_DOCUMENTS = 200
+HEAD_SIZE = 64
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -146,6 +147,37 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def make_batches(options: argparse.Namespace, steps: int) -> Batches:
+    """Open the sources of the mix."""
+    shares = dict(part.split("=") for part in options.mix.split(","))
+    return Batches(
+        [Source.load(options.corpus, name) for name in shares],
+        [float(share) for share in shares.values()],
+        batch=options.batch,
+        length=options.length,
+        steps=steps,
+        seed=options.seed,
+    )
+
+
+def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
+    """Make the network and its settings."""
+    heads = options.embd // HEAD_SIZE
+    config = ModelConfig(
+        "7", vocab_size, options.layers, options.embd, 4 * options.embd, heads, HEAD_SIZE
+    )
+    settings = TrainingSettings(
+        steps=int(options.tokens / (options.batch * options.length)),
+        lr=options.lr,
+        muon_lr=options.muon_lr,
+        weight_decay=options.weight_decay,
+        dropout=options.dropout,
+        decay_share=options.decay_share,
+        is_compiled=options.compile,
+    )
+    return TrainingModule(config, settings)
+
+
 def main() -> None:
     """Train, or continue the run found in --run."""
     options = parse_arguments()
@@ -154,47 +186,24 @@ def main() -> None:
     lightning.seed_everything(options.seed)
     options.run.mkdir(parents=True, exist_ok=True)
     vocab_size = json.loads((options.corpus / "corpus.json").read_text())["vocab_size"]
-    shares = dict(part.split("=") for part in options.mix.split(","))
-    config = ModelConfig(
-        "7", vocab_size, options.layers, options.embd, 4 * options.embd, options.embd // 64, 64
-    )
-    tokens_per_step = options.batch * options.length
-    settings = TrainingSettings(
-        steps=int(options.tokens / tokens_per_step),
-        lr=options.lr,
-        muon_lr=options.muon_lr,
-        weight_decay=options.weight_decay,
-        dropout=options.dropout,
-        decay_share=options.decay_share,
-        is_compiled=options.compile,
-    )
-    batches = Batches(
-        [Source.load(options.corpus, name) for name in shares],
-        [float(share) for share in shares.values()],
-        batch=options.batch,
-        length=options.length,
-        steps=settings.steps,
-        seed=options.seed,
-    )
-    module = TrainingModule(config, settings)
+    module = make_module(options, vocab_size)
+    batches = make_batches(options, module.settings.steps)
     checkpoint = options.run / "last.ckpt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         batches.first_step = int(saved["state_dict"]["steps_done"])
-    plan = {"config": asdict(config), "settings": asdict(settings), "epochs": batches.epochs()}
+    plan = {"settings": asdict(module.settings), "epochs": batches.epochs()}
     print(json.dumps({**plan, "from_step": batches.first_step, "kernel": module.wkv7.reason}))
+    evaluate = evaluator(options.corpus, options.heldout, vocab_size)
+    log = options.run / "log.jsonl"
+    tokens_per_step = options.batch * options.length
     trainer = lightning.Trainer(
         max_epochs=1,
         accelerator=options.accelerator,
         devices=1,
         precision=options.precision,
         callbacks=[
-            ProgressLog(
-                options.run / "log.jsonl",
-                options.log_steps,
-                tokens_per_step,
-                evaluator(options.corpus, options.heldout, vocab_size),
-            ),
+            ProgressLog(log, options.log_steps, tokens_per_step, evaluate),
             Saver(checkpoint, options.save_minutes),
         ],
         enable_checkpointing=False,

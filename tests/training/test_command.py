@@ -1,0 +1,86 @@
+"""The training command end to end: train a little, resume, export, load."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from rwkv_core.models import load_model
+from rwkv_core.tokenizer import load_tokenizer
+from rwkv_core.training import __main__ as command
+from rwkv_core.training.export import export_model
+
+TEXTS = ["One day a cat sat on a mat. " * 4, "The dog ran to the cat and sat down. " * 4]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A prepared corpus of one source with a tokenizer of its own."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=280,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    rows = [[0, *tokenizer.encode(text).ids] for text in TEXTS]
+    tokens = np.concatenate([np.array(row, dtype=np.uint16) for row in rows])
+    np.savez(tmp_path / "cats.npz", tokens=tokens, starts=np.array([0, len(rows[0])]))
+    size = {"vocab_size": tokenizer.get_vocab_size()}
+    (tmp_path / "corpus.json").write_text(json.dumps(size))
+    (tmp_path / "heldout.jsonl").write_text(json.dumps({"text": "A dog sat."}) + "\n")
+    return tmp_path
+
+
+def train(corpus: Path, monkeypatch: pytest.MonkeyPatch, tokens: int) -> list[dict[str, float]]:
+    """Run the command; returns the log's lines."""
+    arguments = (
+        f"--corpus {corpus} --run {corpus / 'run'} --mix cats=1 --tokens {tokens} --layers 2 "
+        f"--embd 64 --batch 2 --length 32 --precision 32-true --accelerator cpu --log-steps 2 "
+        f"--heldout {corpus / 'heldout.jsonl'} --dropout 0"
+    )
+    monkeypatch.setattr(sys, "argv", ["training", *arguments.split()])
+    command.main()
+    lines = (corpus / "run" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The 'train_dataloader' does not have many workers",
+    "ignore:You're resuming from a checkpoint that ended before the epoch ended",
+)
+def test_a_run_learns_resumes_and_becomes_a_model_that_loads(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = train(corpus, monkeypatch, 64 * 20)
+    assert [line["step"] for line in lines] == list(range(2, 21, 2))
+    assert lines[-1]["loss"] < lines[0]["loss"] - 0.3
+    assert lines[-1]["bits_per_byte_first_1"] > 0
+    assert not (corpus / "run" / "last.new").exists()
+
+    lines = train(corpus, monkeypatch, 64 * 24)
+    assert [line["step"] for line in lines[10:]] == [22, 24]
+
+    path = export_model(corpus / "run" / "last.ckpt", corpus / "tokenizer.json", corpus / "out")
+    model = load_model(path, "cpu fp32")
+    tokenizer = load_tokenizer(path, model.config.vocab_size)
+    logits, _ = model.forward([0, *tokenizer.encode("One day a")])
+    assert torch.isfinite(logits).all()
+    # It has seen little else than these words.
+    likely = logits[0].topk(8).indices.tolist()
+    assert " cat" in [tokenizer.decode([token]) for token in likely]
+
+
+def test_help_lists_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.parse_arguments(["--help"])
+    assert "--heldout" in capsys.readouterr().out
