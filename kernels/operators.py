@@ -50,7 +50,7 @@ def select_wkv7(head_size: int) -> Wkv7:
     try:
         _, how = cpu_library(default_cache())
     except BuildError as error:
-        return torch_wkv7(f"plain torch, about 30 times slower on long texts: {error}")
+        return torch_wkv7(f"plain torch, much slower on long texts: {error}")
     return Wkv7("C++", how, _cpp_wkv7, _cpp_wkv7_measured)
 
 

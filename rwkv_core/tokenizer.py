@@ -136,7 +136,7 @@ class BpeTokenizer(_ByteTable):
         return ids
 
 
-def load_tokenizer(path: Path | None, vocab_size: int) -> Tokenizer:
+def load_tokenizer(path: str | Path | None, vocab_size: int) -> Tokenizer:
     """Find the vocabulary that belongs to a model.
 
     Args:
@@ -151,6 +151,7 @@ def load_tokenizer(path: Path | None, vocab_size: int) -> Tokenizer:
         TokenizerError: neither fits, or the JSON file is broken or has too many ids.
     """
     if path is not None:
+        path = Path(path)
         folder = path if path.is_dir() else path.parent
         file = path if path.suffix == ".json" else folder / "tokenizer.json"
         if file == path or file.exists():

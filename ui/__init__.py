@@ -26,7 +26,7 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
     def forget(request: gr.Request) -> None:
         engine.drop_session(new_visitor(request))
 
-    page = gr.Blocks(title=TITLE, analytics_enabled=False)
+    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600))
     with page:
         visitor, conversation = gr.State(""), gr.State(Conversation())
         with gr.Row(elem_classes="masthead"):

@@ -1,5 +1,6 @@
 """The two named endpoints for programs; the page itself uses private ones."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -111,8 +112,9 @@ async def stream_text(
     Raises:
         RwkvError: the text could not be written.
     """
-    visitor = request.session_hash if request is not None else None
-    stream = engine.submit(visitor or "", ids, settings)
+    # A caller without a session gets one of its own, or it could time what others have sent.
+    visitor = (request.session_hash if request is not None else None) or secrets.token_hex(16)
+    stream = engine.submit(visitor, ids, settings)
     text = ""
     async for batch in stream.batches():
         if batch:
