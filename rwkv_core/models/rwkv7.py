@@ -51,6 +51,15 @@ def token_shift(xn: Tensor, shift: Tensor) -> Tensor:
     return torch.cat([shift[:, None], xn[:, :-1]], dim=1)
 
 
+class Matrix(nn.Module):
+    """A (rows, columns) weight, left empty: nobody waits for random numbers to be replaced."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        """Make the empty weight."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, columns))
+
+
 class TimeMix(nn.Module):
     """The attention-like half of a block: writes to and reads from the wkv state."""
 
@@ -88,10 +97,10 @@ class TimeMix(nn.Module):
         if layer > 0:
             self._vector("v0", 1, 1, C)
         self._vector("r_k", config.n_head, config.head_size)
-        self.receptance = nn.Linear(C, C, bias=False)
-        self.key = nn.Linear(C, C, bias=False)
-        self.value = nn.Linear(C, C, bias=False)
-        self.output = nn.Linear(C, C, bias=False)
+        self.receptance = Matrix(C, C)
+        self.key = Matrix(C, C)
+        self.value = Matrix(C, C)
+        self.output = Matrix(C, C)
         self.ln_x = nn.GroupNorm(config.n_head, C, eps=config.ln_x_eps)
 
     def _vector(self, name: str, *shape: int) -> None:
@@ -149,8 +158,8 @@ class ChannelMix(nn.Module):
         """Make empty parameters."""
         super().__init__()
         self.x_k = nn.Parameter(torch.empty(1, 1, config.n_embd))
-        self.key = nn.Linear(config.n_embd, config.n_ffn, bias=False)
-        self.value = nn.Linear(config.n_ffn, config.n_embd, bias=False)
+        self.key = Matrix(config.n_ffn, config.n_embd)
+        self.value = Matrix(config.n_embd, config.n_ffn)
 
     def forward(self, xn: Tensor, shift: Tensor) -> Tensor:
         """Map xn (B, T, C), with shift (B, C) before it, to what is added to the stream."""
@@ -215,12 +224,12 @@ class RWKV7(nn.Module):
         """
         super().__init__()
         self.config = config
-        self.emb = nn.Embedding(config.vocab_size, config.n_embd)
+        self.emb = Matrix(config.vocab_size, config.n_embd)
         self.blocks = nn.ModuleList(
             Block(config, layer, ranks, dropout) for layer in range(config.n_layer)
         )
         self.ln_out = nn.LayerNorm(config.n_embd, eps=LAYER_NORM_EPS)
-        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.head = Matrix(config.vocab_size, config.n_embd)
 
     def forward(self, tokens: Tensor, state: State, wkv: Wkv) -> tuple[Tensor, State]:
         """Read tokens (B, T), T >= 1, after the given state.
@@ -229,7 +238,7 @@ class RWKV7(nn.Module):
             The normed stream (B, T, C) that `head` turns into logits, and the new state.
         """
         first = self.blocks[0]
-        x = first.ln0(self.emb(tokens).float())  # type: ignore[operator]  # a LayerNorm
+        x = first.ln0(F.embedding(tokens, self.emb.weight).float())  # type: ignore[operator]  # a LayerNorm
         memories, v_first = [], None
         for layer, block in enumerate(self.blocks):
             memory = (
