@@ -41,17 +41,16 @@ def serve(options: argparse.Namespace) -> None:
     """Load the model, say what was chosen and why, and serve until interrupted."""
     # Slow imports, kept from --help.
     import presets
-    from rwkv_core.engine import Engine
-    from rwkv_core.models import load_model
-    from rwkv_core.tokenizer import load_tokenizer
+    from rwkv_core import Engine, load_model, load_tokenizer
+    from rwkv_core.checkpoint import resolve_path
     from ui import build_app
     from ui.theme import launch_look
 
-    path = options.model or presets.default_model_path()
+    path = resolve_path(options.model or presets.default_model_path())
     model = load_model(path, options.strategy)
     print(f"{path.name}: {model.parameters:,} parameters")
-    for what, choice in model.choices.items():
-        print(f"  {what}: {choice.value} ({choice.reason})", flush=True)
+    for what, (value, reason) in model.choices.items():
+        print(f"  {what}: {value} ({reason})", flush=True)
     with Engine(model, load_tokenizer(path, model.config.vocab_size)) as engine:
         page = build_app(engine, "" if options.model else presets.DEFAULT_MODEL_NAME)
         page.queue(max_size=MAX_WAITING_EVENTS).launch(

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -5,6 +6,9 @@ from pathlib import Path
 import pytest
 
 import app
+import presets
+import ui
+from rwkv_core.engine import Engine
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,3 +47,21 @@ def test_a_missing_model_gets_one_sentence(
     assert error.startswith("app.py: ")
     assert "none.safetensors" in error
     assert error.count("\n") == 1
+
+
+def test_a_path_with_tilde_and_without_suffix_finds_model_and_tokenizer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Served(Exception):
+        """The page would be served now."""
+
+    def build(engine: Engine, name: str) -> None:
+        assert engine.tokenizer.decode(engine.encode("hello")) == "hello"
+        raise Served
+
+    shutil.copytree(presets.default_model_path().parent, tmp_path / "pip")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(ui, "build_app", build)
+    with pytest.raises(Served):
+        app.main(["--model", "'~/pip/model'"])
+    assert "model.safetensors: 4," in capsys.readouterr().out
