@@ -1,6 +1,7 @@
 """Put turns together into conversations in which facts are told, left alone and asked for."""
 
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
@@ -9,6 +10,7 @@ from rwkv_core.training.corpus import (
     recall,
     recall_events,
     recall_kinds,
+    recall_mixed,
     talk,
     talk_feelings,
     talk_social,
@@ -16,10 +18,16 @@ from rwkv_core.training.corpus import (
 from rwkv_core.training.corpus.facts import world_fact
 from rwkv_core.training.corpus.persona import Persona, draw_persona
 from rwkv_core.training.corpus.phrases import Exchange, fill, typed
+from rwkv_core.training.corpus.recall_kinds import FactKind
 
-_MAX_TURNS = 14
-# Room at the end for the questions after a story, the question about the fact and a goodbye.
-_LAST_TURNS = 5
+_MAX_TURNS = 80
+# Room at the end for the questions after a story, the questions about the facts and a goodbye.
+_LAST_TURNS = 8
+_TOKENS_PER_WORD = 1.3
+# Tokens between a fact and its question: near and far come alike often.
+_DISTANCES = ((20, 60), (60, 140), (140, 300), (300, 600), (600, 900))
+# After so many other topics one may come up again.
+_FRESH_AFTER = 24
 # What only Pip can say, in answers that a persona would otherwise share.
 _PIP_ONLY = (
     *("computer", "cannot eat", "no hands", "tiny", "small", "cannot do", "my years", "younger"),
@@ -66,17 +74,17 @@ def _one_line(text: str) -> str:
 
 
 def write_conversation(rng: random.Random, story_writer: StoryWriter) -> Conversation:
-    """Write one conversation of 1 to 14 turns.
+    """Write one conversation of 1 to 80 turns, most of them short.
 
     Args:
         rng: Source of chance; the same state gives the same conversation.
         story_writer: Writes a story about wanted subjects.
     """
     writer = _Writer(rng, story_writer, draw_persona(rng))
-    if rng.random() < 0.13:
+    if rng.random() < 0.28:
         writer.far_recall(_draw_distance(rng))
     else:
-        writer.free_talk(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 10)))
+        writer.free_talk(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8)))
     if writer.turns < _MAX_TURNS and rng.random() < 0.12:
         writer.say("goodbye")
     return Conversation(writer.persona.line, tuple(writer.exchanges))
@@ -86,7 +94,7 @@ def ordinary_talk(rng: random.Random, story_writer: StoryWriter) -> str:
     """Write a rendered piece of talk without facts about the user: filler between two facts."""
     writer = _Writer(rng, story_writer, Persona())
     while not writer.exchanges:
-        if rng.random() < 0.3:
+        if rng.random() < 0.06:
             writer.story()
         else:
             writer.chatter()
@@ -94,8 +102,8 @@ def ordinary_talk(rng: random.Random, story_writer: StoryWriter) -> str:
 
 
 def _draw_distance(rng: random.Random) -> int:
-    """Draw how many words stand between a fact and its question: mostly few, up to 700."""
-    return rng.randrange(20, 200) if rng.random() < 0.5 else rng.randrange(150, 700)
+    """Draw how many words stand between a fact and its question."""
+    return int(rng.uniform(*rng.choices(_DISTANCES, (2, 3, 3, 4, 4))[0]) / _TOKENS_PER_WORD)
 
 
 class _Writer:
@@ -109,8 +117,11 @@ class _Writer:
         self._known: dict[tuple[str, str], recall.Fact] = {}
         self._asked: set[tuple[str, str]] = set()
         self._last_told: recall.Fact | None = None
-        self._said: set[str] = set()
+        # Told together: each of these is asked for, the first and the last.
+        self._promised: list[recall.Fact] = []
+        self._said: deque[str] = deque(maxlen=_FRESH_AFTER)
         self._has_story = False
+        self._says_name = True
 
     @property
     def turns(self) -> int:
@@ -118,7 +129,7 @@ class _Writer:
 
     @property
     def words(self) -> int:
-        return sum(len(turn.user.split()) + len(turn.assistant.split()) for turn in self.exchanges)
+        return len(render("", self.exchanges).split())
 
     def free_talk(self, turns: int) -> None:
         """Write about `turns` turns of anything."""
@@ -129,40 +140,48 @@ class _Writer:
             self._about_persona()
         moves = (
             *(self.plant, self.ask, self.chatter, self.story),
-            *(self.ask_unknown, self.several, self.summary),
+            *(self.ask_unknown, self.several, self.summary, self.mixed),
         )
         while self.turns < turns:
-            if not self.follow():
-                rng.choices(moves, (20, 22, 46, 4, 3, 5, 2))[0]()
-        waiting = [fact for address, fact in self._known.items() if address not in self._asked]
-        if waiting and rng.random() < 0.5:
-            self.ask(rng.choice(waiting))
+            if self._promised and rng.random() < 0.3:
+                self.ask()
+            elif not self.follow():
+                rng.choices(moves, (17, 18, 50, 1.5, 3, 5, 3, 7))[0]()
+        while self._promised:
+            self.ask()
+        if rng.random() < 0.5 and self._waiting():
+            self.ask()
 
     def far_recall(self, distance: int) -> None:
         """Tell one or more facts, talk about other things for `distance` words, then ask."""
         rng = self.rng
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             self.say("greeting")
-        for _ in range(rng.choice((1, 1, 2, 3))):
-            rng.choices((self.plant, self.several), (5, 1))[0]()
+        for _ in range(rng.choice((1, 1, 1, 2))):
+            rng.choices((self.plant, self.several, self.mixed, self.holders), (5, 1, 2, 2))[0]()
         facts = list(self._known.values())
+        self._promised.clear()
+        # Answers that call users by their names would remind the model.
+        self._says_name = rng.random() < 0.3
         start = self.words
         while self.words - start < distance and self.turns < _MAX_TURNS - _LAST_TURNS:
-            missing = distance - (self.words - start)
-            if missing > 100 or (missing > 60 and rng.random() < 0.3):
+            luck = rng.random()
+            if luck < 0.007 and distance - (self.words - start) > 100:
                 self.story()
+            elif luck < 0.05:
+                self.plant()
             elif not self.follow():
                 self.chatter()
         facts = [fact for fact in facts if self._known[fact.address] is fact]
         rng.shuffle(facts)
-        for fact in facts[: rng.choice((1, 1, 2))]:
+        for fact in facts[: rng.choice((1, 2, 3, 4))]:
             self.ask(fact)
 
     def say(self, name: str) -> None:
         """Add one exchange of an intent."""
         intent = talk.find_intent(name)
         replies = () if self.persona.is_pip else self.persona.replies(name)
-        self._said.add(name)
+        self._said.append(name)
         for _ in range(8):
             exchange = talk.small_talk(self.rng, intent, self._slots(), replies)
             if self._fits(exchange):
@@ -183,6 +202,8 @@ class _Writer:
             name, _, key = topic.removeprefix("tell:").partition(" ")
             kind = next(kind for kind in recall.KINDS if kind.name == name)
             self.plant(recall.draw_fact(self.rng, kind, key=key or None), short=True)
+        elif topic == "yes story" and self.rng.random() < 0.7:
+            self.say("no")
         elif topic == "yes story":
             self.story(follow_ups.YES_STORY)
         elif topic == "joke":
@@ -198,7 +219,8 @@ class _Writer:
         """Let the user tell a fact; a second one of the same kind and key replaces the first."""
         fact = fact or self._new_fact()
         known = self._known.get(fact.address)
-        if known is not None and (not fact.kind.changes or known.value == fact.value):
+        unchanged = known is not None and (not fact.kind.changes or known.value == fact.value)
+        if unchanged or self._clashes(fact.kind):
             self.chatter()
             return
         how: Literal["tells", "short", "changes"] = "short" if short else "tells"
@@ -220,20 +242,34 @@ class _Writer:
             facts = [recall.draw_fact(rng, kind) for kind in kinds]
         else:
             facts = recall.different_facts(rng, rng.choice(_IN_ROWS), rng.choice((2, 2, 3, 4)))
-        facts = [fact for fact in facts if fact.address not in self._known]
+        facts = self._learn(facts)
         if facts:
-            self._known.update({fact.address: fact for fact in facts})
-            self._last_told = facts[-1]
             self.exchanges.append(recall.tell_several(rng, facts, self._slots()))
+
+    def mixed(self) -> None:
+        """Let the user tell facts of different kinds in one sentence."""
+        facts = self._learn(recall_mixed.draw_mixed(self.rng))
+        if facts:
+            self.exchanges.append(recall_mixed.tell_mixed(self.rng, facts, self._slots()))
+
+    def holders(self) -> None:
+        """Let the user tell who has which thing, for two to four people, turn by turn."""
+        for fact in recall.different_facts(
+            self.rng, recall_events.HOLDER, self.rng.choice((2, 3, 4))
+        ):
+            self.plant(fact)
+            self._promised.append(fact)
 
     def ask(self, fact: recall.Fact | None = None) -> None:
         """Let the user ask for a fact; without one, for any that was told."""
         if fact is None:
-            waiting = [f for address, f in self._known.items() if address not in self._asked]
+            waiting = self._promised or self._waiting()
             if not waiting:
                 self.plant()
                 return
-            fact = self.rng.choice(waiting)
+            # What was told first may have changed since.
+            fact = self._known[self.rng.choice(waiting).address]
+        self._promised = [other for other in self._promised if other.address != fact.address]
         self._asked.add(fact.address)
         self.exchanges.append(recall.ask(self.rng, fact, self._slots()))
 
@@ -241,7 +277,7 @@ class _Writer:
         """Let the user ask for something never told."""
         kind = recall.draw_kind(self.rng)
         key = self.rng.choice(kind.keys)
-        if (kind.name, key) not in self._known and kind.unknown:
+        if (kind.name, key) not in self._known and kind.unknown and not self._clashes(kind):
             self.exchanges.append(recall.ask_unknown(self.rng, kind, key, self._slots()))
 
     def summary(self) -> None:
@@ -255,10 +291,12 @@ class _Writer:
     def chatter(self) -> None:
         """Add an exchange that tells nothing to remember; adds nothing now and then."""
         luck = self.rng.random()
-        if luck < 0.3:
+        if luck < 0.36:
             self.exchanges.append(world_fact(self.rng))
-        elif luck < 0.38:
+        elif luck < 0.39:
             self.exchanges.append(talk.joke(self.rng, self._slots()))
+        elif luck < 0.44:
+            self.exchanges.append(recall.repeat(self.rng))
         elif not self.persona.is_pip and luck < 0.75:
             self._about_persona()
         else:
@@ -301,6 +339,21 @@ class _Writer:
         if fresh and not self.persona.is_pip:
             self.say(self.rng.choice(fresh))
 
+    def _learn(self, facts: list[recall.Fact]) -> list[recall.Fact]:
+        """Keep what is new among the facts, to be asked for, and return it."""
+        fresh = [f for f in facts if f.address not in self._known and not self._clashes(f.kind)]
+        self._known.update({fact.address: fact for fact in fresh})
+        self._promised += fresh
+        if fresh:
+            self._last_told = fresh[-1]
+        return fresh
+
+    def _waiting(self) -> list[recall.Fact]:
+        return [fact for address, fact in self._known.items() if address not in self._asked]
+
+    def _clashes(self, kind: FactKind) -> bool:
+        return recall.clash(kind, (name for name, _ in self._known))
+
     def _new_fact(self) -> recall.Fact:
         """Draw a fact: sometimes a new value for one that was told."""
         changeable = [fact for fact in self._known.values() if fact.kind.changes]
@@ -311,13 +364,16 @@ class _Writer:
 
     def _slots(self) -> dict[str, str]:
         name = self._known.get(("name", ""))
-        return {"me": self.persona.name, "you": f", {name.value}" if name else ""}
+        said = f", {name.value}" if name and self._says_name else ""
+        return {"me": self.persona.name, "you": said}
 
     def _fits(self, exchange: Exchange, telling: recall.Fact | None = None) -> bool:
         """Return whether an answer neither asks for what is known nor breaks the persona."""
         if exchange.then.startswith("tell:"):
             name, _, key = exchange.then.removeprefix("tell:").partition(" ")
-            if (name, key) in self._known or (telling and telling.address == (name, key)):
+            asked = next(kind for kind in recall.KINDS if kind.name == name)
+            known = (name, key) in self._known or self._clashes(asked)
+            if known or (telling and telling.address == (name, key)):
                 return False
         return self.persona.is_pip or not any(word in exchange.assistant for word in _PIP_ONLY)
 

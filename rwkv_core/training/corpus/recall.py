@@ -1,12 +1,13 @@
 """Plant facts in a text and ask for them later: what the model must carry in its state."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from rwkv_core.training.corpus import recall_events as events
 from rwkv_core.training.corpus import recall_kinds as kinds
+from rwkv_core.training.corpus import recall_user as user_kinds
 from rwkv_core.training.corpus import talk_parts as parts
 from rwkv_core.training.corpus.phrases import (
     Exchange,
@@ -17,17 +18,18 @@ from rwkv_core.training.corpus.phrases import (
 )
 from rwkv_core.training.corpus.recall_kinds import FactKind
 
+_TASTES = (user_kinds.HOBBY, user_kinds.FEAR, user_kinds.JOB, user_kinds.LIKES)
 KINDS = (
     *(kinds.NAME, kinds.PET_NAME, kinds.RELATIVE, kinds.FAVORITE, kinds.HOME, kinds.AGE),
-    *(kinds.SECRET, *events.WHERE_AND_WHO, *events.ABOUT_USER, *events.EVENTS),
+    *(kinds.SECRET, *events.WHERE_AND_WHO, *_TASTES, *events.EVENTS),
 )
 # Kinds that say something about the user; these make up "what do you know about me".
 ABOUT_THE_USER = (
     *(kinds.NAME, kinds.PET_NAME, kinds.FAVORITE, kinds.HOME, kinds.AGE),
-    *(events.HOBBY, events.JOB),
+    *(user_kinds.HOBBY, user_kinds.JOB, user_kinds.LIKES),
 )
 # How often a kind is planted; visitors try their name and a secret word first.
-WEIGHTS = (22, 9, 6, 10, 7, 5, 16, 8, 8, 4, 2, 3, *(2,) * len(events.EVENTS))
+WEIGHTS = (20, 8, 6, 9, 6, 5, 18, 8, 14, 3, 2, 3, 3, *(2,) * len(events.EVENTS))
 _PLAIN_KINDS = (kinds.SECRET, events.SPOT, events.HOLDER)
 
 
@@ -96,6 +98,15 @@ class RecallCase:
         return f"{self.text_before_question}User: {self.question}\n\nAssistant:"
 
 
+def clash(kind: FactKind, told: Iterable[str]) -> bool:
+    """Return whether a kind told before, of these names, shares questions with this one.
+
+    "What do I like?" has two answers after a hobby and a favorite dish.
+    """
+    shared = {user_kinds.HOBBY.name, user_kinds.LIKES.name}
+    return kind.name in shared and bool(shared.intersection(told) - {kind.name})
+
+
 def draw_kind(rng: random.Random) -> FactKind:
     """Draw a kind of fact, common ones more often."""
     return rng.choices(KINDS, WEIGHTS)[0]
@@ -128,6 +139,10 @@ def tell_several(rng: random.Random, facts: list[Fact], talk_slots: Mapping[str,
         fill(rng, fact.kind.tells[0], {**talk_slots, **fact.slots()}).rstrip(".! ") + "."
         for fact in facts
     ]
+    if rng.random() < 0.65:
+        begin = rng.choice(("Okay!", "I see!", "I will remember that.", "Good!", "Got it!"))
+        said = [fill(rng, fact.kind.answers[0], fact.slots()) for fact in facts]
+        return Exchange(" ".join(sentences), " ".join((begin, *said)))
     replies = (
         "Okay, I will remember (all of that|that|it all).",
         "I see! I will keep that in mind.",
@@ -149,6 +164,21 @@ def ask(rng: random.Random, fact: Fact, talk_slots: Mapping[str, str]) -> Exchan
         return Exchange(asked, fill(rng, yes if right else no, slots))
     user = typed(rng, fill(rng, rng.choice(fact.kind.questions), slots))
     return answer(rng, user, fact.kind.answers, slots)
+
+
+def repeat(rng: random.Random) -> Exchange:
+    """Let the user ask the assistant to say a word, a name or a short sentence again."""
+    luck = rng.random()
+    said = parts.any_secret(rng) if luck < 0.6 else parts.any_name(rng)
+    if luck > 0.85:
+        said = _plain_sentence(rng)
+    asks = (
+        "(Say|Write|Repeat|Please say|Can you say|Now say|Please repeat)(:|) {x}",
+        "(Repeat after me|Say after me|Copy this|Say this|Write this|Read this)(: |, please: ){x}",
+        "(Say|Write|Repeat) the (word|following)(:|) {x}",
+    )
+    replies = ("{x}", "{x}", "{x}", "You said: {x}") if luck <= 0.85 else ("{x}",)
+    return answer(rng, fill(rng, rng.choice(asks), {"x": said}), replies, {"x": said})
 
 
 def ask_last(rng: random.Random, fact: Fact, talk_slots: Mapping[str, str]) -> Exchange:

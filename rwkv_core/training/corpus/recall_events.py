@@ -232,57 +232,6 @@ ATE = FactKind(
     ("You did not tell me what you had for {k}.",),
     held_out=("Which food was my {k}?",),
 )
-HOBBY = FactKind(
-    "hobby",
-    _ONCE,
-    _one_of(parts.HOBBIES),
-    (
-        "(I like|I love|I enjoy|I really like|What I like is) {x}(.|!)",
-        "(My hobby is|My favorite thing to do is|I am good at|In my free time I like) {x}.",
-        "(Every day|After school|On Sundays|With my friends) I enjoy {x}.",
-    ),
-    (
-        "{Y} sounds like fun! How often do you do it?",
-        "That is great! When did you start {y}?",
-        "I like to hear about {y}. Tell me more!",
-        "Nice! I cannot do that, but {y} sounds good.",
-        "Do you enjoy {y} with your friends?",
-    ),
-    (
-        "What (do I like to do|is my hobby|do I enjoy|do I like)?",
-        "(Do you remember|Do you know|Tell me) (my hobby|what I like to do)(?|, please?)",
-    ),
-    ("You like {y}.", "Your hobby is {y}.", "You told me that you like {y}."),
-    ("You have not told me what you like. What is your hobby? >> tell:hobby",),
-    ("{X}(.|!)", "I (like|love|enjoy) {x}(.|!)"),
-    held_out=("Which thing do I do for fun?",),
-)
-FEAR = FactKind(
-    "fear",
-    _ONCE,
-    _one_of(
-        (
-            *("the dark", "spiders", "big dogs", "snakes", "thunder", "ghosts", "the dentist"),
-            *("monsters", "bees", "high places", "loud noises", "water", "bats", "the doctor"),
-            *("my test", "clowns", "storms", "mice", "flying", "wolves", "being alone"),
-        )
-    ),
-    (
-        "(I am|I'm) (afraid|scared|very afraid|a little afraid) of {x}(.|!)",
-        "I have a big fear: I am afraid of {x}.",
-    ),
-    (
-        "It is okay to be afraid of {y}. Many people are.",
-        "I understand. When did you begin to be afraid of {y}?",
-        "You are brave to tell me that you are afraid of {y}.",
-        "I am here(|{you}). We can think of something nice and not of {y}.",
-    ),
-    ("What am I (afraid|scared) of?", "(Do you remember|Tell me) what I am afraid of(?|, please?)"),
-    ("You are afraid of {y}.", "You told me that you are afraid of {y}."),
-    ("You did not tell me what you are afraid of. >> tell:fear",),
-    ("(I am afraid of|I am scared of|It is because of) {x}.", "{X}."),
-    held_out=("Which thing makes me afraid?",),
-)
 WISH = FactKind(
     "wish",
     _ONCE,
@@ -303,25 +252,6 @@ WISH = FactKind(
     ("{A_x}(.|!)", "I want {a_x}."),
     held_out=("Which thing would I love to have?",),
 )
-JOB = FactKind(
-    "job",
-    _ONCE,
-    _one_of(parts.JOBS),
-    (
-        "I (am|work as|am now) {a_x}(.|!)",
-        "(My job is to be|At work I am|You know, I am|Every day I work as) {a_x}.",
-    ),
-    (
-        "That sounds interesting! Do you like being {a_x}?",
-        "{A_x}! That must be a good job.",
-        "I would like to know more about the work of {a_x}.",
-    ),
-    ("What is my (job|work)?", "(Do you remember|Tell me) what my job is(?|, please?)"),
-    ("You are {a_x}.", "You told me that you are {a_x}."),
-    ("You have not told me what your job is. What do you do? >> tell:job",),
-    ("I am {a_x}.", "I work as {a_x}."),
-    held_out=("Which work do I do?",),
-)
 SPOT = FactKind(
     "spot",
     parts.OBJECTS,
@@ -335,8 +265,9 @@ SPOT = FactKind(
     (
         "Okay, the {k} is {y}. I will remember that.",
         "I see! The {k} is {y}.",
-        "Good! Now I know where the {k} is.",
-        "I will remember where the {k} is. Ask me later!",
+        "Good! Now I know that the {k} is {y}.",
+        "So the {k} is {y}. Ask me later!",
+        "I will remember where the {k} is.",
     ),
     (
         "Where is the {k}(|, {me}| now)?",
@@ -368,11 +299,13 @@ HOLDER = FactKind(
         "Okay, {x} has the {k}.",
         "I see! {x} has the {k} now.",
         "I will remember that {x} has the {k}.",
+        "So {x} has the {k}.",
         "Good. I know who has the {k}.",
     ),
     (
-        "Who has the {k}(| now)?",
+        "(Who has the {k}|And who has the {k}|So who has the {k})(| now)?",
         "(Do you remember|Do you know|Tell me) who has the {k}(?|, please?)",
+        "Who (did I give the {k} to|got the {k}|took the {k}|has got the {k})?",
     ),
     ("{x} has the {k}.", "It is {x}. {x} has the {k}.", "{x} has it."),
     ("I do not know who has the {k}. You did not tell me.",),
@@ -385,5 +318,4 @@ HOLDER = FactKind(
 )
 
 EVENTS = (LOST, FOUND, BROKE, BOUGHT, MADE, GIFT, SAW, VISITED, PLAN, ATE, WISH)
-ABOUT_USER = (HOBBY, FEAR, JOB)
 WHERE_AND_WHO = (SPOT, HOLDER)

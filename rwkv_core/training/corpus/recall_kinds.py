@@ -180,6 +180,7 @@ RELATIVE = FactKind(
     ),
     (
         "{X} is a nice name. What is your {k} like?",
+        "So your {k} is called {x}. I will remember that.",
         "I would like to meet {x}! Is your {k} nice to you?",
         "Tell me more about {x}. What do you do together?",
         "How nice! Do you like to be with {x}?",
@@ -326,7 +327,7 @@ AGE = FactKind(
 SECRET = FactKind(
     "secret",
     (
-        *("password", "secret word", "magic word", "code", "secret", "key word", "magic number"),
+        *("password", "secret word", "magic word", "code", "secret", "magic number"),
         *(
             "number",
             "code word",
@@ -334,14 +335,9 @@ SECRET = FactKind(
             "magic spell",
             "secret number",
             "door code",
-            "key number",
         ),
     ),
-    lambda rng, key: (
-        str(rng.randrange(10, 10 ** rng.choice((2, 3, 4, 5))))
-        if "number" in key
-        else parts.any_secret(rng)
-    ),
+    lambda rng, key: parts.any_number(rng) if "number" in key else parts.any_secret(rng),
     (
         "The {k} is {x}(.|)",
         "(Remember|Please remember|Do not forget|Keep in mind)(:| that) the {k} is {x}.",
@@ -353,6 +349,8 @@ SECRET = FactKind(
         "Okay, I will remember: the {k} is {x}.",
         "The {k} is {x}. I will keep it (safe|in mind).",
         "I will remember the {k}.",
+        "I will remember that the {k} is {x}.",
+        "{x}. I will not forget it(|{you}).",
         "Got it! The {k} is {x}.",
         "Okay! Ask me for the {k} any time.",
         "I have it: {x}.",

@@ -227,8 +227,9 @@ _CODAS = (
 
 def made_up_word(rng: random.Random) -> str:
     """Invent a word that can be spoken, such as "zorvin" or "blaike"."""
-    middle = rng.choice(_ONSETS) + rng.choice(_VOWELS) if rng.random() < 0.6 else ""
-    word = rng.choice(_ONSETS) + rng.choice(_VOWELS) + middle + rng.choice(_CODAS)
+    syllables = rng.choices((1, 2, 3, 4), (2, 5, 4, 2))[0]
+    begin = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(syllables))
+    word = begin + rng.choice(_CODAS)
     # Short ones are often real words, such as "mom".
     return word if len(word) > 3 else made_up_word(rng)
 
@@ -250,15 +251,21 @@ def any_place(rng: random.Random) -> str:
     return made_up_word(rng).capitalize() if rng.random() < 0.2 else rng.choice(CITIES)
 
 
+def any_number(rng: random.Random) -> str:
+    """Return a number of 2 to 5 digits, mostly 4 or 5: long ones are harder to copy."""
+    digits = rng.choice((2, 3, 4, 4, 5, 5))
+    return str(rng.randrange(10 ** (digits - 1), 10**digits))
+
+
 def any_secret(rng: random.Random) -> str:
-    """Return a password: a word, an invented word, a number of 3 to 5 digits or a mixture."""
+    """Return a password: a word, an invented word, a number or a mixture."""
     luck = rng.random()
-    if luck < 0.35:
+    if luck < 0.2:
         return rng.choice(WORDS)
-    if luck < 0.6:
+    if luck < 0.48:
         return made_up_word(rng)
-    if luck < 0.85:
-        return str(rng.randrange(100, 10 ** rng.choice((3, 4, 5))))
-    if luck < 0.93:
+    if luck < 0.74:
+        return any_number(rng)
+    if luck < 0.92:
         return f"{rng.choice(WORDS)}{rng.randrange(1, 100)}"
     return f"{rng.choice(WORDS)} {rng.choice(WORDS)}"
