@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from rwkv_core.training.corpus import recall, recall_events, recall_kinds
+from rwkv_core.training.corpus import recall, recall_events, recall_kinds, recall_mixed, recall_user
 from rwkv_core.training.corpus.conversation import ordinary_talk, render, write_conversation
 from rwkv_core.training.corpus.recall_kinds import FactKind
 from rwkv_core.training.corpus.stories import write_story
@@ -92,6 +92,61 @@ def test_all_that_is_known_names_every_fact() -> None:
     answer = recall.ask_everything(rng, facts, SLOTS).assistant
 
     assert answer == "Your name is Olga. You live in Rome."
+
+
+def test_all_that_was_told_is_answered_with_the_last_three_facts() -> None:
+    rng = random.Random(5)
+    facts = [
+        recall.Fact(recall_kinds.NAME, "", "Olga"),
+        recall.Fact(recall_kinds.HOME, "", "Rome"),
+        recall.Fact(recall_events.SPOT, "key", "in my bag"),
+        recall.Fact(recall_kinds.SECRET, "code", "zebra42"),
+    ]
+
+    answer = recall.ask_all_told(rng, facts, SLOTS).assistant
+
+    assert answer == "You live in Rome. The key is in your bag. The code is zebra42."
+
+
+def test_mixed_facts_stand_in_one_turn_and_the_answer_shows_one_of_them() -> None:
+    rng = random.Random(9)
+    for _ in range(300):
+        facts = recall_mixed.draw_mixed(rng)
+        turn = recall_mixed.tell_mixed(rng, facts, SLOTS)
+        american = turn.user.lower().replace("avourite", "avorite").replace("olour", "olor")
+        assert len({fact.kind.name for fact in facts}) == len(facts) >= 2
+        assert all(fact.value.lower() in american for fact in facts)
+        assert any(
+            f.spoken.lower() in turn.assistant.lower() or f.key in turn.assistant for f in facts
+        )
+
+
+def test_facts_told_in_one_sentence_are_all_asked_for_later() -> None:
+    rng = random.Random(10)
+    asked = told = 0
+    for _ in range(400):
+        exchanges = write_conversation(rng, write_story).exchanges
+        for index, turn in enumerate(exchanges):
+            found = re.search(r"and I(?: live in|'m from| am from) (\w+)\.?$", turn.user)
+            if found:
+                told += 1
+                asked += any(found[1] in later.assistant for later in exchanges[index + 1 :])
+    assert told > 5
+    assert asked > 0.6 * told
+
+
+@pytest.mark.parametrize(
+    ("told", "clashes"), [(["likes"], True), (["hobby"], False), (["name"], False), ([], False)]
+)
+def test_a_hobby_is_not_told_beside_another_taste(told: list[str], clashes: bool) -> None:
+    assert recall.clash(recall_user.HOBBY, told) is clashes
+
+
+def test_what_shall_be_repeated_comes_back_letter_by_letter() -> None:
+    rng = random.Random(11)
+    for _ in range(200):
+        turn = recall.repeat(rng)
+        assert turn.user.endswith(turn.assistant)
 
 
 def test_a_place_of_the_user_is_answered_as_yours() -> None:

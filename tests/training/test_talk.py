@@ -14,7 +14,7 @@ from rwkv_core.training.corpus.facts import world_fact
 from rwkv_core.training.corpus.phrases import Exchange, Intent, fill, plain, wordings
 from rwkv_core.training.corpus.recall import KINDS
 from rwkv_core.training.corpus.recall_kinds import FactKind
-from rwkv_core.training.corpus.stories import write_story
+from rwkv_core.training.corpus.stories import Story, write_story
 
 
 def conversations(seed: int, count: int) -> list[Conversation]:
@@ -118,6 +118,31 @@ def test_answers_about_unknown_topics_stay_rare() -> None:
     unknown = [turn for turn in turns if turn.assistant in talk.find_intent("unknown").replies]
 
     assert 0 < len(unknown) / len(turns) < 0.03
+
+
+def test_stories_are_a_small_part_of_what_the_assistant_says() -> None:
+    told: list[str] = []
+
+    def writer(rng: random.Random, wanted: tuple[str, ...]) -> Story:
+        told.append((story := write_story(rng, wanted)).text)
+        return story
+
+    rng = random.Random(8)
+    said = [
+        turn.assistant for _ in range(1500) for turn in write_conversation(rng, writer).exchanges
+    ]
+
+    share = sum(len(text.split()) for text in told) / sum(len(text.split()) for text in said)
+    assert 0.08 < share < 0.22
+
+
+def test_bad_news_is_never_called_great() -> None:
+    rng = random.Random(9)
+    bad = ("mean people", "hurt", "loss", "failed", "night fears", "not fine", "trouble")
+    for intent in map(talk.find_intent, bad):
+        for _ in range(40):
+            said = talk.small_talk(rng, intent, {"me": "Pip", "you": ""}).assistant
+            assert not re.search(r"great|wonderful|hooray|yay|lovely", said, re.I), said
 
 
 def test_sums_are_right() -> None:

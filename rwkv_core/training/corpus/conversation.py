@@ -85,6 +85,8 @@ def write_conversation(rng: random.Random, story_writer: StoryWriter) -> Convers
         writer.far_recall(_draw_distance(rng))
     else:
         writer.free_talk(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8)))
+    if writer.has_facts and rng.random() < 0.03:
+        writer.everything()
     if writer.turns < _MAX_TURNS and rng.random() < 0.12:
         writer.say("goodbye")
     return Conversation(writer.persona.line, tuple(writer.exchanges))
@@ -103,7 +105,7 @@ def ordinary_talk(rng: random.Random, story_writer: StoryWriter) -> str:
 
 def _draw_distance(rng: random.Random) -> int:
     """Draw how many words stand between a fact and its question."""
-    return int(rng.uniform(*rng.choices(_DISTANCES, (2, 3, 3, 4, 4))[0]) / _TOKENS_PER_WORD)
+    return int(rng.uniform(*rng.choices(_DISTANCES, (2, 3, 4, 3, 3))[0]) / _TOKENS_PER_WORD)
 
 
 class _Writer:
@@ -128,6 +130,10 @@ class _Writer:
         return len(self.exchanges)
 
     @property
+    def has_facts(self) -> bool:
+        return bool(self._known)
+
+    @property
     def words(self) -> int:
         return len(render("", self.exchanges).split())
 
@@ -146,7 +152,7 @@ class _Writer:
             if self._promised and rng.random() < 0.3:
                 self.ask()
             elif not self.follow():
-                rng.choices(moves, (17, 18, 50, 1.5, 3, 5, 3, 7))[0]()
+                rng.choices(moves, (17, 18, 50, 1.8, 3, 5, 3, 7))[0]()
         while self._promised:
             self.ask()
         if rng.random() < 0.5 and self._waiting():
@@ -202,6 +208,8 @@ class _Writer:
             name, _, key = topic.removeprefix("tell:").partition(" ")
             kind = next(kind for kind in recall.KINDS if kind.name == name)
             self.plant(recall.draw_fact(self.rng, kind, key=key or None), short=True)
+        elif topic == "fine" and self.rng.random() < 0.25:
+            self.say("not fine")
         elif topic == "yes story" and self.rng.random() < 0.7:
             self.say("no")
         elif topic == "yes story":
@@ -282,11 +290,17 @@ class _Writer:
 
     def summary(self) -> None:
         """Let the user ask what was told last, or all that the assistant knows."""
-        if self._last_told is not None and self.rng.random() < 0.5:
-            told = recall.ask_last(self.rng, self._last_told, self._slots())
+        if self._last_told is not None and self.rng.random() < 0.3:
+            self.exchanges.append(recall.ask_last(self.rng, self._last_told, self._slots()))
         else:
-            told = recall.ask_everything(self.rng, list(self._known.values()), self._slots())
-        self.exchanges.append(told)
+            self.everything()
+
+    def everything(self) -> None:
+        """Let the user ask for all that was told."""
+        known = list(self._known.values())
+        about_user = not known or self.rng.random() < 0.6
+        ask = recall.ask_everything if about_user else recall.ask_all_told
+        self.exchanges.append(ask(self.rng, known, self._slots()))
 
     def chatter(self) -> None:
         """Add an exchange that tells nothing to remember; adds nothing now and then."""

@@ -63,13 +63,19 @@ SHORT_ANSWERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "How": (
+        ("(Very good|Good|Great|It was fun|It was great|It was nice|Fine)(.|!)",),
         (
-            "(Very good|Good|Great|It was fun|It was great|It was nice|Fine)(.|!)",
-            "(Not so good|It was hard|It was boring|A bit sad|Bad)(.)",
+            "(Good|Great)! Thank you for telling me(|{you}).",
+            "That is nice! (You can|Please) tell me more about it.",
+            "I am glad to hear that(|{you})!",
         ),
+    ),
+    "How bad": (
+        ("(Not so good|It was hard|It was boring|A bit sad|Bad|Not good|It was bad|Sad)(.|)",),
         (
-            "I see! Thank you for telling me(|{you}).",
-            "Okay! (You can|Please) tell me more about it.",
+            "I am sorry to hear that(|{you}).",
+            "Oh no. I hope it will be better next time.",
+            "That is a pity. Do you want to tell me more?",
         ),
     ),
     "How often": (
@@ -101,6 +107,14 @@ SHORT_ANSWERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "I am happy to hear that!",
         ),
     ),
+    "sad yes": (
+        ("(Yes|Yes, a little|Yes, very much|Yeah|Yes, it does|Yes, a lot|I think so)(.|!|)",),
+        (
+            "I am sorry to hear that(|{you}).",
+            "Oh no. I hope it gets better soon(|{you}).",
+            "Poor you! Please take care.",
+        ),
+    ),
     "no": (
         ("(No|Not yet|No, not really|Nope|Not much|Sadly, no)(.|)",),
         (
@@ -110,6 +124,8 @@ SHORT_ANSWERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
 }
+# A yes to such a question is nothing to be glad about.
+_SAD = ("hurt", "wrong", "sad", "hard", "long day", "alone")
 _YES_NO = frozenset({"Do", "Did", "Is", "Are", "Was", "Have", "Can", "Does"})
 
 
@@ -125,7 +141,12 @@ def short_answers(rng: random.Random, said: str) -> tuple[tuple[str, ...], tuple
     word = next((key for key in ("How often", "How old") if question.startswith(key)), word)
     if not said.endswith("?") or " or " in question:
         return None
-    return SHORT_ANSWERS.get(rng.choice(("yes", "yes", "no")) if word in _YES_NO else word)
+    if word in _YES_NO:
+        yes = "sad yes" if any(sign in question for sign in _SAD) else "yes"
+        word = rng.choice((yes, yes, "no"))
+    elif word == "How" and rng.random() < 0.4:
+        word = "How bad"
+    return SHORT_ANSWERS.get(word)
 
 
 def story_wish(rng: random.Random) -> tuple[tuple[str, ...], str]:

@@ -92,9 +92,9 @@ def typed(rng: random.Random, text: str, *, keep_case: bool = False) -> str:
         text = text.replace("avorite", "avourite").replace("olor", "olour")
     luck = rng.random()
     if luck < 0.06:
-        text = text.rstrip(".?!")
+        text = text.rstrip(".?!") or text
     elif luck < 0.14 and not keep_case:
-        text = text.lower().rstrip(".?!")
+        text = text.lower().rstrip(".?!") or text
     elif luck < 0.17 and not keep_case:
         text = text.lower()
     elif luck < 0.19:

@@ -29,7 +29,7 @@ ABOUT_THE_USER = (
     *(user_kinds.HOBBY, user_kinds.JOB, user_kinds.LIKES),
 )
 # How often a kind is planted; visitors try their name and a secret word first.
-WEIGHTS = (20, 8, 6, 9, 6, 5, 18, 8, 14, 3, 2, 3, 3, *(2,) * len(events.EVENTS))
+WEIGHTS = (23, 8, 6, 9, 6, 5, 20, 9, 12, 3, 2, 3, 3, *(2,) * len(events.EVENTS))
 _PLAIN_KINDS = (kinds.SECRET, events.SPOT, events.HOLDER)
 
 
@@ -177,15 +177,14 @@ def repeat(rng: random.Random) -> Exchange:
         "(Repeat after me|Say after me|Copy this|Say this|Write this|Read this)(: |, please: ){x}",
         "(Say|Write|Repeat) the (word|following)(:|) {x}",
     )
-    replies = ("{x}", "{x}", "{x}", "You said: {x}") if luck <= 0.85 else ("{x}",)
-    return answer(rng, fill(rng, rng.choice(asks), {"x": said}), replies, {"x": said})
+    return Exchange(fill(rng, rng.choice(asks), {"x": said}), said)
 
 
 def ask_last(rng: random.Random, fact: Fact, talk_slots: Mapping[str, str]) -> Exchange:
     """Let the user ask what was told last."""
     asks = (
-        "What did I (just |)(tell you|say)?",
-        "(Do you remember|Do you know|Tell me) what I (just |)(said|told you)(?|, please?)",
+        "What did I just (tell you|say)?",
+        "(Do you remember|Do you know|Tell me) what I just (said|told you)(?|, please?)",
         "What was the last thing I told you?",
     )
     user = typed(rng, fill(rng, rng.choice(asks), talk_slots))
@@ -197,7 +196,9 @@ def ask_everything(
 ) -> Exchange:
     """Let the user ask what the assistant knows about them; at most three facts are answered."""
     asks = (
-        "What do you (know|remember) about me?",
+        "What do you (know|remember|still know|already know) about me(|, {me}| now)?",
+        "(What have you learned|What did you learn|What do you recall) about me?",
+        "(So, what|And what|Now, what) do you know about me?",
         "(Tell me|Say) (what you know about me|all you know about me|something about me)(.|, please.)",
         "(Do you|Can you) remember (anything|something|what I told you) about me?",
     )
@@ -211,6 +212,18 @@ def ask_everything(
         return answer(rng, user, replies, talk_slots)
     told = [fill(rng, fact.kind.answers[0], {**talk_slots, **fact.slots()}) for fact in about_user]
     return Exchange(user, " ".join(told))
+
+
+def ask_all_told(rng: random.Random, facts: list[Fact], talk_slots: Mapping[str, str]) -> Exchange:
+    """Let the user ask for all that was told; the last three facts are answered."""
+    asks = (
+        "What did I tell you(| so far| today| before)?",
+        "(What have I told you|What do you remember|What did you learn from me)(| so far| today)?",
+        "(Tell me|Say|Repeat) (all|everything) (I told you|you remember|that I said)(.|, please.)",
+        "(Do you remember|Do you still know|Can you repeat) what I told you(| before)?",
+    )
+    told = [fill(rng, fact.kind.answers[0], {**talk_slots, **fact.slots()}) for fact in facts[-3:]]
+    return Exchange(typed(rng, fill(rng, rng.choice(asks), talk_slots)), " ".join(told))
 
 
 def ask_unknown(

@@ -4,7 +4,7 @@ import functools
 import random
 from collections.abc import Mapping
 
-from rwkv_core.training.corpus import talk_feelings, talk_pip, talk_self, talk_social
+from rwkv_core.training.corpus import talk_feelings, talk_news, talk_pip, talk_self, talk_social
 from rwkv_core.training.corpus.phrases import Exchange, Intent, answer, fill, speak, typed
 
 INTENTS: tuple[Intent, ...] = (
@@ -13,12 +13,18 @@ INTENTS: tuple[Intent, ...] = (
     *talk_self.ABOUT_ME,
     *talk_pip.ABOUT_PIP,
     *talk_feelings.FEELINGS,
+    *talk_news.NEWS,
+    talk_news.NONSENSE,
 )
 SELF = talk_self.ABOUT_ME
 SELF_NAMES = tuple(intent.name for intent in SELF)
 # What starts a topic out of nothing; answers such as "fine" only follow their question.
-_ONLY_AFTER_A_QUESTION = frozenset({"fine", "doing today", "want", "choose", "trouble", "problem"})
+_ONLY_AFTER_A_QUESTION = frozenset(
+    {"fine", "not fine", "doing today", "want", "choose", "trouble", "problem"}
+)
 _OPENING_OR_CLOSING = frozenset({"greeting", "goodbye", "nice to meet you"})
+# Bad and good news are many different sentences: the more the better they are told apart.
+_COMMON = (*talk_self.ABOUT_ME, *talk_news.NEWS, talk_news.NONSENSE)
 _RARE = frozenset({"unknown", "sorry", "insult", "why", "rwkv", "game", "not understood", "no"})
 
 
@@ -42,8 +48,7 @@ def topics(*, for_pip: bool) -> tuple[tuple[Intent, ...], tuple[int, ...]]:
         if intent.name not in left_out and (for_pip or intent not in talk_pip.ABOUT_PIP)
     )
     weights = tuple(
-        (1 if intent.name in _RARE else 4 if intent in talk_self.ABOUT_ME else 3)
-        for intent in chosen
+        (1 if intent.name in _RARE else 4 if intent in _COMMON else 3) for intent in chosen
     )
     return chosen, weights
 
