@@ -124,7 +124,7 @@ def test_mixed_facts_stand_in_one_turn_and_the_answer_shows_one_of_them() -> Non
 def test_facts_told_in_one_sentence_are_all_asked_for_later() -> None:
     rng = random.Random(10)
     asked = told = 0
-    for _ in range(400):
+    for _ in range(1200):
         exchanges = write_conversation(rng, write_story).exchanges
         for index, turn in enumerate(exchanges):
             found = re.search(r"and I(?: live in|'m from| am from) (\w+)\.?$", turn.user)

@@ -23,7 +23,8 @@ from rwkv_core.training.corpus.recall_kinds import FactKind
 _MAX_TURNS = 80
 # Room at the end for the questions after a story, the questions about the facts and a goodbye.
 _LAST_TURNS = 8
-_TOKENS_PER_WORD = 1.3
+# In rendered text, where names of roles count as words; made-up words are several tokens.
+_TOKENS_PER_WORD = 1.7
 # Tokens between a fact and its question: near and far come alike often.
 _DISTANCES = ((20, 60), (60, 140), (140, 300), (300, 600), (600, 900))
 # After so many other topics one may come up again.
@@ -84,7 +85,7 @@ def write_conversation(rng: random.Random, story_writer: StoryWriter) -> Convers
     if rng.random() < 0.28:
         writer.far_recall(_draw_distance(rng))
     else:
-        writer.free_talk(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8)))
+        writer.free_talk(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 6)))
     if writer.has_facts and rng.random() < 0.03:
         writer.everything()
     if writer.turns < _MAX_TURNS and rng.random() < 0.12:
@@ -305,13 +306,13 @@ class _Writer:
     def chatter(self) -> None:
         """Add an exchange that tells nothing to remember; adds nothing now and then."""
         luck = self.rng.random()
-        if luck < 0.36:
+        if luck < 0.40:
             self.exchanges.append(world_fact(self.rng))
-        elif luck < 0.39:
+        elif luck < 0.43:
             self.exchanges.append(talk.joke(self.rng, self._slots()))
-        elif luck < 0.44:
+        elif luck < 0.48:
             self.exchanges.append(recall.repeat(self.rng))
-        elif not self.persona.is_pip and luck < 0.75:
+        elif not self.persona.is_pip and luck < 0.77:
             self._about_persona()
         else:
             intents, weights = talk.topics(for_pip=self.persona.is_pip)

@@ -24,7 +24,7 @@ _ONLY_AFTER_A_QUESTION = frozenset(
 )
 _OPENING_OR_CLOSING = frozenset({"greeting", "goodbye", "nice to meet you"})
 # Bad and good news are many different sentences: the more the better they are told apart.
-_COMMON = (*talk_self.ABOUT_ME, *talk_news.NEWS, talk_news.NONSENSE)
+_COMMON = (*talk_self.ABOUT_ME, *talk_news.NEWS)
 _RARE = frozenset({"unknown", "sorry", "insult", "why", "rwkv", "game", "not understood", "no"})
 
 
@@ -32,6 +32,15 @@ _RARE = frozenset({"unknown", "sorry", "insult", "why", "rwkv", "game", "not und
 def find_intent(name: str) -> Intent:
     """Return the intent of a name, which must exist."""
     return next(intent for intent in INTENTS if intent.name == name)
+
+
+def _weight(intent: Intent) -> int:
+    if intent is talk_news.NONSENSE:
+        # One intent for all that nobody can list.
+        return 8
+    if intent.name in _RARE:
+        return 1
+    return 4 if intent in _COMMON else 3
 
 
 @functools.cache
@@ -47,10 +56,7 @@ def topics(*, for_pip: bool) -> tuple[tuple[Intent, ...], tuple[int, ...]]:
         for intent in INTENTS
         if intent.name not in left_out and (for_pip or intent not in talk_pip.ABOUT_PIP)
     )
-    weights = tuple(
-        (1 if intent.name in _RARE else 4 if intent in _COMMON else 3) for intent in chosen
-    )
-    return chosen, weights
+    return chosen, tuple(map(_weight, chosen))
 
 
 def joke(rng: random.Random, slots: Mapping[str, str]) -> Exchange:

@@ -10,7 +10,7 @@ _ANIMALS = (
 _DOINGS = tuple(hobby for hobby in parts.HOBBIES if " my " not in hobby and hobby != "reading")
 _THINGS = (
     *("flowers", "trains", "robots", "school", "the moon", "the sea", "winter", "summer", "games"),
-    *("jokes", "poems", "cars", "toys", "puzzles", "colors", "trees", "stars", "numbers", "words"),
+    *("jokes", "poems", "cars", "toys", "puzzles", "colors", "trees", "stars", "numbers"),
 )
 _DO_YOU_LIKE = (
     "(Do you like|Do you love|Do you really like|And do you like|So, do you like) {x}?",

@@ -178,7 +178,7 @@ KEEP_TALKING = (
         (
             "(Great|Good)! Tell me more.",
             "(Good|Okay)! What happened?",
-            "I like that! (Why|How) is that?",
+            "I see! (Why|How) is that?",
             "That is (nice|good) to hear.",
         ),
         ("Absolutely!", "You bet.", "Yes, that is right."),
