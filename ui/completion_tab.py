@@ -66,14 +66,15 @@ async def complete(
         yield idle(gr.skip(), drafts, error_line(error))
         return
     running.start(visitor, stream)
-    before = Draft(text, ids)
+    # What the model wrote stays coloured until somebody edits the text.
+    before = Draft(text, ids, drafts.now.written if text == drafts.now.text else ())
     known = len(drafts.now.ids) if ids[: len(drafts.now.ids)] == drafts.now.ids else 0
     tokens: list[Token] = []
     try:
         async for shown in follow(engine, stream, before, drafts, tokens):
             yield shown
         if running.is_current(visitor, stream) and (result := stream.result) is not None:
-            after = Draft(text + result.text, ids + result.generated_ids)
+            after = before.extended(result.text, result.generated_ids, tokens)
             drafts = drafts.continued(before, after) if result.generated_ids else drafts
             status = result_line(result, len(ids) - known, engine.model.config.state_bytes)
             if result.error is not None:
@@ -82,7 +83,7 @@ async def complete(
                 gr.update(value=after.text, interactive=True),
                 drafts,
                 status,
-                probability_text(tokens, with_choices=True),
+                probability_text(after.written, with_choices=True),
                 memory_of(engine, after),
             )
     finally:
@@ -98,13 +99,11 @@ async def follow(
     async for batch in stream.batches(interval_s):
         tokens += batch
         if batch:
-            now = Draft(
-                before.text + "".join(token.text for token in tokens),
-                before.ids + tuple(token.id for token in tokens),
-            )
+            text = "".join(token.text for token in tokens)
+            now = before.extended(text, tuple(token.id for token in tokens), tokens)
             box = gr.update(value=now.text, interactive=False)
             drafts_now = drafts.continued(before, now)
-            chances: str | dict[str, Any] = probability_text(tokens, with_choices=False)
+            chances: str | dict[str, Any] = probability_text(now.written, with_choices=False)
             memory: str | dict[str, Any] = memory_of(engine, now, batch[-1].change)
         else:
             drafts_now, chances, memory = drafts, gr.skip(), gr.skip()
@@ -169,7 +168,8 @@ def shelve(engine: Engine, drafts: Drafts, said: str, before: Drafts) -> Complet
     if drafts is before:
         return idle(gr.update(interactive=True), drafts, status_line("Nothing further that way."))
     box = gr.update(value=drafts.now.text, interactive=True)
-    return idle(box, drafts, status_line(said), "", memory_of(engine, drafts.now))
+    chances = probability_text(drafts.now.written, with_choices=True)
+    return idle(box, drafts, status_line(said), chances, memory_of(engine, drafts.now))
 
 
 def build_completion_tab(engine: Engine, visitor: gr.State) -> None:

@@ -6,7 +6,11 @@ from typing import Any, NamedTuple, Protocol
 
 import gradio as gr
 
+from rwkv_core.generate import Token
+
 MAX_UNDO = 20
+# Tokens whose probability is still drawn; more would make every redraw heavy.
+MAX_COLOURED = 600
 
 # How events are wired: private to the page, without Gradio's own overlay.
 QUIET_EVENT: dict[str, Any] = {
@@ -77,10 +81,22 @@ class Pending:
 
 
 class Draft(NamedTuple):
-    """A text and the tokens the model read or wrote to get it; no ids where it was typed."""
+    """A text and the tokens the model read or wrote to get it; no ids where it was typed.
+
+    Attributes:
+        text: what stands in the box.
+        ids: all its tokens.
+        written: those at its end that the model wrote, as far as they are still coloured.
+    """
 
     text: str
     ids: tuple[int, ...] = ()
+    written: tuple[Token, ...] = ()
+
+    def extended(self, text: str, ids: tuple[int, ...], tokens: Sequence[Token]) -> "Draft":
+        """Add what the model wrote after it."""
+        written = (*self.written, *tokens)[-MAX_COLOURED:]
+        return Draft(self.text + text, self.ids + ids, written)
 
 
 @dataclass(frozen=True)

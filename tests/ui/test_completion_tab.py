@@ -55,6 +55,27 @@ def test_going_on_again_reads_nothing_twice() -> None:
     assert "re-read 0 tokens" in again.status
 
 
+def test_words_stay_coloured_until_the_text_is_edited() -> None:
+    engine = FakeEngine()
+    first = run(engine, "Look:")[-1].drafts
+    again = run(engine, first.now.text, first)[-1]
+    assert len(again.drafts.now.written) == 2 * len(first.now.written) > 0
+    edited = run(engine, first.now.text + " And", first)[-1]
+    assert len(edited.drafts.now.written) == len(first.now.written)
+
+
+def test_undo_brings_the_colours_of_the_text_it_shows() -> None:
+    engine = FakeEngine()
+    first = run(engine, "Look:")[-1].drafts
+    second = run(engine, first.now.text, first)[-1].drafts
+    back = completion_tab.undo(as_engine(engine), RunningStreams(), "me", second.now.text, second)
+    assert "c1" in str(back.chances)
+    begun = completion_tab.undo(
+        as_engine(engine), RunningStreams(), "me", first.now.text, back.drafts
+    )
+    assert begun.chances == ""
+
+
 def test_an_edited_text_is_read_anew() -> None:
     engine = FakeEngine()
     first = run(engine, "Look:")[-1].drafts
