@@ -186,6 +186,8 @@ def result_line(result: StreamResult, new_tokens: int, state_bytes: int) -> str:
     ]
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     ending = _ENDINGS[result.reason]
+    if result.reason in ("end_of_text", "stop") and not result.generated_ids:
+        ending = "It has nothing to add: for the model the text ends here."
     lead = f"<li>{escape(ending.strip())}</li>" if ending else ""
     return f'<ul class="status" role="status">{lead}{items}</ul>'
 

@@ -45,6 +45,12 @@ def test_the_banner_can_give_the_model_a_name() -> None:
     assert ">Pip<" in components.banner(fake_model(), "Pip")
 
 
+def test_an_answer_without_words_says_that_the_text_has_ended() -> None:
+    result = replace(RESULT, reason="end_of_text", generated_ids=(), text="")
+    assert "nothing to add" in components.result_line(result, 3, 304_128)
+    assert "nothing to add" not in components.result_line(RESULT, 3, 304_128)
+
+
 def test_the_memory_card_keeps_its_size_and_has_one_cell_per_layer() -> None:
     cards = [components.memory_card(CONFIG, words, 2 * words) for words in (0, 1, 5000)]
     assert all("304 kB" in card and card.count("<i ") == CONFIG.n_layer for card in cards)
