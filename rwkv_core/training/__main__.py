@@ -212,7 +212,8 @@ def main() -> None:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.exists() else None)
+    resumed = checkpoint if checkpoint.exists() else None
+    trainer.fit(module, batches, ckpt_path=resumed, weights_only=True)
 
 
 if __name__ == "__main__":
