@@ -16,7 +16,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from rwkv_core.config import ModelConfig
+from rwkv_core.checkpoint import open_checkpoint
+from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.state import State
 from rwkv_core.tokenizer import load_tokenizer
 from rwkv_core.training.batches import Batches, Source
@@ -25,6 +26,7 @@ from rwkv_core.training.module import TrainingModule, TrainingSettings
 
 EVALUATED_DOCUMENTS = 200
 HEAD_SIZE = 64
+PRECISIONS = ("bf16-mixed", "32-true")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -33,6 +35,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--corpus", type=Path, required=True, help="folder of a prepared corpus")
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
     parser.add_argument("--mix", required=True, help="sources and shares: stories=0.4,talk=0.6")
+    parser.add_argument("--weights", type=Path, help="begin a new run with this checkpoint's")
     parser.add_argument("--heldout", type=Path, help=".jsonl(.xz) with texts never trained on")
     parser.add_argument("--tokens", type=float, default=1e8, help="tokens to see (default 1e8)")
     parser.add_argument("--layers", type=int, default=6)
@@ -44,7 +47,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weight-decay", type=float, default=0.1)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--decay-share", type=float, default=0.3, help="last part: rate falls")
-    parser.add_argument("--precision", default="bf16-mixed", choices=["bf16-mixed", "32-true"])
+    parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     parser.add_argument("--compile", action="store_true", help="fuse with torch.compile")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -147,6 +150,16 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def choose_precision(wanted: str, accelerator: str) -> Choice:
+    """Choose the type of matrix products, and say why."""
+    if wanted != "auto":
+        return Choice(wanted, "asked for by --precision")
+    is_cpu = accelerator == "cpu" or not torch.accelerator.is_available()
+    if is_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return Choice("32-true", "this processor would have to emulate bf16, ten times as slow")
+    return Choice("bf16-mixed", "bf16 products are fast here; weights stay float32")
+
+
 def make_batches(options: argparse.Namespace, steps: int) -> Batches:
     """Open the sources of the mix."""
     shares = dict(part.split("=") for part in options.mix.split(","))
@@ -175,7 +188,10 @@ def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
         decay_share=options.decay_share,
         is_compiled=options.compile,
     )
-    return TrainingModule(config, settings)
+    module = TrainingModule(config, settings)
+    if options.weights:
+        module.start_from(open_checkpoint(options.weights))
+    return module
 
 
 def main() -> None:
@@ -192,8 +208,15 @@ def main() -> None:
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         batches.first_step = int(saved["state_dict"]["steps_done"])
-    plan = {"settings": asdict(module.settings), "epochs": batches.epochs()}
-    print(json.dumps({**plan, "from_step": batches.first_step, "kernel": module.wkv7.reason}))
+    precision = choose_precision(options.precision, options.accelerator)
+    plan = {
+        "settings": asdict(module.settings),
+        "epochs": batches.epochs(),
+        "from_step": batches.first_step,
+        "kernel": module.wkv7.reason,
+        "precision": precision,
+    }
+    print(json.dumps(plan))
     evaluate = evaluator(options.corpus, options.heldout, vocab_size)
     log = options.run / "log.jsonl"
     tokens_per_step = options.batch * options.length
@@ -201,7 +224,7 @@ def main() -> None:
         max_epochs=1,
         accelerator=options.accelerator,
         devices=1,
-        precision=options.precision,
+        precision=precision.value,  # type: ignore[arg-type]  # one of PRECISIONS
         callbacks=[
             ProgressLog(log, options.log_steps, tokens_per_step, evaluate),
             Saver(checkpoint, options.save_minutes),

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from kernels import select_wkv7
+from rwkv_core.checkpoint import Checkpoint
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import CheckpointError
 from rwkv_core.models.rwkv7 import RWKV7, identity
 from rwkv_core.state import State
 from rwkv_core.training.initialise import default_ranks, initialise
 from rwkv_core.training.loss import head_loss
+from rwkv_core.training.muon import Muon
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,32 @@ class TrainingModule(lightning.LightningModule):
         else:
             self._stream = self._read
 
+    def start_from(self, checkpoint: Checkpoint) -> None:
+        """Replace the initial weights by a checkpoint's.
+
+        Raises:
+            CheckpointError: its sizes are not those of this run.
+        """
+        ours, theirs = self.network.config, checkpoint.config
+        if theirs != ours:
+            raise CheckpointError(
+                f"{checkpoint.path.name} holds {theirs}, this run trains {ours}; give the same "
+                "--layers and --embd, and a corpus with the same vocabulary"
+            )
+        self.network.load_state_dict(
+            {name: tensor.float() for name, tensor in checkpoint.tensors.items()}
+        )
+
     def _read(self, tokens: Tensor) -> Tensor:
         """Run the network over (B, T) tokens from the empty state; (B, T, C)."""
         state = State.zeros(self.network.config, tokens.shape[0], tokens.device)
         x, _ = self.network(tokens, state, self.wkv7.run)
         return x  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+
+    @property
+    def _is_bf16(self) -> bool:
+        """Whether products run in bf16."""
+        return "bf16" in str(self.trainer.precision)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Make AdamW, and Muon where it is wanted."""
@@ -144,11 +168,11 @@ class TrainingModule(lightning.LightningModule):
         ]
         if matrices:
             optimizers.append(
-                torch.optim.Muon(
+                Muon(
                     matrices,
                     lr=self.settings.muon_lr,
                     weight_decay=self.settings.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
+                    dtype=torch.bfloat16 if self._is_bf16 else torch.float32,
                 )
             )
         return optimizers
@@ -166,12 +190,11 @@ class TrainingModule(lightning.LightningModule):
                 group["lr"] = peak * group.get("scale", 1.0) * factor
             optimizer.zero_grad()
         x = self._stream(tokens[:, :-1])
-        dtype = torch.bfloat16 if "bf16" in str(self.trainer.precision) else torch.float32
         loss = head_loss(
             x.flatten(0, 1),
             self.network.head.weight,
             tokens[:, 1:].flatten(),
-            dtype=dtype,
+            dtype=torch.bfloat16 if self._is_bf16 else torch.float32,
             is_compiled=self.settings.is_compiled,
         )
         self.manual_backward(loss)
