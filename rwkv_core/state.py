@@ -17,6 +17,8 @@ from rwkv_core.config import ModelConfig
 from rwkv_core.errors import ShapeError, StateError
 
 FILE_FORMAT = "rwkv-state-1"
+# RWKV-4's largest exponent before any token: every exponent is larger.
+EMPTY_EXPONENT = -1e30
 _PARTS = ("time_mix_shift", "wkv", "channel_mix_shift")
 
 
@@ -26,7 +28,8 @@ class State:
 
     Attributes:
         time_mix_shift: (L, B, C) float32, ln1 output of the last token.
-        wkv: (L, B, H, V, K) float32, the matrix memory; rows are values, columns keys.
+        wkv: (L, B, H, V, K) float32, the matrix memory; rows are values, columns keys. For
+            RWKV-4 (L, B, 3, C): numerator, denominator and largest exponent per channel.
         channel_mix_shift: (L, B, C) float32, ln2 output of the last token.
     """
 
@@ -40,8 +43,10 @@ class State:
     ) -> State:
         """Make the state before any token."""
         shift = (config.n_layer, batch, config.n_embd)
-        heads = (config.n_layer, batch, config.n_head, config.head_size, config.head_size)
-        return cls(*(torch.zeros(shape, device=device) for shape in (shift, heads, shift)))
+        wkv = torch.zeros(config.n_layer, batch, *config.wkv_shape, device=device)
+        if config.has_exponents:
+            wkv[:, :, 2] = EMPTY_EXPONENT
+        return cls(torch.zeros(shift, device=device), wkv, torch.zeros(shift, device=device))
 
     @classmethod
     def stack(cls, states: Sequence[State]) -> State:

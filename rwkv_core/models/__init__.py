@@ -1,19 +1,19 @@
-"""Load a checkpoint into a model: the one place where a generation is registered."""
+"""A loaded model: pure functions from tokens and state to logits and state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kernels import Wkv7, select_wkv7
-from rwkv_core.checkpoint import Checkpoint, open_checkpoint
+from kernels import Wkv7 as Operator
 from rwkv_core.config import Choice
 from rwkv_core.errors import InputError, ShapeError
-from rwkv_core.models.rwkv7 import RWKV7
+from rwkv_core.models.loading import GENERATIONS, Checkpoint, open_checkpoint
+from rwkv_core.models.placing import build_network
 from rwkv_core.recording import Recording
 from rwkv_core.state import State
 from rwkv_core.strategy import Placement, choose_strategy, parse_strategy
@@ -35,20 +35,20 @@ class Model:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, placement: Placement, wkv7: Wkv7, reason: str
+        self, checkpoint: Checkpoint, placement: Placement, operator: Operator, reason: str
     ) -> None:
         """Place the weights; see load_model. The reason is that of the placement."""
         self.config = checkpoint.config
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
         self.network = build_network(checkpoint, placement)
-        self._wkv7 = wkv7
+        self._operator = operator
         self.parameters = sum(p.numel() for p in self.network.parameters())
         self.weight_bytes = sum(p.nbytes for p in self.network.parameters())
         self.choices = {
             "device": Choice(str(placement.device), reason),
             "dtype": Choice(str(placement.dtype).removeprefix("torch."), reason),
-            "kernel": Choice(wkv7.name, wkv7.reason),
+            "kernel": Choice(operator.name, operator.reason),
         }
 
     def initial_state(self, batch: int = 1) -> State:
@@ -80,7 +80,7 @@ class Model:
                     f"tokens hold {ids.shape[0]} sequences, the state {state.batch_size}; "
                     "give one state per sequence"
                 )
-            x, state = self.network(ids, state, self._wkv7.run)
+            x, state = self.network(ids, state, self._operator.run)
             return self.network.logits(x if all_logits else x[:, -1]), state
 
     def prefill(
@@ -123,12 +123,10 @@ class Model:
         """
         log_decays, measures = [], []
 
-        def measured_wkv(
-            r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, S: Tensor
-        ) -> tuple[Tensor, Tensor]:
-            y, after, measure = self._wkv7.run_measured(r, log_decay, k, v, kk, a, S)
-            log_decays.append(log_decay[0].mean(0))
-            measures.append(measure[0])
+        def measured_wkv(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+            y, after, measure = self._operator.run_measured(*arguments)
+            log_decays.append(self.network.log_decay_of(arguments).cpu())
+            measures.append(measure[0].cpu())
             return y, after
 
         with torch.no_grad():
@@ -168,38 +166,17 @@ class Model:
         return ids
 
 
-def build_network(checkpoint: Checkpoint, placement: Placement) -> RWKV7:
-    """Make the network and give it the checkpoint's weights in the placement's dtype.
-
-    Matrices take the placement's dtype; vectors and norms stay float32, where rounding hurts.
-    """
-    with torch.device("meta"):
-        network = RWKV7(checkpoint.config, low_rank_ranks(checkpoint.tensors))
-    weights = {
-        name: tensor.to(placement.dtype if _is_matrix(name, tensor) else torch.float32)
-        for name, tensor in checkpoint.tensors.items()
-    }
-    network.load_state_dict(weights, assign=True)
-    return network.requires_grad_(False).eval()
-
-
-def low_rank_ranks(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """Read the ranks of the low-rank parts; of v from layer 1, since layer 0 has none."""
-    names = {kind: f"blocks.{int(kind == 'v')}.att.{kind}1" for kind in "wavg"}
-    return {kind: tensors[name].shape[1] for kind, name in names.items() if name in tensors}
-
-
-def _is_matrix(name: str, tensor: Tensor) -> bool:
-    return tensor.dim() == 2 and not name.endswith(".r_k")
-
-
-def load_model(path: str | Path, strategy: str | Choice | None = None) -> Model:
+def load_model(
+    path: str | Path, strategy: str | Choice | None = None, *, ln_x_eps: float | None = None
+) -> Model:
     """Open a checkpoint and make it ready to run.
 
     Args:
         path: .pth or .safetensors in the official key format.
         strategy: device and dtype, as in the PyPI package rwkv: "cpu fp32", "cpu bf16";
             chosen for this machine when not given.
+        ln_x_eps: epsilon of the group norm, where a file wants another than the official
+            64e-5 (some third-party RWKV-5 files: 1e-5).
 
     Raises:
         CheckpointError: the file cannot be used; says why.
@@ -209,5 +186,6 @@ def load_model(path: str | Path, strategy: str | Choice | None = None) -> Model:
         strategy = Choice(strategy, f"asked for by the strategy {strategy!r}")
     text, reason = strategy or choose_strategy()
     placement = parse_strategy(text)
-    checkpoint = open_checkpoint(path)
-    return Model(checkpoint, placement, select_wkv7(checkpoint.config.head_size), reason)
+    checkpoint = open_checkpoint(path, ln_x_eps=ln_x_eps)
+    operator = GENERATIONS[checkpoint.config.generation].select_operator(checkpoint.config)
+    return Model(checkpoint, placement, operator, reason)

@@ -16,54 +16,36 @@ Matrix products run in the weights' dtype; decays, norms and the state stay in f
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels import Wkv7 as Operator
+from kernels import select_wkv7
 from rwkv_core.config import ModelConfig
-from rwkv_core.state import State
+from rwkv_core.models.blocks import (
+    Block,
+    Matrix,
+    Network,
+    Shared,
+    Vectors,
+    Wkv,
+    identity,
+    low_rank,
+    token_shift,
+)
+from rwkv_core.models.sizes import Shapes, common_sizes, matrix_shape
 
 # exp(-0.5), rounded as in the official inference code.
 DECAY_SCALE = 0.606531
-LAYER_NORM_EPS = 1e-5
-
-Wkv = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """Multiply (..., in) by a (out, in) weight in the weight's dtype; the result is float32."""
-    return F.linear(x.to(weight.dtype), weight).float()
-
-
-def low_rank(x: Tensor, w1: Tensor, w2: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Compute activation(x @ w1) @ w2 with w1 (C, rank) and w2 (rank, C); float32."""
-    return linear(activation(linear(x, w1.mT)), w2.mT)
-
-
-def identity(x: Tensor) -> Tensor:
-    """Return x: no activation, no dropout."""
-    return x
-
-
-def token_shift(xn: Tensor, shift: Tensor) -> Tensor:
-    """Move xn (B, T, C) one token later; shift (B, C) is what came before the first."""
-    return torch.cat([shift[:, None], xn[:, :-1]], dim=1)
-
-
-class Matrix(nn.Module):
-    """A (rows, columns) weight, left empty: nobody waits for random numbers to be replaced."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        """Make the empty weight."""
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, columns))
-
-
-class TimeMix(nn.Module):
+class TimeMix(Vectors):
     """The attention-like half of a block: writes to and reads from the wkv state."""
 
-    # Made by _vector; named here for readers and type checkers.
+    # Made by add_empty; named here for readers and type checkers.
     x_r: Tensor
     x_w: Tensor
     x_k: Tensor
@@ -90,44 +72,41 @@ class TimeMix(nn.Module):
         super().__init__()
         C, self.layer, self.config = config.n_embd, layer, config
         for name in ("x_r", "x_w", "x_k", "x_v", "x_a", "x_g", "w0", "a0", "k_k", "k_a"):
-            self._vector(name, 1, 1, C)
+            self.add_empty(name, 1, 1, C)
         for name in ("w", "a", "g") if layer == 0 else ("w", "a", "v", "g"):
-            self._vector(f"{name}1", C, ranks[name])
-            self._vector(f"{name}2", ranks[name], C)
+            self.add_empty(f"{name}1", C, ranks[name])
+            self.add_empty(f"{name}2", ranks[name], C)
         if layer > 0:
-            self._vector("v0", 1, 1, C)
-        self._vector("r_k", config.n_head, config.head_size)
+            self.add_empty("v0", 1, 1, C)
+        self.add_empty("r_k", config.n_head, config.head_size)
         self.receptance = Matrix(C, C)
         self.key = Matrix(C, C)
         self.value = Matrix(C, C)
         self.output = Matrix(C, C)
         self.ln_x = nn.GroupNorm(config.n_head, C, eps=config.ln_x_eps)
 
-    def _vector(self, name: str, *shape: int) -> None:
-        self.register_parameter(name, nn.Parameter(torch.empty(shape)))
-
     def forward(
-        self, xn: Tensor, shift: Tensor, S: Tensor, v_first: Tensor | None, wkv: Wkv
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, xn: Tensor, shift: Tensor, S: Tensor, shared: Shared, wkv: Wkv
+    ) -> tuple[Tensor, Tensor]:
         """Mix T tokens into the state and read them out.
 
         Args:
             xn: (B, T, C), ln1 of the residual stream.
             shift: (B, C), xn of the token before.
             S: (B, H, V, K) float32.
-            v_first: (B, T, C), layer 0's v; None in layer 0.
+            shared: layer 0 leaves its v here.
             wkv: the recurrence, see kernels.reference.wkv7.
 
         Returns:
-            What is added to the residual stream (B, T, C), S after the last token, v_first.
+            What is added to the residual stream (B, T, C), and S after the last token.
         """
         B, T, C = xn.shape
         heads = (B, T, self.config.n_head, self.config.head_size)
         dx = token_shift(xn, shift) - xn
         z_w, z_v, z_a = xn + dx * self.x_w, xn + dx * self.x_v, xn + dx * self.x_a
-        r = linear(xn + dx * self.x_r, self.receptance.weight)
-        k = linear(xn + dx * self.x_k, self.key.weight)
-        v = linear(z_v, self.value.weight)
+        r = self.receptance(xn + dx * self.x_r)
+        k = self.key(xn + dx * self.x_k)
+        v = self.value(z_v)
         g = low_rank(xn + dx * self.x_g, self.g1, self.g2, torch.sigmoid)
 
         log_decay = -DECAY_SCALE * torch.sigmoid(
@@ -137,18 +116,19 @@ class TimeMix(nn.Module):
         # The removal key is made from k before k is scaled by a.
         kk = F.normalize((k * self.k_k).view(heads), dim=-1)
         k = k * (1 + (a - 1) * self.k_a)
-        if v_first is None:
-            v_first = v
+        if shared.v_first is None:
+            shared.v_first = v
         else:
             mix = torch.sigmoid(self.v0 + low_rank(z_v, self.v1, self.v2, identity))
-            v = v + (v_first - v) * mix
+            v = v + (shared.v_first.to(v.device) - v) * mix
 
         r, k, v = r.view(heads), k.view(heads), v.view(heads)
         y, S = wkv(r, log_decay.view(heads), k, v, kk, a.view(heads), S)
         y = self.ln_x(y.view(B * T, C)).view(heads)
         # The current token's own value, weighted by how well r matches its key.
         y = y + (r * k * self.r_k).sum(-1, keepdim=True) * v
-        return linear(y.view(B, T, C) * g, self.output.weight), S, v_first
+        added: Tensor = self.output(y.view(B, T, C) * g)
+        return added, S
 
 
 class ChannelMix(nn.Module):
@@ -161,52 +141,18 @@ class ChannelMix(nn.Module):
         self.key = Matrix(config.n_ffn, config.n_embd)
         self.value = Matrix(config.n_embd, config.n_ffn)
 
-    def forward(self, xn: Tensor, shift: Tensor) -> Tensor:
+    def forward(self, xn: Tensor, shift: Tensor, shared: Shared) -> Tensor:
         """Map xn (B, T, C), with shift (B, C) before it, to what is added to the stream."""
         z_k = xn + (token_shift(xn, shift) - xn) * self.x_k
-        return linear(torch.relu(linear(z_k, self.key.weight)).square(), self.value.weight)
+        added: Tensor = self.value(torch.relu(self.key(z_k)).square())
+        return added
 
 
-class Block(nn.Module):
-    """Time mix, then channel mix, each after a layer norm and added to the stream."""
+class RWKV7(Network):
+    """The whole network."""
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        layer: int,
-        ranks: dict[str, int],
-        dropout: Callable[[Tensor], Tensor],
-    ) -> None:
-        """Make empty parameters."""
-        super().__init__()
-        C = config.n_embd
-        if layer == 0:
-            self.ln0 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
-        self.ln1 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
-        self.ln2 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
-        self.att = TimeMix(config, layer, ranks)
-        self.ffn = ChannelMix(config)
-        self.dropout = dropout
-
-    def forward(
-        self,
-        x: Tensor,
-        memory: tuple[Tensor, Tensor, Tensor],
-        v_first: Tensor | None,
-        wkv: Wkv,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor], Tensor]:
-        """Run one layer; memory is (time mix shift, wkv state, channel mix shift)."""
-        time_shift, S, channel_shift = memory
-        xn = self.ln1(x)
-        added, S, v_first = self.att(xn, time_shift, S, v_first, wkv)
-        x = x + self.dropout(added)
-        yn = self.ln2(x)
-        x = x + self.dropout(self.ffn(yn, channel_shift))
-        return x, (xn[:, -1], S, yn[:, -1]), v_first
-
-
-class RWKV7(nn.Module):
-    """The whole network: token ids in, residual stream or logits out."""
+    # Layer 0 has no value mix; some files hold its tensors all the same.
+    unused = frozenset(f"blocks.0.att.{name}" for name in ("v0", "v1", "v2"))
 
     def __init__(
         self,
@@ -222,34 +168,43 @@ class RWKV7(nn.Module):
             ranks: rank of the low-rank parts, keys "w", "a", "v", "g".
             dropout: applied to what each half of a block adds; for training.
         """
-        super().__init__()
-        self.config = config
-        self.emb = Matrix(config.vocab_size, config.n_embd)
-        self.blocks = nn.ModuleList(
-            Block(config, layer, ranks, dropout) for layer in range(config.n_layer)
-        )
-        self.ln_out = nn.LayerNorm(config.n_embd, eps=LAYER_NORM_EPS)
-        self.head = Matrix(config.vocab_size, config.n_embd)
+        blocks = [
+            Block(config, layer, TimeMix(config, layer, ranks), ChannelMix(config), dropout)
+            for layer in range(config.n_layer)
+        ]
+        super().__init__(config, blocks)
 
-    def forward(self, tokens: Tensor, state: State, wkv: Wkv) -> tuple[Tensor, State]:
-        """Read tokens (B, T), T >= 1, after the given state.
+    @staticmethod
+    def read_config(generation: str, shapes: Shapes) -> ModelConfig:
+        """Read the sizes; heads from r_k (H, K)."""
+        n_head, head_size = matrix_shape(shapes, "blocks.0.att.r_k")
+        return common_sizes(generation, shapes, n_head=n_head, head_size=head_size)
 
-        Returns:
-            The normed stream (B, T, C) that `head` turns into logits, and the new state.
-        """
-        first = self.blocks[0]
-        x = first.ln0(F.embedding(tokens, self.emb.weight).float())  # type: ignore[operator]  # a LayerNorm
-        memories, v_first = [], None
-        for layer, block in enumerate(self.blocks):
-            memory = (
-                state.time_mix_shift[layer],
-                state.wkv[layer],
-                state.channel_mix_shift[layer],
-            )
-            x, after, v_first = block(x, memory, v_first, wkv)
-            memories.append(after)
-        return self.ln_out(x), State(*(torch.stack(part) for part in zip(*memories, strict=True)))
+    @classmethod
+    def empty(cls, config: ModelConfig, shapes: Shapes) -> Self:
+        """Make a network without weights; ranks from layer 1, since layer 0 has no v."""
+        return cls(config, low_rank_ranks(config, shapes))
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Turn the normed stream (..., C) into logits (..., V), float32."""
-        return linear(x, self.head.weight)
+    @staticmethod
+    def select_operator(config: ModelConfig) -> Operator:
+        """Choose who runs wkv7, and why."""
+        return select_wkv7(config.head_size)
+
+    @staticmethod
+    def log_decay_of(arguments: tuple[Tensor, ...]) -> Tensor:
+        """Find the log decay, the second argument, (B, T, H, K) -> (H, K)."""
+        return arguments[1][0].mean(0)
+
+
+def low_rank_ranks(config: ModelConfig, shapes: Shapes) -> dict[str, int]:
+    """Read the ranks of the low-rank parts w, a, v, g.
+
+    Raises:
+        CheckpointError: one of their matrices is missing.
+    """
+    layer = min(1, config.n_layer - 1)
+    ranks = {}
+    for kind in "wag" if layer == 0 else "wavg":
+        name = f"blocks.{layer}.att.{kind}1"
+        ranks[kind] = matrix_shape(shapes, name)[1]
+    return ranks

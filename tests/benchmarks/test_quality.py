@@ -8,7 +8,7 @@ import pytest
 import presets
 from benchmarks import quality
 from benchmarks.questions import Question
-from rwkv_core.checkpoint import open_checkpoint
+from rwkv_core.models.loading import open_checkpoint
 from tests.benchmarks.conftest import VOCAB_SIZE
 from tests.checkpoints import random_weights, write_safetensors
 

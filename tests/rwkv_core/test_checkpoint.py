@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rwkv_core import checkpoint
-from rwkv_core.checkpoint import fingerprint, open_checkpoint, resolve_path
+from rwkv_core.checkpoint import fingerprint, resolve_path
 from rwkv_core.errors import CheckpointError, UnsupportedModelError
+from rwkv_core.models.loading import open_checkpoint
 from tests.checkpoints import random_weights, write_pth, write_safetensors
 
 Write = Callable[[Path, dict[str, Tensor]], Path]

@@ -1,7 +1,8 @@
 import pytest
 
-from rwkv_core.config import GROUP_NORM_EPS, ModelConfig, detect_config, detect_generation
+from rwkv_core.config import GROUP_NORM_EPS, ModelConfig, detect_generation
 from rwkv_core.errors import CheckpointError, UnsupportedModelError
+from rwkv_core.models.loading import detect_config
 from tests.checkpoints import random_weights
 
 Shapes = dict[str, tuple[int, ...]]
@@ -111,7 +112,7 @@ def test_a_tensor_that_tells_sizes_must_be_a_matrix(name: str, shape: tuple[int,
 
 
 def test_heads_that_do_not_make_up_the_channels_are_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"4 heads of 16, but emb\.weight has 32 channels"):
+    with pytest.raises(CheckpointError, match=r"4 of 16, are not the 32 channels"):
         detect_config(tiny_shapes() | {"blocks.0.att.r_k": (4, 16)})
 
 

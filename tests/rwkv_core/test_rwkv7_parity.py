@@ -92,7 +92,9 @@ def test_file_format_and_unused_tensors_do_not_change_logits(tmp_path: Path) -> 
     ]
     models = [load_model(path, "cpu fp32") for path in paths]
     first, *others = (model.forward([3, 1, 4, 1, 5])[0] for model in models)
-    assert all(torch.equal(first, other) for other in others)
+    # Not bit by bit: products depend on where in memory the file's bytes begin.
+    for other in others:
+        assert_close(other, first, torch.float32)
     assert len({model.fingerprint for model in models}) == 1
 
 

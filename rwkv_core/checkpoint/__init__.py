@@ -1,4 +1,4 @@
-"""Open a weights file: find it, refuse what is not one, check every name and shape."""
+"""Open a weights file: find it, refuse what is not one, give tensors by official name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rwkv_core.config import ModelConfig, detect_config
+from rwkv_core.config import Choice
 from rwkv_core.errors import CheckpointError
 
 SUFFIXES = (".pth", ".safetensors")
-FLOAT_DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 # Above this, reading every byte before the first token would cost seconds.
 FULL_HASH_BYTES = 256 * 2**20
 SAMPLES_PER_TENSOR = 16
@@ -26,21 +25,64 @@ SAMPLE_BYTES = 4096
 
 _WRAPPERS = ("state_dict", "model")
 _PREFIXES = re.compile(r"^(?:(?:_forward_module|module)\.)+")
-_UNUSED = frozenset(f"blocks.0.att.{name}" for name in ("v0", "v1", "v2"))
 _FETCH_AGAIN = "fetch the file again"
 
 
-class FiniteTensors(Mapping[str, Tensor]):
-    """Memory-mapped weights by name; each one is checked for NaN and infinity when read."""
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor of a file that is read, and converted if need be, when asked for.
 
-    def __init__(self, tensors: Mapping[str, Tensor], file_name: str) -> None:
+    Attributes:
+        shape: after conversion to the official format.
+        dtype: in which it is given out.
+        read: makes the tensor; memory-mapped where nothing had to be converted.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    read: Callable[[], Tensor]
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> StoredTensor:
+        """Wrap a tensor that is at hand."""
+        return cls(tuple(tensor.shape), tensor.dtype, lambda: tensor)
+
+
+class Weights(Mapping[str, Tensor]):
+    """A file's weights by official name; each is checked for NaN and infinity when read."""
+
+    def __init__(
+        self, tensors: Mapping[str, StoredTensor], file_name: str, *, is_checked: bool = True
+    ) -> None:
         """Wrap tensors; file_name is for error messages."""
         self._tensors = dict(tensors)
         self._file_name = file_name
+        self._is_checked = is_checked
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape by name, without reading."""
+        return {name: tensor.shape for name, tensor in self._tensors.items()}
+
+    @property
+    def dtypes(self) -> dict[str, torch.dtype]:
+        """Dtype by name, without reading."""
+        return {name: tensor.dtype for name, tensor in self._tensors.items()}
+
+    def without(self, names: Collection[str]) -> Weights:
+        """Leave tensors out."""
+        kept = {name: tensor for name, tensor in self._tensors.items() if name not in names}
+        return Weights(kept, self._file_name, is_checked=self._is_checked)
+
+    def unchecked(self) -> Weights:
+        """Give the same tensors out without a look at their values."""
+        return Weights(self._tensors, self._file_name, is_checked=False)
 
     def __getitem__(self, name: str) -> Tensor:
         """Return one tensor, or raise CheckpointError where it holds NaN or infinity."""
-        tensor = self._tensors[name]
+        tensor = self._tensors[name].read()
+        if not self._is_checked:
+            return tensor
         # NaN reaches both ends of the range; one pass, no copy.
         low, high = torch.aminmax(tensor)
         if not (torch.isfinite(low) and torch.isfinite(high)):
@@ -59,26 +101,22 @@ class FiniteTensors(Mapping[str, Tensor]):
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """One readable weights file, sizes known and every shape checked.
+class WeightsFile:
+    """A readable weights file; nothing is known yet of the model in it.
 
     Attributes:
         name: file name without its suffix.
         path: the file.
-        config: sizes of the model.
-        fingerprint: sha256 of the weights, hex; see `fingerprint`.
         file_bytes: size on disk.
-        tensors: official name -> weight, memory-mapped, in the file's dtype. Reading one
-            raises CheckpointError where it holds NaN or infinity. Layer 0's v0, v1, v2,
-            which no equation uses and some files omit, are left out.
+        format: in which format it came, and how that was told.
+        tensors: official name -> weight, in the file's dtype.
     """
 
     name: str
     path: Path
-    config: ModelConfig
-    fingerprint: str
     file_bytes: int
-    tensors: Mapping[str, Tensor]
+    format: Choice
+    tensors: Weights
 
 
 def resolve_path(text: str | Path) -> Path:
@@ -115,31 +153,26 @@ def _not_found(path: Path) -> str:
     return f"{path} {what}; in {folder}: {hint}"
 
 
-def open_checkpoint(path: str | Path) -> Checkpoint:
+def open_weights(path: str | Path) -> WeightsFile:
     """Open a .pth or .safetensors file without reading its weights into memory.
 
     The format is told by content, not by suffix. A .pth is read with
     `weights_only=True`, so no code in it can run.
 
     Raises:
-        CheckpointError: missing, broken, converted, incomplete, or not a weights file.
-        UnsupportedModelError: a readable file of another model.
+        CheckpointError: missing, broken, converted, or not a weights file.
     """
     file = resolve_path(path)
     try:
-        tensors = _read_tensors(file)
-        config = detect_config({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-        _check_tensors(tensors, config)
+        tensors, how = _read_tensors(file)
     except CheckpointError as error:
         raise type(error)(f"{file.name}: {error}") from error
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in _UNUSED}
-    return Checkpoint(
+    return WeightsFile(
         name=file.name.removesuffix(".pth").removesuffix(".safetensors"),
         path=file,
-        config=config,
-        fingerprint=fingerprint(tensors),
         file_bytes=file.stat().st_size,
-        tensors=FiniteTensors(tensors, file.name),
+        format=how,
+        tensors=Weights({k: StoredTensor.of(v) for k, v in tensors.items()}, file.name),
     )
 
 
@@ -169,16 +202,18 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _read_tensors(file: Path) -> dict[str, Tensor]:
+def _read_tensors(file: Path) -> tuple[dict[str, Tensor], Choice]:
     """Map official names to memory-mapped tensors, or say why this is no weights file."""
     try:
         with file.open("rb") as stream:
             head = stream.read(64)
         if head.startswith(b"PK"):
-            return _unwrap(torch.load(file, map_location="cpu", mmap=True, weights_only=True))
+            content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+            return _unwrap(content), Choice("pth", "a zip archive, as torch.save writes")
         if head[8:9] == b"{":  # safetensors: 8 bytes of header length, then JSON
             with safe_open(file, framework="pt") as opened:
-                return _unwrap({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118 - not a dict
+                content = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
+                return _unwrap(content), Choice("safetensors", "a length and a JSON header")
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "refused, because it holds Python objects that are not tensors and could run "
@@ -240,83 +275,3 @@ def _unwrap(content: object) -> dict[str, Tensor]:
             )
         tensors[_PREFIXES.sub("", str(name))] = value.detach()
     return tensors
-
-
-def expected_shapes(
-    config: ModelConfig, *, w: int, a: int, v: int, g: int
-) -> dict[str, tuple[int, ...]]:
-    """List every tensor of an RWKV-7 checkpoint, without layer 0's unused v0, v1, v2.
-
-    Args:
-        config: sizes of the model.
-        w: rank of the decay's low-rank matrices w1 and w2.
-        a: rank of a1 and a2.
-        v: rank of v1 and v2, which mix the first layer's value in.
-        g: rank of the gate's g1 and g2.
-    """
-    channels, hidden = config.n_embd, config.n_ffn
-    row = (1, 1, channels)
-    shapes: dict[str, tuple[int, ...]] = {
-        "emb.weight": (config.vocab_size, channels),
-        "head.weight": (config.vocab_size, channels),
-    }
-    norms = ["blocks.0.ln0", "ln_out"]
-    for layer in range(config.n_layer):
-        block = f"blocks.{layer}"
-        att = f"{block}.att"
-        norms += [f"{block}.ln1", f"{block}.ln2", f"{att}.ln_x"]
-        shapes |= {f"{att}.x_{name}": row for name in "rwkvag"}
-        shapes |= {f"{att}.{name}": row for name in ("k_k", "k_a")}
-        for name, rank in (("w", w), ("a", a), ("v", v)):
-            if layer == 0 and name == "v":
-                continue
-            shapes[f"{att}.{name}0"] = row
-            shapes[f"{att}.{name}1"] = (channels, rank)
-            shapes[f"{att}.{name}2"] = (rank, channels)
-        shapes[f"{att}.g1"] = (channels, g)
-        shapes[f"{att}.g2"] = (g, channels)
-        shapes[f"{att}.r_k"] = (config.n_head, config.head_size)
-        for name in ("receptance", "key", "value", "output"):
-            shapes[f"{att}.{name}.weight"] = (channels, channels)
-        shapes[f"{block}.ffn.x_k"] = row
-        shapes[f"{block}.ffn.key.weight"] = (hidden, channels)
-        shapes[f"{block}.ffn.value.weight"] = (channels, hidden)
-    for norm in norms:
-        shapes |= {f"{norm}.weight": (channels,), f"{norm}.bias": (channels,)}
-    return shapes
-
-
-def _check_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
-    """Compare names, shapes and dtypes with what the sizes demand."""
-    # Every layer has the same ranks; layer 1 is the first that has all four.
-    layer = min(1, config.n_layer - 1)
-    ranks = {name: _rank(tensors, f"blocks.{layer}.att.{name}1") for name in "wavg"}
-    expected = expected_shapes(config, **ranks)
-    if missing := sorted(expected.keys() - tensors.keys()):
-        raise CheckpointError(f"lacks {len(missing)} tensors ({_some(missing)}); {_FETCH_AGAIN}")
-    if unknown := sorted(tensors.keys() - expected.keys() - _UNUSED):
-        raise CheckpointError(
-            f"holds {len(unknown)} tensors that RWKV-{config.generation} does not know "
-            f"({_some(unknown)}); use a plain base checkpoint, with any adapter merged"
-        )
-    for name, shape in expected.items():
-        tensor = tensors[name]
-        if tuple(tensor.shape) != shape:
-            raise CheckpointError(
-                f"tensor {name} is {tuple(tensor.shape)} instead of {shape}; "
-                "if the file was converted for another runtime, use the official one"
-            )
-        if tensor.dtype not in FLOAT_DTYPES:
-            raise CheckpointError(
-                f"tensor {name} has dtype {str(tensor.dtype).removeprefix('torch.')}; "
-                "give a bf16, fp16 or fp32 checkpoint"
-            )
-
-
-def _rank(tensors: Mapping[str, Tensor], name: str) -> int:
-    """Read a low-rank width; 0 where the tensor is absent, which is then found missing."""
-    return tensors[name].shape[-1] if name in tensors and tensors[name].dim() else 0
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

@@ -1,0 +1,204 @@
+"""What all generations share: a stack of blocks between an embedding and a head.
+
+Every block adds a time mix, then a channel mix, each after a layer norm, to the residual
+stream x (B, T, C), which stays float32. Matrix products run in the weights' dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kernels import Wkv7 as Operator
+from rwkv_core.config import ModelConfig
+from rwkv_core.models.sizes import Shapes
+from rwkv_core.state import State
+
+LAYER_NORM_EPS = 1e-5
+
+Wkv = Callable[..., tuple[Tensor, Tensor]]
+Memory = tuple[Tensor, Tensor, Tensor]
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """Multiply (..., in) by a (out, in) weight in the weight's dtype; the result is float32.
+
+    A weight that lies elsewhere is copied to x's device for this product (streaming).
+    """
+    weight = weight.to(x.device, non_blocking=True)
+    return F.linear(x.to(weight.dtype), weight).float()
+
+
+def low_rank(x: Tensor, w1: Tensor, w2: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
+    """Compute activation(x @ w1) @ w2 with w1 (C, rank) and w2 (rank, C); float32."""
+    return linear(activation(linear(x, w1.mT)), w2.mT)
+
+
+def identity(x: Tensor) -> Tensor:
+    """Return x: no activation, no dropout."""
+    return x
+
+
+def token_shift(xn: Tensor, shift: Tensor) -> Tensor:
+    """Move xn (B, T, C) one token later; shift (B, C) is what came before the first."""
+    return torch.cat([shift[:, None], xn[:, :-1]], dim=1)
+
+
+class Matrix(nn.Module):
+    """A (out, in) weight, left empty: nobody waits for random numbers to be replaced."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        """Make the empty weight."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, columns))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply x (..., in); the result (..., out) is float32."""
+        return linear(x, self.weight)
+
+
+class Vectors(nn.Module):
+    """A part whose parameters are named as in the checkpoint and made empty."""
+
+    def add_empty(self, name: str, *shape: int) -> None:
+        """Add a parameter of this name and shape."""
+        self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+
+
+@dataclass
+class Shared:
+    """What the layers of one forward pass hand on.
+
+    Attributes:
+        tokens: (B, T) ids being read.
+        x0: (B, T, C), their normed embedding, where the residual stream begins.
+        v_first: (B, T, C), layer 0's value, which RWKV-7 mixes into later layers.
+    """
+
+    tokens: Tensor
+    x0: Tensor
+    v_first: Tensor | None = None
+
+
+class Block(nn.Module):
+    """Time mix, then channel mix, each after a layer norm and added to the stream."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        layer: int,
+        att: nn.Module,
+        ffn: nn.Module,
+        dropout: Callable[[Tensor], Tensor] = identity,
+    ) -> None:
+        """Put the two halves together.
+
+        Args:
+            config: sizes.
+            layer: which one; the first also norms the embedding.
+            att: (xn, shift, S, shared, wkv) -> what is added, S.
+            ffn: (xn, shift, shared) -> what is added.
+            dropout: applied to what each half adds; for training.
+        """
+        super().__init__()
+        C = config.n_embd
+        if layer == 0:
+            self.ln0 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
+        self.ln1 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
+        self.ln2 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
+        self.att, self.ffn, self.dropout = att, ffn, dropout
+
+    def forward(
+        self, x: Tensor, memory: Memory, shared: Shared, wkv: Wkv
+    ) -> tuple[Tensor, Memory]:
+        """Run one layer; memory is (time mix shift, wkv state, channel mix shift)."""
+        time_shift, S, channel_shift = memory
+        xn = self.ln1(x)
+        added, S = self.att(xn, time_shift, S, shared, wkv)
+        x = x + self.dropout(added)
+        yn = self.ln2(x)
+        x = x + self.dropout(self.ffn(yn, channel_shift, shared))
+        return x, (xn[:, -1], S, yn[:, -1])
+
+
+class Network(nn.Module):
+    """Token ids in, residual stream or logits out. Each generation is a subclass.
+
+    Attributes:
+        config: sizes.
+        unused: names of tensors that some files hold and no equation uses.
+    """
+
+    unused: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, config: ModelConfig, blocks: list[Block]) -> None:
+        """Put blocks between an empty embedding and an empty head."""
+        super().__init__()
+        self.config = config
+        self.emb = Matrix(config.vocab_size, config.n_embd)
+        self.blocks = nn.ModuleList(blocks)
+        self.ln_out = nn.LayerNorm(config.n_embd, eps=LAYER_NORM_EPS)
+        self.head = Matrix(config.vocab_size, config.n_embd)
+
+    @staticmethod
+    def read_config(generation: str, shapes: Shapes) -> ModelConfig:
+        """Read the sizes from a checkpoint's tensors (official name -> shape).
+
+        Raises:
+            CheckpointError: a tensor is missing or sizes contradict each other.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def empty(cls, config: ModelConfig, shapes: Shapes) -> Self:
+        """Make a network without weights, whose parameters have a checkpoint's names.
+
+        Raises:
+            CheckpointError: the shapes leave a rank open.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def select_operator(config: ModelConfig) -> Operator:
+        """Choose who runs the recurrence, and why."""
+        raise NotImplementedError
+
+    @staticmethod
+    def log_decay_of(arguments: tuple[Tensor, ...]) -> Tensor:
+        """Find the log decay in a call of the recurrence; (H, K), the mean over tokens."""
+        raise NotImplementedError
+
+    def forward(self, tokens: Tensor, state: State, wkv: Wkv) -> tuple[Tensor, State]:
+        """Read tokens (B, T), T >= 1, after the given state.
+
+        Returns:
+            The normed stream (B, T, C) that `head` turns into logits, and the new state.
+        """
+        home, memories = state.wkv.device, []
+        embedded = F.embedding(tokens.to(self.emb.weight.device), self.emb.weight)
+        x = embedded.to(self.blocks[0].ln1.weight.device).float()  # type: ignore[arg-type]
+        x = self.blocks[0].ln0(x)  # type: ignore[operator]  # a LayerNorm
+        shared = Shared(tokens, x)
+        for layer, block in enumerate(self.blocks):
+            place = block.ln1.weight.device
+            memory = (
+                state.time_mix_shift[layer].to(place),
+                state.wkv[layer].to(place),
+                state.channel_mix_shift[layer].to(place),
+            )
+            x, after = block(x.to(place), memory, shared, wkv)
+            if self.config.rescale_every and (layer + 1) % self.config.rescale_every == 0:
+                x = x / 2
+            memories.append([part.to(home) for part in after])
+        x = self.ln_out(x.to(self.ln_out.weight.device))
+        return x, State(*(torch.stack(part) for part in zip(*memories, strict=True)))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Turn the normed stream (..., C) into logits (..., V), float32."""
+        logits: Tensor = self.head(x)
+        return logits

@@ -1,0 +1,131 @@
+"""From a weights file to a network: which generation, which sizes, every name and shape checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rwkv_core.checkpoint import Weights, fingerprint, open_weights
+from rwkv_core.config import Choice, ModelConfig, detect_generation
+from rwkv_core.errors import CheckpointError, UnsupportedModelError
+from rwkv_core.models.blocks import Network
+from rwkv_core.models.rwkv7 import RWKV7
+from rwkv_core.models.sizes import Shapes
+
+# The one place where a generation is registered: name from config.detect_generation -> network.
+GENERATIONS: dict[str, type[Network]] = {
+    "7": RWKV7,
+}
+FLOAT_DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+_FETCH_AGAIN = "fetch the file again"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """One readable weights file, sizes known and every shape checked.
+
+    Attributes:
+        name: file name without its suffix.
+        path: the file.
+        config: sizes of the model.
+        fingerprint: sha256 of the weights, hex; see rwkv_core.checkpoint.fingerprint.
+        file_bytes: size on disk.
+        format: in which format it came, and how that was told.
+        tensors: official name -> weight, memory-mapped, in the file's dtype. Reading one
+            raises CheckpointError where it holds NaN or infinity. Tensors that some files
+            hold and no equation uses are left out.
+        make_network: makes the network, empty; its parameters have the tensors' names.
+    """
+
+    name: str
+    path: Path
+    config: ModelConfig
+    fingerprint: str
+    file_bytes: int
+    format: Choice
+    tensors: Weights
+    make_network: Callable[[], Network]
+
+
+def open_checkpoint(path: str | Path, *, ln_x_eps: float | None = None) -> Checkpoint:
+    """Open a weights file of any supported generation without reading its weights.
+
+    Args:
+        path: see rwkv_core.checkpoint.open_weights.
+        ln_x_eps: epsilon of the group norm where it is not the official 64e-5.
+
+    Raises:
+        CheckpointError: missing, broken, converted, incomplete, or not a weights file.
+        UnsupportedModelError: a readable file of another model.
+    """
+    file = open_weights(path)
+    shapes = file.tensors.shapes
+    try:
+        config = detect_config(shapes)
+        network = GENERATIONS[config.generation]
+        if ln_x_eps is not None:
+            config = dataclasses.replace(config, ln_x_eps=ln_x_eps)
+        tensors = file.tensors.without(network.unused)
+        with torch.device("meta"):
+            expected = network.empty(config, shapes)
+        _check_tensors(tensors, expected)
+    except CheckpointError as error:
+        raise type(error)(f"{file.path.name}: {error}") from error
+    return Checkpoint(
+        name=file.name,
+        path=file.path,
+        config=config,
+        fingerprint=fingerprint(tensors.unchecked()),
+        file_bytes=file.file_bytes,
+        format=file.format,
+        tensors=tensors,
+        make_network=lambda: network.empty(config, shapes),
+    )
+
+
+def detect_config(shapes: Shapes) -> ModelConfig:
+    """Read generation and sizes from tensor names and shapes.
+
+    Raises:
+        UnsupportedModelError: not an RWKV model, or a generation without a runtime.
+        CheckpointError: a tensor is missing or sizes contradict each other.
+    """
+    generation = detect_generation(shapes)
+    if generation not in GENERATIONS:
+        raise UnsupportedModelError(
+            f"this is an RWKV-{generation} checkpoint; this version runs "
+            f"RWKV-{', RWKV-'.join(GENERATIONS)}: choose such a file"
+        )
+    return GENERATIONS[generation].read_config(generation, shapes)
+
+
+def _check_tensors(tensors: Weights, network: Network) -> None:
+    """Compare names, shapes and dtypes with the parameters of the empty network."""
+    expected = {name: tuple(p.shape) for name, p in network.state_dict().items()}
+    if missing := sorted(expected.keys() - tensors.keys()):
+        raise CheckpointError(f"lacks {len(missing)} tensors ({_some(missing)}); {_FETCH_AGAIN}")
+    if unknown := sorted(tensors.keys() - expected.keys()):
+        raise CheckpointError(
+            f"holds {len(unknown)} tensors that RWKV-{network.config.generation} does not know "
+            f"({_some(unknown)}); use a plain base checkpoint, with any adapter merged"
+        )
+    shapes, dtypes = tensors.shapes, tensors.dtypes
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            raise CheckpointError(
+                f"tensor {name} is {shapes[name]} instead of {shape}; "
+                "if the file was converted for another runtime, use the official one"
+            )
+        if dtypes[name] not in FLOAT_DTYPES:
+            raise CheckpointError(
+                f"tensor {name} has dtype {str(dtypes[name]).removeprefix('torch.')}; "
+                "give a bf16, fp16 or fp32 checkpoint"
+            )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
