@@ -16,8 +16,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.config import Choice, ModelConfig
+from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.state import State
 from rwkv_core.tokenizer import load_tokenizer
 from rwkv_core.training.batches import Batches, Source

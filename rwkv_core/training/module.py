@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from kernels import select_wkv7
-from rwkv_core.models.loading import Checkpoint
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import identity
+from rwkv_core.models.loading import Checkpoint
 from rwkv_core.models.rwkv7 import RWKV7
 from rwkv_core.state import State
 from rwkv_core.training.initialise import default_ranks, initialise

@@ -10,6 +10,8 @@ import torch
 
 import kernels
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import CheckpointError
+from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.training.batches import Batches, Source
 from rwkv_core.training.module import (
     ByteDropout,
@@ -18,6 +20,7 @@ from rwkv_core.training.module import (
     learning_rate_factor,
     parameter_groups,
 )
+from tests.checkpoints import write_safetensors
 
 CONFIG = ModelConfig("7", vocab_size=60, n_layer=2, n_embd=64, n_ffn=256, n_head=1, head_size=64)
 SETTINGS = TrainingSettings(steps=12, warmup=2, dropout=0.1)
@@ -153,3 +156,19 @@ def test_byte_dropout_drops_its_share_and_keeps_the_mean() -> None:
     assert float((dropped == 0).float().mean()) == pytest.approx(0.125, abs=0.01)
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.02)
     assert torch.equal(dropout.eval()(x), x)
+
+
+def test_a_run_can_start_from_a_checkpoint_of_its_own_sizes(tmp_path: Path) -> None:
+    trained = make_module()
+    with torch.no_grad():
+        for parameter in trained.network.parameters():
+            parameter.add_(0.25)
+    path = write_safetensors(tmp_path / "m.safetensors", trained.network.state_dict())
+    module = TrainingModule(CONFIG, SETTINGS)
+    module.start_from(open_checkpoint(path))
+    pairs = zip(module.network.parameters(), trained.network.parameters(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+    other = TrainingModule(replace(CONFIG, n_layer=3), SETTINGS)
+    with pytest.raises(CheckpointError, match=r"n_layer=2.*this run trains.*n_layer=3"):
+        other.start_from(open_checkpoint(path))
