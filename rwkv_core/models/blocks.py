@@ -70,6 +70,24 @@ class Vectors(nn.Module):
         self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
 
+class GatedChannelMix(Vectors):
+    """The feed-forward half of RWKV-4, 5 and 6: a squared-ReLU network behind a sigmoid gate."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Make empty matrices; the generation adds its mixing vectors."""
+        super().__init__()
+        C = config.n_embd
+        self.key = Matrix(config.n_ffn, C)
+        self.receptance = Matrix(C, C)
+        self.value = Matrix(C, config.n_ffn)
+
+    def gated(self, z_k: Tensor, z_r: Tensor) -> Tensor:
+        """Compute sigmoid(Wr z_r) * (Wv relu(Wk z_k)^2) from mixed inputs (B, T, C)."""
+        hidden = torch.relu(self.key(z_k)).square()
+        added: Tensor = torch.sigmoid(self.receptance(z_r)) * self.value(hidden)
+        return added
+
+
 @dataclass
 class Shared:
     """What the layers of one forward pass hand on.
@@ -113,9 +131,7 @@ class Block(nn.Module):
         self.ln2 = nn.LayerNorm(C, eps=LAYER_NORM_EPS)
         self.att, self.ffn, self.dropout = att, ffn, dropout
 
-    def forward(
-        self, x: Tensor, memory: Memory, shared: Shared, wkv: Wkv
-    ) -> tuple[Tensor, Memory]:
+    def forward(self, x: Tensor, memory: Memory, shared: Shared, wkv: Wkv) -> tuple[Tensor, Memory]:
         """Run one layer; memory is (time mix shift, wkv state, channel mix shift)."""
         time_shift, S, channel_shift = memory
         xn = self.ln1(x)
