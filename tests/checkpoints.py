@@ -50,7 +50,7 @@ def random_weights(
     Returns:
         Official name -> tensor, in the order of a released file.
     """
-    draw = _Draw(seed, n_embd, dtype)
+    draw = Draw(seed, n_embd, dtype)
     n_ffn = n_ffn or 4 * n_embd
     draw.linear("emb", vocab_size, n_embd)
     for layer in range(n_layer):
@@ -61,7 +61,7 @@ def random_weights(
     return draw.weights
 
 
-class _Draw:
+class Draw:
     """Draws tensors of one checkpoint, in order."""
 
     def __init__(self, seed: int, n_embd: int, dtype: torch.dtype) -> None:
@@ -93,7 +93,7 @@ class _Draw:
 
 
 def _draw_block(
-    draw: _Draw,
+    draw: Draw,
     layer: int,
     n_head: int,
     head_size: int,
