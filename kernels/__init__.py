@@ -1,6 +1,23 @@
 """Operators on tensors; they know no models. Each is a torch definition plus fast code."""
 
 from kernels.build import BuildError
-from kernels.operators import Wkv7, select_wkv7, torch_wkv7
+from kernels.operators import (
+    Operator,
+    select_wkv4,
+    select_wkv6,
+    select_wkv7,
+    torch_wkv4,
+    torch_wkv6,
+    torch_wkv7,
+)
 
-__all__ = ["BuildError", "Wkv7", "select_wkv7", "torch_wkv7"]
+__all__ = [
+    "BuildError",
+    "Operator",
+    "select_wkv4",
+    "select_wkv6",
+    "select_wkv7",
+    "torch_wkv4",
+    "torch_wkv6",
+    "torch_wkv7",
+]

@@ -98,3 +98,82 @@ def cpu_library(cache: Path) -> tuple[CpuLibrary, str]:
     """
     path, how = build_library("wkv7.cpp", cache)
     return CpuLibrary(path), how
+
+
+class Wkv6Library:
+    """The function of the compiled wkv6 library; tensors as for CpuLibrary."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the library and declare its function's arguments."""
+        pointer, size = ctypes.c_void_p, ctypes.c_int64
+        self._forward = ctypes.CDLL(str(path)).wkv6_forward
+        self._forward.argtypes = [pointer] * 8 + [size] * 4 + [ctypes.c_int] * 2
+
+    def forward(
+        self, inputs: tuple[Tensor, ...], state: Tensor, *, measure: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the recurrence.
+
+        Args:
+            inputs: r (B, T, H, N), log_decay the same or (H, N), k, v, u (H, N).
+            state: (B, H, N, N) before the first token; not changed.
+            measure: also return the squared norms of each state and change.
+
+        Returns:
+            y, last state, measures (B, T, H, 2), empty where not asked for.
+        """
+        inputs = tuple(x.float().contiguous() for x in inputs)
+        B, T, H, N = inputs[0].shape
+        state = state.float().clone(memory_format=torch.contiguous_format)
+        y, measures = torch.empty(B, T, H, N), torch.empty(B, T if measure else 0, H, 2)
+        pointers = [x.data_ptr() for x in (*inputs, state, y)]
+        pointers.append(measures.data_ptr() if measure else 0)
+        is_constant = inputs[1].dim() == 2
+        self._forward(*pointers, B, T, H, N, is_constant, torch.get_num_threads())
+        return y, state, measures
+
+
+class Wkv4Library:
+    """The function of the compiled wkv4 library; tensors as for CpuLibrary."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the library and declare its function's arguments."""
+        pointer, size = ctypes.c_void_p, ctypes.c_int64
+        self._forward = ctypes.CDLL(str(path)).wkv4_forward
+        self._forward.argtypes = [pointer] * 7 + [size] * 3 + [ctypes.c_int]
+
+    def forward(
+        self, inputs: tuple[Tensor, ...], state: Tensor, *, measure: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the recurrence.
+
+        Args:
+            inputs: log_decay (C,), u (C,), k (B, T, C), v.
+            state: (B, 3, C) before the first token; not changed.
+            measure: also return the squared norms of each remembered mean and change.
+
+        Returns:
+            y, last state, measures (B, T, 1, 2), empty where not asked for.
+        """
+        inputs = tuple(x.float().contiguous() for x in inputs)
+        B, T, C = inputs[2].shape
+        state = state.float().clone(memory_format=torch.contiguous_format)
+        y, measures = torch.empty(B, T, C), torch.empty(B, T if measure else 0, 1, 2)
+        pointers = [x.data_ptr() for x in (*inputs, state, y)]
+        pointers.append(measures.data_ptr() if measure else 0)
+        self._forward(*pointers, B, T, C, torch.get_num_threads())
+        return y, state, measures
+
+
+@lru_cache
+def wkv6_library(cache: Path) -> tuple[Wkv6Library, str]:
+    """Compile (or find) and load wkv6 once per process; as cpu_library."""
+    path, how = build_library("wkv6.cpp", cache)
+    return Wkv6Library(path), how
+
+
+@lru_cache
+def wkv4_library(cache: Path) -> tuple[Wkv4Library, str]:
+    """Compile (or find) and load wkv4 once per process; as cpu_library."""
+    path, how = build_library("wkv4.cpp", cache)
+    return Wkv4Library(path), how

@@ -1,4 +1,4 @@
-"""The wkv7 operator: one meaning, chosen backend, differentiable and compilable."""
+"""The operators: one meaning, chosen backend; wkv7 is differentiable and compilable."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,55 +8,127 @@ from torch import Tensor
 
 from kernels import reference
 from kernels.build import BuildError, default_cache
-from kernels.cpu_library import HEAD_SIZES, cpu_library
+from kernels.cpu_library import HEAD_SIZES, cpu_library, wkv4_library, wkv6_library
 
-Wkv = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-MeasuredWkv = Callable[
-    [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]
-]
+Run = Callable[..., tuple[Tensor, Tensor]]
+MeasuredRun = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class Wkv7:
-    """The recurrence of RWKV-7 on a chosen backend.
+class Operator:
+    """A recurrence on a chosen backend. Tensors on another device than the CPU run in torch.
 
     Attributes:
         name: "C++" or "torch".
         reason: why this backend, one sentence.
-        run: see kernels.reference.wkv7.
-        run_measured: see kernels.reference.wkv7_measured.
+        run: see wkv7, wkv6 or wkv4 in kernels.reference.
+        run_measured: see wkv7_measured, wkv6_measured or wkv4_measured there.
     """
 
     name: str
     reason: str
-    run: Wkv
-    run_measured: MeasuredWkv
+    run: Run
+    run_measured: MeasuredRun
 
 
-def torch_wkv7(reason: str) -> Wkv7:
+def torch_wkv7(reason: str) -> Operator:
     """The definition itself as the backend; slow, runs everywhere torch does."""
-    return Wkv7("torch", reason, reference.wkv7, reference.wkv7_measured)
+    return Operator("torch", reason, reference.wkv7, reference.wkv7_measured)
 
 
-def select_wkv7(head_size: int) -> Wkv7:
+def torch_wkv6(reason: str) -> Operator:
+    """The definition itself as the backend; slow, runs everywhere torch does."""
+    return Operator("torch", reason, reference.wkv6, reference.wkv6_measured)
+
+
+def torch_wkv4(reason: str) -> Operator:
+    """The definition itself as the backend; slow, runs everywhere torch does."""
+    return Operator("torch", reason, reference.wkv4, reference.wkv4_measured)
+
+
+def select_wkv7(head_size: int) -> Operator:
     """Choose the fastest backend that works here, and say why.
 
     Args:
         head_size: keys per head, K.
     """
     if head_size not in HEAD_SIZES:
-        sizes = ", ".join(map(str, HEAD_SIZES))
-        return torch_wkv7(f"head size {head_size} has no C++ code (only {sizes}); slower")
+        return torch_wkv7(_no_code(head_size))
     try:
         _, how = cpu_library(default_cache())
     except BuildError as error:
-        return torch_wkv7(f"plain torch, much slower on long texts: {error}")
-    return Wkv7("C++", how, _cpp_wkv7, _cpp_wkv7_measured)
+        return torch_wkv7(_no_build(error))
+    return Operator("C++", how, _cpp_wkv7, _cpp_wkv7_measured)
+
+
+def select_wkv6(head_size: int) -> Operator:
+    """Choose who runs RWKV-5's and 6's recurrence; as select_wkv7."""
+    if head_size not in HEAD_SIZES:
+        return torch_wkv6(_no_code(head_size))
+    try:
+        _, how = wkv6_library(default_cache())
+    except BuildError as error:
+        return torch_wkv6(_no_build(error))
+    return Operator("C++", how, _cpp_wkv6, _cpp_wkv6_measured)
+
+
+def select_wkv4() -> Operator:
+    """Choose who runs RWKV-4's recurrence; as select_wkv7."""
+    try:
+        _, how = wkv4_library(default_cache())
+    except BuildError as error:
+        return torch_wkv4(_no_build(error))
+    return Operator("C++", how, _cpp_wkv4, _cpp_wkv4_measured)
+
+
+def _no_code(head_size: int) -> str:
+    sizes = ", ".join(map(str, HEAD_SIZES))
+    return f"head size {head_size} has no C++ code (only {sizes}); slower"
+
+
+def _no_build(error: BuildError) -> str:
+    return f"plain torch, much slower on long texts: {error}"
+
+
+def _cpp_wkv6(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+    if arguments[0].device.type != "cpu":
+        return reference.wkv6(*arguments)
+    *inputs, state = arguments
+    library, _ = wkv6_library(default_cache())
+    y, after, _ = library.forward(tuple(inputs), state, measure=False)
+    return y, after
+
+
+def _cpp_wkv6_measured(*arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    if arguments[0].device.type != "cpu":
+        return reference.wkv6_measured(*arguments)
+    *inputs, state = arguments
+    library, _ = wkv6_library(default_cache())
+    return library.forward(tuple(inputs), state, measure=True)
+
+
+def _cpp_wkv4(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+    if arguments[0].device.type != "cpu":
+        return reference.wkv4(*arguments)
+    *inputs, state = arguments
+    library, _ = wkv4_library(default_cache())
+    y, after, _ = library.forward(tuple(inputs), state, measure=False)
+    return y, after
+
+
+def _cpp_wkv4_measured(*arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    if arguments[0].device.type != "cpu":
+        return reference.wkv4_measured(*arguments)
+    *inputs, state = arguments
+    library, _ = wkv4_library(default_cache())
+    return library.forward(tuple(inputs), state, measure=True)
 
 
 def _cpp_wkv7(
     r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
+    if r.device.type != "cpu":
+        return reference.wkv7(r, log_decay, k, v, kk, a, state)
     inputs = (r, log_decay, k, v, kk, a)
     # The registered operator costs tens of microseconds a call, so decoding goes past it.
     if torch.compiler.is_compiling() or torch.is_grad_enabled():
@@ -70,6 +142,8 @@ def _cpp_wkv7(
 def _cpp_wkv7_measured(
     r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if r.device.type != "cpu":
+        return reference.wkv7_measured(r, log_decay, k, v, kk, a, state)
     library, _ = cpu_library(default_cache())
     inputs = (r, log_decay, k, v, kk, a)
     y, after, _, _, measures = library.forward(inputs, state, keep=False, measure=True)

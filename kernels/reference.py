@@ -54,3 +54,108 @@ def wkv7_measured(
     if not outputs:
         return torch.zeros_like(v), state, v.new_zeros(*v.shape[:-1], 2)
     return torch.stack(outputs, 1), state, torch.stack(measures, 1)
+
+
+def wkv6(
+    r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, u: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run the recurrence of RWKV-6, and of RWKV-5, over T tokens.
+
+    For each token: y = S r + (r · (u ∘ k)) v;  S = S · diag(exp(log_decay)) + v kᵀ.
+
+    Args:
+        r: (B, T, H, K) receptance.
+        log_decay: (B, T, H, K), or (H, K) where it is the same for every token; <= 0, nats.
+        k: (B, T, H, K) key.
+        v: (B, T, H, V) value.
+        u: (H, K) bonus of the current token.
+        state: (B, H, V, K) float32, S before the first token; not changed.
+
+    Returns:
+        y (B, T, H, V) float32, and S after the last token, (B, H, V, K) float32.
+
+    Source:
+        RWKV-5 and 6 "Eagle and Finch", arXiv 2404.05892, with S transposed.
+    """
+    y, state, _ = wkv6_measured(r, log_decay, k, v, u, state)
+    return y, state
+
+
+def wkv6_measured(
+    r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, u: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run wkv6 and also measure the state after every token; measures as in wkv7_measured."""
+    r, log_decay, k, v, u = (x.float() for x in (r, log_decay, k, v, u))
+    decay = log_decay.exp().expand(r.shape)
+    bonus = (r * u * k).sum(-1, keepdim=True) * v
+    state = state.float()
+    outputs, measures = [], []
+    for t in range(r.shape[1]):
+        outputs.append((state @ r[:, t, :, :, None]).squeeze(-1) + bonus[:, t])
+        before = state
+        state = state * decay[:, t, :, None, :] + v[:, t, :, :, None] * k[:, t, :, None, :]
+        norms = [x.square().sum((-2, -1)) for x in (state, state - before)]
+        measures.append(torch.stack(norms, dim=-1))
+    if not outputs:
+        return torch.zeros_like(v), state, v.new_zeros(*v.shape[:-1], 2)
+    return torch.stack(outputs, 1), state, torch.stack(measures, 1)
+
+
+def wkv4(
+    log_decay: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run the recurrence of RWKV-4 over T tokens.
+
+    y is the mean of all values up to the token, each weighted by exp(its key + log_decay ·
+    its age), the current one by exp(its key + u). Numerator and denominator are kept divided
+    by exp(their largest exponent), so that nothing overflows.
+
+    Args:
+        log_decay: (C,), <= 0, nats per token.
+        u: (C,), bonus of the current token.
+        k: (B, T, C) key.
+        v: (B, T, C) value.
+        state: (B, 3, C) float32: numerator, denominator, largest exponent; not changed.
+
+    Returns:
+        y (B, T, C) float32, and the state after the last token, (B, 3, C) float32.
+
+    Source:
+        RWKV-4, arXiv 2305.13048, appendix on numerical stability.
+    """
+    y, state, _ = wkv4_measured(log_decay, u, k, v, state)
+    return y, state
+
+
+def wkv4_measured(
+    log_decay: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run wkv4 and also measure the state after every token.
+
+    Returns:
+        y, the last state, and measures (B, T, 1, 2): the squared norm of the remembered mean
+        (numerator over denominator, which does not depend on the common exponent; 0 before
+        any token), and of its change.
+    """
+    log_decay, u, k, v = (x.float() for x in (log_decay, u, k, v))
+    numerator, denominator, exponent = state.float().unbind(1)
+    outputs, measures = [], []
+    mean = _mean(numerator, denominator)
+    for t in range(k.shape[1]):
+        kt, vt = k[:, t], v[:, t]
+        top = torch.maximum(exponent, u + kt)
+        old, new = (exponent - top).exp(), (u + kt - top).exp()
+        outputs.append((old * numerator + new * vt) / (old * denominator + new))
+        top = torch.maximum(exponent + log_decay, kt)
+        old, new = (exponent + log_decay - top).exp(), (kt - top).exp()
+        numerator, denominator, exponent = old * numerator + new * vt, old * denominator + new, top
+        before, mean = mean, _mean(numerator, denominator)
+        measures.append(torch.stack([x.square().sum(-1) for x in (mean, mean - before)], -1))
+    after = torch.stack([numerator, denominator, exponent], 1)
+    if not outputs:
+        return torch.zeros_like(v), after, v.new_zeros(*v.shape[:-1], 1, 2)
+    return torch.stack(outputs, 1), after, torch.stack(measures, 1)[:, :, None]
+
+
+def _mean(numerator: Tensor, denominator: Tensor) -> Tensor:
+    return torch.where(denominator > 0, numerator / denominator.clamp_min(1e-38), 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels import Wkv7 as Operator
+from kernels import Operator
 from rwkv_core.config import Choice
 from rwkv_core.errors import InputError, ShapeError
 from rwkv_core.models.loading import GENERATIONS, Checkpoint, open_checkpoint

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Wkv7 as Operator
+from kernels import Operator
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.sizes import Shapes
 from rwkv_core.state import State
@@ -60,6 +60,24 @@ class Matrix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Multiply x (..., in); the result (..., out) is float32."""
         return linear(x, self.weight)
+
+
+class Lookup(nn.Module):
+    """A (rows, columns) table whose rows are picked by number and never multiplied.
+
+    No strategy converts, moves or quantises it: its weight stays mapped in the file, in the
+    file's dtype, and only the rows that are asked for travel.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        """Make the empty table."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, columns))
+
+    def forward(self, numbers: Tensor, device: torch.device) -> Tensor:
+        """Fetch the rows of numbers (...) to a device; (..., columns) float32."""
+        rows = F.embedding(numbers.to(self.weight.device), self.weight)
+        return rows.to(device).float()
 
 
 class Vectors(nn.Module):

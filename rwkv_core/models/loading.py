@@ -13,12 +13,22 @@ from rwkv_core.checkpoint import Weights, fingerprint, open_weights
 from rwkv_core.config import Choice, ModelConfig, detect_generation
 from rwkv_core.errors import CheckpointError, UnsupportedModelError
 from rwkv_core.models.blocks import Network
+from rwkv_core.models.rwkv4 import RWKV4
+from rwkv_core.models.rwkv5 import RWKV5
+from rwkv_core.models.rwkv6 import RWKV6
 from rwkv_core.models.rwkv7 import RWKV7
+from rwkv_core.models.rwkv7a import RWKV7a
 from rwkv_core.models.sizes import Shapes
 
 # The one place where a generation is registered: name from config.detect_generation -> network.
 GENERATIONS: dict[str, type[Network]] = {
+    "4": RWKV4,
+    "5.0": RWKV5,
+    "5.1": RWKV5,
+    "5.2": RWKV5,
+    "6": RWKV6,
     "7": RWKV7,
+    "7a": RWKV7a,
 }
 FLOAT_DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 _FETCH_AGAIN = "fetch the file again"

@@ -22,8 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Wkv7 as Operator
-from kernels import select_wkv7
+from kernels import Operator, select_wkv7
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import (
     Block,

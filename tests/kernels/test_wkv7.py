@@ -29,7 +29,7 @@ def draw_inputs(B: int, T: int, H: int, N: int) -> list[Tensor]:
     return [r, log_decay, k, v, kk, a, torch.randn(B, H, N, N)]
 
 
-def compiled() -> kernels.Wkv7:
+def compiled() -> kernels.Operator:
     operator = kernels.select_wkv7(64)
     if operator.name != "C++":
         pytest.skip(operator.reason)
@@ -44,11 +44,11 @@ def library() -> CpuLibrary:
 
 
 @pytest.fixture(params=["torch", "C++"])
-def operator(request: pytest.FixtureRequest) -> kernels.Wkv7:
+def operator(request: pytest.FixtureRequest) -> kernels.Operator:
     return compiled() if request.param == "C++" else kernels.torch_wkv7("for the test")
 
 
-def run(operator: kernels.Wkv7, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+def run(operator: kernels.Operator, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         y, state = operator.run(*inputs)
     return y, state
@@ -57,7 +57,7 @@ def run(operator: kernels.Wkv7, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("N", HEAD_SIZES)
 @pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 def test_outputs_equal_the_float64_reference(
-    operator: kernels.Wkv7, shape: tuple[int, int, int], N: int
+    operator: kernels.Operator, shape: tuple[int, int, int], N: int
 ) -> None:
     inputs = draw_inputs(*shape, N)
     y, state = run(operator, inputs)
@@ -70,7 +70,7 @@ def test_outputs_equal_the_float64_reference(
 @pytest.mark.parametrize("N", HEAD_SIZES)
 @pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 def test_all_seven_gradients_equal_the_float64_reference(
-    operator: kernels.Wkv7, shape: tuple[int, int, int], N: int
+    operator: kernels.Operator, shape: tuple[int, int, int], N: int
 ) -> None:
     inputs = [x.requires_grad_() for x in draw_inputs(*shape, N)]
     y, state = operator.run(*inputs)
@@ -83,7 +83,7 @@ def test_all_seven_gradients_equal_the_float64_reference(
         assert_close(mine / scale, theirs / scale, torch.float32)
 
 
-def test_measures_equal_the_norms_of_every_state_and_change(operator: kernels.Wkv7) -> None:
+def test_measures_equal_the_norms_of_every_state_and_change(operator: kernels.Operator) -> None:
     inputs = draw_inputs(2, 21, 3, 64)
     with torch.no_grad():
         _, last, measures = operator.run_measured(*inputs)
@@ -98,7 +98,7 @@ def test_measures_equal_the_norms_of_every_state_and_change(operator: kernels.Wk
 
 
 @pytest.mark.parametrize("split", [1, 15, 16, 17, 32, 39])
-def test_a_text_in_two_pieces_gives_the_same_as_at_once(operator: kernels.Wkv7, split: int) -> None:
+def test_a_text_in_two_pieces_gives_the_same_as_at_once(operator: kernels.Operator, split: int) -> None:
     inputs = draw_inputs(2, 40, 2, 64)
     y, state = run(operator, inputs)
     first_y, middle = run(operator, [x[:, :split] for x in inputs[:6]] + [inputs[6]])
@@ -107,7 +107,7 @@ def test_a_text_in_two_pieces_gives_the_same_as_at_once(operator: kernels.Wkv7, 
     assert_close(last, state, torch.float32)
 
 
-def test_inputs_stay_as_they_were(operator: kernels.Wkv7) -> None:
+def test_inputs_stay_as_they_were(operator: kernels.Operator) -> None:
     inputs = draw_inputs(2, 5, 2, 64)
     copies = [x.clone() for x in inputs]
     run(operator, inputs)
@@ -115,7 +115,7 @@ def test_inputs_stay_as_they_were(operator: kernels.Wkv7) -> None:
         assert torch.equal(mine, before)
 
 
-def test_strided_and_bf16_inputs_are_understood(operator: kernels.Wkv7) -> None:
+def test_strided_and_bf16_inputs_are_understood(operator: kernels.Operator) -> None:
     inputs = draw_inputs(2, 9, 3, 64)
     rounded = [x.bfloat16() for x in inputs[:6]]
     expected, _ = run(operator, [*(x.float() for x in rounded), inputs[6]])
@@ -124,7 +124,7 @@ def test_strided_and_bf16_inputs_are_understood(operator: kernels.Wkv7) -> None:
     assert torch.equal(actual.float(), expected)
 
 
-def test_the_strongest_decay_and_no_decay_stay_finite_and_exact(operator: kernels.Wkv7) -> None:
+def test_the_strongest_decay_and_no_decay_stay_finite_and_exact(operator: kernels.Operator) -> None:
     inputs = draw_inputs(1, 30, 1, 64)
     inputs[1] = torch.where(torch.rand(1, 30, 1, 64) < 0.5, 0.0, -200.0)
     y, state = run(operator, inputs)
@@ -133,7 +133,7 @@ def test_the_strongest_decay_and_no_decay_stay_finite_and_exact(operator: kernel
     assert_close(state, expected, torch.float32)
 
 
-def test_nan_in_is_nan_out(operator: kernels.Wkv7) -> None:
+def test_nan_in_is_nan_out(operator: kernels.Operator) -> None:
     inputs = draw_inputs(1, 4, 1, 64)
     inputs[2][0, 1, 0, 3] = float("nan")
     y, _ = run(operator, inputs)

@@ -1,0 +1,89 @@
+// RWKV-4 recurrence, forward, for one process's CPU threads.
+// Definition: kernels/reference.py. No torch headers: this builds in a second.
+//
+// Per channel and token, with w = log_decay and state (a, b, p):
+//   q = max(p, u + k);  y = (e^(p-q) a + e^(u+k-q) v) / (e^(p-q) b + e^(u+k-q))
+//   q = max(p + w, k);  a = e^(p+w-q) a + e^(k-q) v;  b likewise with 1 for v;  p = q
+// Arrays are float32 and contiguous: log_decay, u (C), k, v, y (B, T, C), state (B, 3, C).
+
+#include <algorithm>
+
+#include "vec.h"
+
+namespace {
+
+struct Inputs {
+  const float *log_decay, *u, *k, *v;
+};
+
+struct Sizes {
+  int64_t B, T, C;
+  int64_t blocks() const { return (C + kLanes - 1) / kLanes; }
+};
+
+// Up to kLanes numbers; the rest of the vector is 0.
+inline Vec load_part(const float* p, int64_t count) {
+  if (count == kLanes) return load(p);
+  Vec x{};
+  std::memcpy(&x, p, sizeof(float) * count);
+  return x;
+}
+
+inline void store_part(float* p, Vec x, int64_t count) { std::memcpy(p, &x, sizeof(float) * count); }
+
+inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+
+inline Vec mean(Vec a, Vec b) { return b > Vec{} ? a / b : Vec{}; }
+
+void run_block(const Inputs& in, const Sizes& n, int64_t batch, int64_t block, float* state,
+               float* y, float* measures) {
+  const int64_t first = block * kLanes, count = std::min<int64_t>(kLanes, n.C - first);
+  const Vec w = load_part(in.log_decay + first, count), u = load_part(in.u + first, count);
+  float* s = state + batch * 3 * n.C + first;
+  Vec a = load_part(s, count), b = load_part(s + n.C, count), p = load_part(s + 2 * n.C, count);
+  for (int64_t t = 0; t < n.T; ++t) {
+    const int64_t o = (batch * n.T + t) * n.C + first;
+    const Vec k = load_part(in.k + o, count), v = load_part(in.v + o, count);
+    Vec q = larger(p, u + k);
+    Vec old = exp_nonpositive(p - q), now = exp_nonpositive(u + k - q);
+    store_part(y + o, (old * a + now * v) / (old * b + now), count);
+    q = larger(p + w, k);
+    old = exp_nonpositive(p + w - q), now = exp_nonpositive(k - q);
+    const Vec before = mean(a, b);
+    a = old * a + now * v;
+    b = old * b + now;
+    p = q;
+    if (measures) {
+      Vec after = mean(a, b), change = after - before;
+      for (int64_t i = count; i < kLanes; ++i) after[i] = change[i] = 0;
+      measures[2 * (batch * n.T + t)] += sum(after * after);
+      measures[2 * (batch * n.T + t) + 1] += sum(change * change);
+    }
+  }
+  store_part(s, a, count);
+  store_part(s + n.C, b, count);
+  store_part(s + 2 * n.C, p, count);
+}
+
+}  // namespace
+
+extern "C" {
+
+// state holds numerator, denominator and largest exponent before the first token and, on return,
+// after the last. measures (B, T, 2) may be null: the squared norms of the remembered mean and of
+// its change, summed over channels.
+void wkv4_forward(const float* log_decay, const float* u, const float* k, const float* v,
+                  float* state, float* y, float* measures, int64_t B, int64_t T, int64_t C,
+                  int threads) {
+  const Inputs in{log_decay, u, k, v};
+  const Sizes n{B, T, C};
+  if (measures) {
+    // Channels add into one sum, so they stay on one thread.
+    std::fill(measures, measures + 2 * B * T, 0.0f);
+    threads = 1;
+  }
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int64_t i = 0; i < n.B * n.blocks(); ++i)
+    run_block(in, n, i / n.blocks(), i % n.blocks(), state, y, measures);
+}
+}
