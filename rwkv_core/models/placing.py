@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rwkv_core.models.blocks import Network
+from rwkv_core.models.blocks import Lookup, Network
 from rwkv_core.models.loading import Checkpoint
 from rwkv_core.strategy import Placement
 
@@ -14,11 +14,17 @@ def build_network(checkpoint: Checkpoint, placement: Placement) -> Network:
     """Make the network and give it the checkpoint's weights in the placement's dtype.
 
     Matrices take the placement's dtype; vectors and norms stay float32, where rounding hurts.
+    Lookup tables stay as they are in the file.
     """
     with torch.device("meta"):
         network = checkpoint.make_network()
+    tables = {
+        f"{name}.weight" for name, part in network.named_modules() if isinstance(part, Lookup)
+    }
     weights = {
-        name: tensor.to(placement.dtype if is_matrix(name, tensor) else torch.float32)
+        name: tensor
+        if name in tables
+        else tensor.to(placement.dtype if is_matrix(name, tensor) else torch.float32)
         for name, tensor in checkpoint.tensors.items()
     }
     network.load_state_dict(weights, assign=True)

@@ -130,13 +130,15 @@ class TimeMix(Vectors):
         return added, S
 
 
-class ChannelMix(nn.Module):
+class ChannelMix(Vectors):
     """The feed-forward half of a block: a squared-ReLU network after a token shift."""
+
+    x_k: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         """Make empty parameters."""
         super().__init__()
-        self.x_k = nn.Parameter(torch.empty(1, 1, config.n_embd))
+        self.add_empty("x_k", 1, 1, config.n_embd)
         self.key = Matrix(config.n_ffn, config.n_embd)
         self.value = Matrix(config.n_embd, config.n_ffn)
 

@@ -34,13 +34,14 @@ class DeepEmbedChannelMix(ChannelMix):
     s1: Tensor
     s2: Tensor
 
-    def __init__(self, config: ModelConfig, rank: int) -> None:
-        """Make empty parameters; rank is R."""
+    def __init__(self, config: ModelConfig, rank: int, shapes: Shapes) -> None:
+        """Make empty parameters; rank is R. s0 is (F) or (1, 1, F), as in the file."""
         super().__init__(config)
         self.rank = rank
         self.s_emb = Lookup(config.vocab_size, rank * rank)
         self.s_emb_x = Matrix(rank * rank, config.n_embd)
-        self.add_empty("s0", config.n_ffn)
+        s0 = shapes.get("blocks.0.ffn.s0")
+        self.add_empty("s0", *((1, 1, config.n_ffn) if s0 and len(s0) == 3 else (config.n_ffn,)))
         self.add_empty("s1", config.n_embd, rank)
         self.add_empty("s2", rank, config.n_ffn)
 
@@ -62,7 +63,7 @@ class RWKV7a(RWKV7):
 
     @classmethod
     def empty(cls, config: ModelConfig, shapes: Shapes) -> Self:
-        """Make a network without weights."""
+        """Make a network without weights; R from the table of layer 0."""
         network = cls(config, low_rank_ranks(config, shapes))
         entries = matrix_shape(shapes, "blocks.0.ffn.s_emb.weight")[1]
         rank = math.isqrt(entries)
@@ -72,5 +73,5 @@ class RWKV7a(RWKV7):
                 "matrix per token; fetch the checkpoint again"
             )
         for block in network.blocks:
-            block.ffn = DeepEmbedChannelMix(config, rank)
+            block.ffn = DeepEmbedChannelMix(config, rank, shapes)
         return network
