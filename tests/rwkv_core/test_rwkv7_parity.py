@@ -1,8 +1,5 @@
 """RWKV-7 agrees with a float64 reference, with the PyPI package, and with itself."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,10 +10,10 @@ import torch
 from rwkv_core.models import load_model
 from rwkv_core.state import State
 from tests.checkpoints import Ranks, random_weights, write_pth, write_safetensors
+from tests.references.pypi_rwkv import run_package
 from tests.references.rwkv7_float64 import Reference, ReferenceState
 from tests.tolerances import assert_close
 
-ROOT = Path(__file__).parents[2]
 # n_embd, head_size: tiny heads, and the head size of every released model.
 SIZES = [(32, 8), (128, 64)]
 VOCAB = 50
@@ -198,19 +195,7 @@ def test_logits_agree_with_the_pypi_package_at_the_released_shape(
     draw = torch.Generator().manual_seed(2)
     ids = torch.randint(0, 65536, (23,), generator=draw).tolist()
     parts = [ids[:20], ids[20:21], ids[21:22], ids[22:]]
-    text = ";".join(",".join(map(str, part)) for part in parts)
-    result = tmp_path / "result.npz"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.references.pypi_rwkv", released_shape, text, result],
-        cwd=ROOT,
-        env=os.environ | {"RWKV_V7_ON": "1", "RWKV_CUDA_ON": "0", "RWKV_JIT_ON": "1"},
-        capture_output=True,
-        text=True,
-        timeout=55,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    expected = np.load(result)
+    expected = run_package(released_shape, parts, tmp_path / "result.npz", RWKV_V7_ON="1")
 
     model, state, rows = load_model(released_shape, "cpu fp32"), None, []
     for part in parts:
