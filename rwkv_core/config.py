@@ -56,6 +56,11 @@ class ModelConfig:
         return self.n_head, self.head_size, self.head_size
 
     @property
+    def is_erasing(self) -> bool:
+        """Whether a new value replaces what was held under its key (RWKV-7), or is added."""
+        return self.generation.startswith("7")
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of one conversation's whole memory, float32."""
         return 4 * self.n_layer * (2 * self.n_embd + math.prod(self.wkv_shape))

@@ -52,7 +52,7 @@ def views(recording: Recording, texts: Sequence[str], config: ModelConfig) -> di
         _change_view(recording, texts, labels),
         _layers_view(recording),
         _heads_view(recording),
-        _forgetting_view(recording),
+        _forgetting_view(recording, config),
         _size_view(config, len(texts)),
     )
     return dict(zip(VIEW_NAMES, made, strict=True))
@@ -113,7 +113,7 @@ def _heads_view(recording: Recording) -> View:
     )
 
 
-def _forgetting_view(recording: Recording) -> View:
+def _forgetting_view(recording: Recording, config: ModelConfig) -> View:
     half_life = inspection.half_life_tokens(recording.log_decay)
     rows = (
         (layer + 1, head + 1, channel + 1, _cell(float(half_life[layer, head, channel])))
@@ -121,7 +121,7 @@ def _forgetting_view(recording: Recording) -> View:
     )
     return View(
         plots.forgetting_figure(half_life.reshape(len(half_life), -1)),
-        readings.forgetting_reading(recording.log_decay),
+        readings.forgetting_reading(recording.log_decay, is_erasing=config.is_erasing),
         _csv(("layer", "head", "channel", "half-life (tokens)"), rows),
     )
 

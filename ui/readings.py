@@ -134,6 +134,12 @@ def heads_reading(norms_of_heads: Floats) -> str:
     """Say which head holds the most and how unevenly the memory is spread."""
     shares = head_shares(norms_of_heads)
     layer, head = np.unravel_index(int(shares.argmax()), shares.shape)
+    if shares.shape[1] == 1:
+        return (
+            f"This model has no heads: each layer keeps one running mean. Layer {layer + 1} is the "
+            f"fullest: {_percent(float(shares[layer, 0]))} of all that is held (share of the "
+            "squared norm)."
+        )
     return (
         f"A head is one small table of associations. Head {head + 1} of layer {layer + 1} is the "
         f"fullest: {_percent(float(shares[layer, head]))} of all that is held (share of the squared norm), "
@@ -141,8 +147,13 @@ def heads_reading(norms_of_heads: Floats) -> str:
     )
 
 
-def forgetting_reading(log_decay: Floats) -> str:
-    """Say how fast channels fade, and which layers keep the longest and the shortest."""
+def forgetting_reading(log_decay: Floats, *, is_erasing: bool) -> str:
+    """Say how fast channels fade, and which layers keep the longest and the shortest.
+
+    Args:
+        log_decay: (L, H, K), mean over the text.
+        is_erasing: whether this generation also removes what it held under a key.
+    """
     half_life = half_life_tokens(log_decay)
     medians = np.median(half_life.reshape(len(half_life), -1), axis=1)
     slow, fast = int(medians.argmax()), int(medians.argmin())
@@ -156,7 +167,9 @@ def forgetting_reading(log_decay: Floats) -> str:
             f"Layer {slow + 1} keeps the longest (median {_tokens(float(medians[slow]))}), "
             f"layer {fast + 1} the shortest ({_tokens(float(medians[fast]))}). "
         )
-    return text + "This is fading alone: the model also erases on purpose."
+    if is_erasing:
+        return text + "This is fading alone: the model also erases on purpose."
+    return text + "Fading is this model's only way to forget."
 
 
 def size_reading(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> str:

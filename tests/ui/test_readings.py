@@ -94,7 +94,7 @@ def test_layers_and_heads_are_counted_from_one() -> None:
 
 def test_forgetting_counts_the_channels_that_outlast_a_page() -> None:
     half_lives = np.array([[[2.0, 2.0], [2.0, 500.0]], [[20.0, 20.0], [20.0, 20.0]]])
-    text = readings.forgetting_reading(-np.log(2) / half_lives)
+    text = readings.forgetting_reading(-np.log(2) / half_lives, is_erasing=True)
     assert "within 20 tokens" in text
     assert "12 % keep half of it for more than a page" in text
     assert "Layer 2 keeps the longest (median 20 tokens), layer 1 the shortest (2.0 tokens)" in text
@@ -129,7 +129,16 @@ def test_every_sentence_of_a_plain_recording_ends_like_one() -> None:
         readings.filling_reading(recording),
         readings.layers_reading(recording.head_norm),
         readings.heads_reading(recording.head_norm),
-        readings.forgetting_reading(recording.log_decay),
+        readings.forgetting_reading(recording.log_decay, is_erasing=True),
     ):
         assert text.endswith(".")
         assert "nan" not in text
+
+
+def test_a_model_without_heads_or_erasing_is_described_as_such() -> None:
+    text = readings.heads_reading(np.array([[1.0], [2.0]]))
+    assert "no heads" in text
+    assert "Layer 2 is the fullest: 80 %" in text
+    half_lives = np.full((2, 1, 4), 10.0)
+    text = readings.forgetting_reading(-np.log(2) / half_lives, is_erasing=False)
+    assert text.endswith("Fading is this model's only way to forget.")
