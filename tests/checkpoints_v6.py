@@ -45,9 +45,13 @@ def random_weights(
         # Half-lives from hundreds of tokens to less than one: exp(-6) to exp(1) nats a token.
         draw.vector(f"{att}.time_decay", -6.0, 1.0)
         draw.low_rank(f"{att}.time_decay_w", decay_rank)
-        draw.normal(f"{att}.time_faaaa", (n_embd // head_size, head_size), 0.5)
+        draw.uniform(f"{att}.time_faaaa", (n_embd // head_size, head_size), 0.0, 1.0)
         for name in ("receptance", "key", "value", "gate", "output"):
             draw.linear(f"{att}.{name}", n_embd, n_embd)
+        # A text's first read-out is r · (u ∘ k) times v, normed. Near zero, which it is at times
+        # for unrelated r and k, that norm blows rounding errors up a hundredfold.
+        receptance = draw.weights[f"{att}.receptance.weight"]
+        draw.weights[f"{att}.key.weight"].mul_(0.8).add_(receptance, alpha=0.6)
         draw.norm(f"{att}.ln_x")
         for name in "kr":
             draw.vector(f"{ffn}.time_maa_{name}", 0.0, 1.0)
@@ -70,13 +74,20 @@ def random_weights_7a(
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, Tensor]:
     """Draw an RWKV-7a checkpoint: RWKV-7 and its deep embeddings, (rank, rank) per token."""
-    sizes = {"n_layer": n_layer, "n_embd": n_embd, "vocab_size": vocab_size}
-    weights = checkpoints.random_weights(seed, head_size=head_size, dtype=dtype, **sizes)
+    weights = checkpoints.random_weights(
+        seed,
+        n_layer=n_layer,
+        n_embd=n_embd,
+        head_size=head_size,
+        vocab_size=vocab_size,
+        dtype=dtype,
+    )
     draw, n_ffn = Draw(seed + 1, n_embd, dtype), 4 * n_embd
     for layer in range(n_layer):
         ffn = f"blocks.{layer}.ffn"
-        draw.normal(f"{ffn}.s_emb.weight", (vocab_size, rank * rank), 0.7)
-        draw.normal(f"{ffn}.s_emb_x.weight", (rank * rank, n_embd), 0.7 * n_embd**-0.5)
+        # Half of each small matrix is the token's own, half from its embedding.
+        draw.normal(f"{ffn}.s_emb.weight", (vocab_size, rank * rank), 0.7 * rank**-0.5)
+        draw.normal(f"{ffn}.s_emb_x.weight", (rank * rank, n_embd), 0.7 * (rank * n_embd) ** -0.5)
         draw.uniform(f"{ffn}.s0", (1, 1, n_ffn), 0.5, 1.5)
         draw.normal(f"{ffn}.s1", (n_embd, rank), n_embd**-0.5)
         draw.normal(f"{ffn}.s2", (rank, n_ffn), 0.5 * rank**-0.5)

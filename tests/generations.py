@@ -1,0 +1,67 @@
+"""Every generation that runs, for tests that hold for all of them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rwkv_core.models import Model
+from rwkv_core.state import State
+from tests import checkpoints, checkpoints_v4, checkpoints_v5, checkpoints_v6
+from tests.references.rwkv7_float64 import ReferenceState
+from tests.tolerances import assert_close
+
+# Each takes seed, n_layer, n_embd, head_size, vocab_size and dtype, and draws a checkpoint.
+RANDOM_WEIGHTS: Mapping[str, Callable[..., dict[str, Tensor]]] = {
+    "4": checkpoints_v4.random_weights,
+    "5.0": partial(checkpoints_v5.random_weights, generation="5.0"),
+    "5.1": partial(checkpoints_v5.random_weights, generation="5.1"),
+    "5.2": partial(checkpoints_v5.random_weights, generation="5.2"),
+    "6": checkpoints_v6.random_weights,
+    "7": checkpoints.random_weights,
+    "7a": checkpoints_v6.random_weights_7a,
+}
+VOCAB = 50
+
+
+def random_tokens(batch: int, length: int, seed: int = 1, vocab_size: int = VOCAB) -> Tensor:
+    """Draw ids, (batch, length)."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(0, vocab_size, (batch, length), generator=draw)
+
+
+def random_state(model: Model, batch: int, seed: int = 2) -> State:
+    """Draw a memory that no text has made."""
+    draw = torch.Generator().manual_seed(seed)
+    parts = vars(model.initial_state(batch)).values()
+    return State(*(torch.randn(part.shape, generator=draw) for part in parts))
+
+
+def as_numpy(weights: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+    """Turn weights of any float dtype into what the references take."""
+    return {name: value.float().numpy() for name, value in weights.items()}
+
+
+def as_reference(state: State) -> ReferenceState:
+    """Turn a state into the references' float64 one."""
+    return ReferenceState(*(part.double().numpy() for part in vars(state).values()))
+
+
+def assert_states_close(state: State, expected: ReferenceState | State) -> None:
+    """Compare every part, measured in its own spread: sums of products grow with the text."""
+    for part in ReferenceState._fields:
+        right = np.asarray(getattr(expected, part), np.float64)
+        spread = max(1.0, float(right.std()))
+        assert_close(np.asarray(getattr(state, part)) / spread, right / spread, torch.float32)
+
+
+def greedy(model: Model, logits: Tensor, state: State, count: int) -> list[int]:
+    """Continue with the likeliest token, count times."""
+    ids = []
+    for _ in range(count):
+        ids.append(int(logits.argmax()))
+        logits, state = model.forward(ids[-1:], state)
+    return ids
