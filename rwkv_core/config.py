@@ -11,6 +11,18 @@ from rwkv_core.errors import UnsupportedModelError
 GROUP_NORM_EPS = 64e-5
 
 
+# Part of a tensor's name -> whose it is. In this order: RWKV-2 has head_q too, RWKV-4a may.
+_RELATIVES_OF_V4 = {
+    "tiny_q": "an RWKV-4a checkpoint, with a small attention beside the recurrence",
+    "att.qq": "an RWKV-4b checkpoint, with a small attention beside the recurrence",
+    "att.time_w": "an RWKV-1 checkpoint",
+    "att.time_mix": "an RWKV-2 checkpoint",
+    "ffnPre": "an experiment of the time of RWKV-2 to 4, with a channel mix for a time mix",
+    "pos_emb_x": "an RWKV-4 experiment with position embeddings",
+    "head_q": "an RWKV-3 checkpoint or an RWKV-4 experiment, with a head that copies tokens",
+}
+
+
 class Choice(NamedTuple):
     """An automatic choice and the sentence that says why it was made."""
 
@@ -33,8 +45,6 @@ class ModelConfig:
         ln_x_eps: epsilon of the group norm after the wkv read-out.
         has_exponents: whether the wkv state is RWKV-4's numerator, denominator and largest
             exponent per channel instead of a matrix per head; then H = 1, K = C.
-        rescale_every: the stream is halved after every so many layers, so that fp16 does not
-            overflow; 0: never.
     """
 
     generation: str
@@ -46,7 +56,6 @@ class ModelConfig:
     head_size: int
     ln_x_eps: float = GROUP_NORM_EPS
     has_exponents: bool = False
-    rescale_every: int = 0
 
     @property
     def wkv_shape(self) -> tuple[int, ...]:
@@ -92,6 +101,7 @@ def detect_generation(names: Mapping[str, tuple[int, ...]]) -> str:
         return "6"
     if "blocks.0.att.ln_x.weight" in names:
         return _v5_minor(names)
+    _refuse_relatives_of_v4(names)
     if "blocks.0.att.time_decay" in names:
         return "4"
     found = ", ".join(sorted(names)[:4]) or "nothing"
@@ -99,6 +109,24 @@ def detect_generation(names: Mapping[str, tuple[int, ...]]) -> str:
         "this file is not an RWKV language model: no blocks.0.att tensor of any generation, "
         f"found {found}; give an RWKV checkpoint in the official key format"
     )
+
+
+def _refuse_relatives_of_v4(names: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse what came before RWKV-4 or beside it, by the tensors that their code declares."""
+    for mark, model in _RELATIVES_OF_V4.items():
+        found = next((name for name in names if f".{mark}." in f".{name}."), None)
+        if found:
+            raise UnsupportedModelError(
+                f"this is {model} (it holds {found}), which this version does not run; "
+                "choose a plain RWKV-4 or a later file"
+            )
+    decay = names.get("blocks.0.att.time_decay", ())
+    if len(decay) == 2:
+        raise UnsupportedModelError(
+            f"this looks like an RWKV-3 checkpoint, judged by nothing but the shape {decay} of "
+            "blocks.0.att.time_decay, and this version does not run it; choose a plain RWKV-4 or "
+            "a later file"
+        )
 
 
 def _v5_minor(names: Mapping[str, tuple[int, ...]]) -> str:

@@ -7,6 +7,7 @@ RwkvError
 ├── StateError            a saved state that is broken or belongs to another model
 ├── TokenizerError        an unreadable vocabulary, or ids outside it
 ├── StrategyError         strategy text that says nothing runnable
+├── NonFiniteError        numbers that grew to NaN or infinity while the model ran
 ├── SettingsError         a sampling or generation setting outside its range
 ├── InputError            text that is empty, too long or not text
 ├── EngineBusyError       all slots and the waiting line are full
@@ -40,6 +41,10 @@ class TokenizerError(RwkvError):
 
 class StrategyError(RwkvError):
     """Strategy text does not name a device and dtype that can run here."""
+
+
+class NonFiniteError(RwkvError, ArithmeticError):
+    """The model's numbers left the range of their type; the message names the layer."""
 
 
 class SettingsError(RwkvError, ValueError):

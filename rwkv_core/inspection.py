@@ -28,9 +28,9 @@ def wkv_array(state: State) -> NDArray[np.float32]:
         state: a state with B = 1.
 
     Returns:
-        (L, H, V, K) float32, no unit.
+        (L, H, V, K) float32, no unit; for RWKV-4 see State.memory.
     """
-    array: NDArray[np.float32] = state.wkv[:, 0].detach().cpu().float().numpy().copy()
+    array: NDArray[np.float32] = state.memory[:, 0].detach().cpu().float().numpy().copy()
     return array
 
 

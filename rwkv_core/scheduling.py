@@ -346,8 +346,8 @@ def _batch(places: Sequence[Place]) -> State:
 def _relative_change(before: State, after: State) -> list[tuple[float, ...]]:
     """Compute ||S_t - S_{t-1}|| / ||S_{t-1}|| per row and layer, Frobenius over all heads."""
     axes = (2, 3, 4)  # of (L, B, H, V, K)
-    moved = torch.linalg.vector_norm(after.wkv - before.wkv, dim=axes)
-    size = torch.linalg.vector_norm(before.wkv, dim=axes)
+    moved = torch.linalg.vector_norm(after.memory - before.memory, dim=axes)
+    size = torch.linalg.vector_norm(before.memory, dim=axes)
     ratio = moved / (size + 1e-8)
     return [tuple(row) for row in ratio.T.tolist()]
 

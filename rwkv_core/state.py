@@ -61,6 +61,19 @@ class State:
         return self.wkv.shape[1]
 
     @property
+    def memory(self) -> Tensor:
+        """What is remembered, (L, B, H, V, K): the wkv state, the same tensor.
+
+        RWKV-4 remembers a weighted mean of its values, numerator over denominator, as one row:
+        (L, B, 1, 1, C), zeros before any token.
+        """
+        if self.wkv.dim() == 5:
+            return self.wkv
+        numerator, denominator, _ = self.wkv.unbind(2)
+        mean = torch.where(denominator > 0, numerator / denominator, torch.zeros_like(numerator))
+        return mean[:, :, None, None]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all three tensors."""
         return sum(getattr(self, part).nbytes for part in _PARTS)

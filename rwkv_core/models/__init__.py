@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from torch import Tensor
 
 from kernels import Operator
 from rwkv_core.config import Choice
-from rwkv_core.errors import InputError, ShapeError
+from rwkv_core.errors import InputError, NonFiniteError, ShapeError
 from rwkv_core.models.loading import GENERATIONS, Checkpoint, open_checkpoint
 from rwkv_core.models.placing import build_network
 from rwkv_core.recording import Recording
 from rwkv_core.state import State
-from rwkv_core.strategy import Placement, choose_strategy, parse_strategy
+from rwkv_core.strategy import Placement, choose_strategy, explain, parse_strategy
 
 # Texts longer than this are read in pieces, so that memory does not grow with them.
 CHUNK_TOKENS = 256
@@ -31,7 +32,9 @@ class Model:
         fingerprint: sha256 of its weights, hex.
         parameters: how many numbers it has.
         weight_bytes: what they take in memory.
-        choices: "device", "dtype" and "kernel", each with the reason for it.
+        placement: where the layers run.
+        choices: "device", "dtype", "kernel", and where matrices are quantised "weights", each
+            with the reason for it.
     """
 
     def __init__(
@@ -43,12 +46,13 @@ class Model:
         self.fingerprint = checkpoint.fingerprint
         self.network = build_network(checkpoint, placement)
         self._operator = operator
-        self.parameters = sum(p.numel() for p in self.network.parameters())
-        self.weight_bytes = sum(p.nbytes for p in self.network.parameters())
-        self.choices = {
-            "device": Choice(str(placement.device), reason),
-            "dtype": Choice(str(placement.dtype).removeprefix("torch."), reason),
-            "kernel": Choice(operator.name, operator.reason),
+        self.placement = placement
+        self.parameters = sum(math.prod(shape) for shape in checkpoint.tensors.shapes.values())
+        # Quantised matrices are buffers.
+        held = (*self.network.parameters(), *self.network.buffers())
+        self.weight_bytes = sum(tensor.nbytes for tensor in held)
+        self.choices = explain(placement, self.config.n_layer, reason) | {
+            "kernel": Choice(operator.name, operator.reason)
         }
 
     def initial_state(self, batch: int = 1) -> State:
@@ -66,11 +70,12 @@ class Model:
             all_logits: for every token instead of the last.
 
         Returns:
-            float32 logits, (B, V) or (B, T, V), and the new state.
+            float32 logits, (B, V) or (B, T, V), and the new state, both where the state was.
 
         Raises:
             InputError: no tokens, or an id outside the vocabulary.
             ShapeError: the state's batch is not the tokens'.
+            NonFiniteError: a number grew beyond its type; names the layer.
         """
         with torch.no_grad():
             ids = self._checked(tokens)
@@ -80,8 +85,12 @@ class Model:
                     f"tokens hold {ids.shape[0]} sequences, the state {state.batch_size}; "
                     "give one state per sequence"
                 )
-            x, state = self.network(ids, state, self._operator.run)
-            return self.network.logits(x if all_logits else x[:, -1]), state
+            x, after = self.network(ids, state, self._operator.run)
+            logits = self.network.logits(x if all_logits else x[:, -1]).to(state.wkv.device)
+            # A sum is NaN or infinite where any part is, and quicker than asking each.
+            if not torch.isfinite(logits.sum()):
+                self._refuse_non_finite(ids, state)
+            return logits, after
 
     def prefill(
         self,
@@ -150,6 +159,37 @@ class Model:
             state=after,
         )
 
+    def _refuse_non_finite(self, ids: Tensor, state: State) -> None:
+        """Read again with a look at every layer, and raise for the first that overflows."""
+        places = self.placement.allocate(self.config.n_layer)
+        bad = []
+        hooks = [
+            block.register_forward_hook(
+                lambda _module, _inputs, output, layer=layer: (
+                    None if torch.isfinite(output[0]).all() else bad.append(layer)
+                )
+            )
+            for layer, block in enumerate(self.network.blocks)
+        ]
+        try:
+            self.network(ids, state, self._operator.run)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not all(bool(torch.isfinite(part).all()) for part in vars(state).values()):
+            raise NonFiniteError(
+                "the memory given already holds NaN or infinity; begin from an empty one"
+            )
+        index = bad[0] if bad else self.config.n_layer
+        where = f"layer {index + 1} of {self.config.n_layer}" if bad else "the head"
+        dtype = str(places[index].dtype).removeprefix("torch.")
+        advice = (
+            "fp16 ends at 65,504, so choose bf16 or fp32"
+            if places[index].dtype == torch.float16
+            else "the weights are damaged or no RWKV model's; fetch the checkpoint again"
+        )
+        raise NonFiniteError(f"{where} gave NaN or infinity in {dtype}: {advice}")
+
     def _checked(self, tokens: Tensor | list[int]) -> Tensor:
         ids = torch.as_tensor(tokens, dtype=torch.int64)
         ids = ids[None] if ids.dim() == 1 else ids
@@ -173,8 +213,8 @@ def load_model(
 
     Args:
         path: .pth or .safetensors in the official key format.
-        strategy: device and dtype, as in the PyPI package rwkv: "cpu fp32", "cpu bf16";
-            chosen for this machine when not given.
+        strategy: devices and dtypes, as in the PyPI package rwkv: "cpu fp32", "cuda fp16 *10
+            -> cpu int8" (see rwkv_core.strategy); chosen for this machine when not given.
         ln_x_eps: epsilon of the group norm, where a file wants another than the official
             64e-5 (some third-party RWKV-5 files: 1e-5).
 

@@ -166,9 +166,14 @@ class Network(nn.Module):
     Attributes:
         config: sizes.
         unused: names of tensors that some files hold and no equation uses.
+        is_rescaled: whether this generation needs its stream halved now and then in fp16.
+        rescale_every: layers between two halvings of the stream, whose weights are scaled to
+            suit; 0: it is never halved.
     """
 
     unused: ClassVar[frozenset[str]] = frozenset()
+    is_rescaled: ClassVar[bool] = False
+    rescale_every = 0
 
     def __init__(self, config: ModelConfig, blocks: list[Block]) -> None:
         """Put blocks between an empty embedding and an empty head."""
@@ -226,7 +231,7 @@ class Network(nn.Module):
                 state.channel_mix_shift[layer].to(place),
             )
             x, after = block(x.to(place), memory, shared, wkv)
-            if self.config.rescale_every and (layer + 1) % self.config.rescale_every == 0:
+            if self.rescale_every and (layer + 1) % self.rescale_every == 0:
                 x = x / 2
             memories.append([part.to(home) for part in after])
         x = self.ln_out(x.to(self.ln_out.weight.device))

@@ -1,34 +1,66 @@
-"""Give a network its weights, where and in which type the strategy wants them."""
+"""Give a network its weights, where and in which form the strategy wants them."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import re
 
-from rwkv_core.models.blocks import Lookup, Network
+import torch
+from torch import Tensor, nn
+
+from rwkv_core.models.blocks import Lookup, Matrix, Network
 from rwkv_core.models.loading import Checkpoint
-from rwkv_core.strategy import Placement
+from rwkv_core.quantization import QuantizedMatrix
+from rwkv_core.strategy import Place, Placement
+
+# How often upstream halves the stream of RWKV-4 to 6 so that fp16 does not overflow.
+RESCALE_EVERY = 6
+_RESCALED = re.compile(r"blocks\.(\d+)\.(?:att\.output|ffn\.value)\.weight$")
 
 
 def build_network(checkpoint: Checkpoint, placement: Placement) -> Network:
-    """Make the network and give it the checkpoint's weights in the placement's dtype.
+    """Make the network and give it the checkpoint's weights, one after the other.
 
-    Matrices take the placement's dtype; vectors and norms stay float32, where rounding hurts.
-    Lookup tables stay as they are in the file.
+    Matrices take the type of their layer's place; vectors and norms stay float32, where
+    rounding hurts. The embedding and other tables stay as they are in the file, in the CPU's
+    memory. Where fp16 occurs, generations that upstream rescales are rescaled the same way.
     """
     with torch.device("meta"):
         network = checkpoint.make_network()
-    tables = {
-        f"{name}.weight" for name, part in network.named_modules() if isinstance(part, Lookup)
-    }
-    weights = {
-        name: tensor
-        if name in tables
-        else tensor.to(placement.dtype if is_matrix(name, tensor) else torch.float32)
-        for name, tensor in checkpoint.tensors.items()
-    }
-    network.load_state_dict(weights, assign=True)
+    if placement.has_fp16 and network.is_rescaled:
+        network.rescale_every = RESCALE_EVERY
+    places = placement.allocate(checkpoint.config.n_layer)
+    for name in checkpoint.tensors:
+        tensor = checkpoint.tensors[name]
+        if network.rescale_every and (found := _RESCALED.match(name)):
+            tensor = tensor / 2 ** (int(found[1]) // network.rescale_every)
+        _put(network, name, tensor, _place_of(name, places))
     return network.requires_grad_(False).eval()
+
+
+def _place_of(name: str, places: list[Place]) -> Place:
+    """Find a tensor's place: its layer's, or the last one's for the final norm and the head."""
+    layer = re.match(r"blocks\.(\d+)\.", name)
+    return places[int(layer[1])] if layer else places[-1]
+
+
+def _put(network: Network, name: str, tensor: Tensor, place: Place) -> None:
+    """Replace one empty parameter, or one empty matrix by a quantised one."""
+    path, _, leaf = name.rpartition(".")
+    owner = network.get_submodule(path)
+    if isinstance(owner, Lookup) or owner is network.emb:
+        owner.register_parameter(leaf, nn.Parameter(tensor, requires_grad=False))
+        return
+    is_streamed = place.is_streamed and isinstance(owner, Matrix)
+    device = torch.device("cpu") if is_streamed else place.device
+    if isinstance(owner, Matrix) and place.format != "float":
+        parent, _, child = path.rpartition(".")
+        matrix = QuantizedMatrix(tensor, place.format, place.dtype)
+        setattr(network.get_submodule(parent), child, matrix.to(device))
+        return
+    tensor = tensor.to(device, place.dtype if is_matrix(name, tensor) else torch.float32)
+    if is_streamed and place.device.type == "cuda":
+        tensor = tensor.pin_memory()
+    owner.register_parameter(leaf, nn.Parameter(tensor, requires_grad=False))
 
 
 def is_matrix(name: str, tensor: Tensor) -> bool:

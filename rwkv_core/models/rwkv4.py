@@ -104,6 +104,8 @@ class ChannelMix(GatedChannelMix):
 class RWKV4(Network):
     """The whole network."""
 
+    is_rescaled = True
+
     @staticmethod
     def read_config(generation: str, shapes: Shapes) -> ModelConfig:
         """Read the sizes; there are no heads, or one as wide as the model."""

@@ -100,6 +100,8 @@ class TimeMix(Vectors):
 class RWKV5(Network):
     """The whole network."""
 
+    is_rescaled = True
+
     @staticmethod
     def read_config(generation: str, shapes: Shapes) -> ModelConfig:
         """Read the sizes; heads from time_decay, whose shape differs between 5.0 and 5.2."""

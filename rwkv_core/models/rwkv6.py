@@ -133,6 +133,8 @@ class ChannelMix(GatedChannelMix):
 class RWKV6(Network):
     """The whole network."""
 
+    is_rescaled = True
+
     @staticmethod
     def read_config(generation: str, shapes: Shapes) -> ModelConfig:
         """Read the sizes; heads from time_faaaa (H, K)."""

@@ -98,7 +98,9 @@ def test_measures_equal_the_norms_of_every_state_and_change(operator: kernels.Op
 
 
 @pytest.mark.parametrize("split", [1, 15, 16, 17, 32, 39])
-def test_a_text_in_two_pieces_gives_the_same_as_at_once(operator: kernels.Operator, split: int) -> None:
+def test_a_text_in_two_pieces_gives_the_same_as_at_once(
+    operator: kernels.Operator, split: int
+) -> None:
     inputs = draw_inputs(2, 40, 2, 64)
     y, state = run(operator, inputs)
     first_y, middle = run(operator, [x[:, :split] for x in inputs[:6]] + [inputs[6]])

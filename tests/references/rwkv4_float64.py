@@ -2,26 +2,16 @@
 
 Equations: RWKV-4 "Dove", arXiv 2305.13048, in the form of one weighted mean over all earlier
 tokens (section 3.1.2), where the runtime steps through them. C channels, L layers; w is the
-log decay, u the bonus.
+log decay, u the bonus. The state's wkv is (L, B, 3, C): numerator, denominator and largest
+exponent of that mean.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.references.rwkv7_float64 import layer_norm, sigmoid
-
-Array = NDArray[np.float64]
-
-
-class ReferenceState(NamedTuple):
-    """Memory between tokens."""
-
-    time_mix_shift: Array  # (L, B, C)
-    wkv: Array  # (L, B, 3, C): numerator, denominator, largest exponent
-    channel_mix_shift: Array  # (L, B, C)
+from tests.references.rwkv7_float64 import Array, ReferenceState, layer_norm, sigmoid
 
 
 def weighted_mean(exponents: Array, values: Array, weights: Array) -> tuple[Array, Array, Array]:

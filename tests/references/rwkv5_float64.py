@@ -6,24 +6,17 @@ values per head, C = H K channels, L layers. S is (V, K): rows are values.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.references.rwkv7_float64 import layer_norm, sigmoid
-
-Array = NDArray[np.float64]
-# Training divides by 8 before a group norm of eps 1e-5.
-GROUP_NORM_EPS = 1e-5 * 8**2
-
-
-class ReferenceState(NamedTuple):
-    """Memory between tokens."""
-
-    time_mix_shift: Array  # (L, B, C)
-    wkv: Array  # (L, B, H, V, K)
-    channel_mix_shift: Array  # (L, B, C)
+from tests.references.rwkv7_float64 import (
+    GROUP_NORM_EPS,
+    Array,
+    ReferenceState,
+    layer_norm,
+    sigmoid,
+)
 
 
 def recurrence(

@@ -71,10 +71,34 @@ def test_other_models_are_refused_with_what_was_found(shapes: Shapes) -> None:
     assert (next(iter(shapes), "nothing")) in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "shapes"), [("4", V4), ("6", V6)])
-def test_generations_without_a_runtime_are_refused_by_name(name: str, shapes: Shapes) -> None:
-    with pytest.raises(UnsupportedModelError, match=f"RWKV-{name} checkpoint.*runs RWKV-7"):
+def test_generations_without_a_runtime_are_refused_by_name() -> None:
+    shapes = V7 | {"blocks.0.qkv.qq.weight": (8, C)}
+    with pytest.raises(UnsupportedModelError, match=r"RWKV-7b checkpoint.*runs RWKV-4, RWKV-5"):
         detect_config(shapes)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("RWKV-4a checkpoint", "blocks.1.tiny_q.weight"),
+        ("RWKV-4b checkpoint", "blocks.0.att.qq.weight"),
+        ("RWKV-1 checkpoint", "blocks.0.att.time_w"),
+        ("RWKV-2 checkpoint", "blocks.0.att.time_mix"),
+        ("experiment .* channel mix for a time mix", "blocks.0.ffnPre.key.weight"),
+        ("experiment .* position embeddings", "blocks.0.pos_emb_x"),
+        ("RWKV-3 checkpoint or an RWKV-4 experiment", "head_q.weight"),
+    ],
+)
+def test_relatives_of_rwkv_4_are_refused_by_name(model: str, name: str) -> None:
+    # The older ones have head_q too.
+    for more in ({}, {"head_q.weight": (8, C)}):
+        with pytest.raises(UnsupportedModelError, match=f"this is an .*{model}.*it holds {name}"):
+            detect_generation(V4 | {name: (8, C)} | more)
+
+
+def test_rwkv_3_is_told_by_the_shape_of_its_decay_and_the_message_says_so() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"looks like an RWKV-3.*nothing but the shape"):
+        detect_generation(V4 | att(time_decay=(C, 1)))
 
 
 def test_sizes_are_read_from_shapes() -> None:

@@ -70,6 +70,18 @@ def test_stack_and_select_copy_their_storage() -> None:
     assert chosen.wkv.untyped_storage().nbytes() == two.wkv.nbytes // 2
 
 
+def test_the_memory_of_rwkv_4_is_a_mean_and_that_of_the_others_their_matrices() -> None:
+    state = random_state(batch=2)
+    assert state.memory is state.wkv
+    config = ModelConfig("4", 50, 2, 12, 48, n_head=1, head_size=12, has_exponents=True)
+    empty = State.zeros(config, batch=2)
+    assert empty.memory.shape == (2, 2, 1, 1, 12)
+    assert not empty.memory.any()
+    filled = State.zeros(config, batch=2)
+    filled.wkv[:, :, 0], filled.wkv[:, :, 1] = -3.0, 2.0
+    assert (filled.memory == -1.5).all()
+
+
 def test_stacking_nothing_is_refused() -> None:
     with pytest.raises(ShapeError, match="0 states"):
         State.stack([])
