@@ -58,7 +58,7 @@ def quantize_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
         best_error = torch.where(is_better, error, best_error)
         best_scale = torch.where(is_better, scale, best_scale)
     nibbles = ((groups / best_scale).round_().clamp_(-7, 7) + 8).to(torch.uint8)
-    low, high = nibbles.split(GROUP // 2, -1)
+    low, high = nibbles[..., : GROUP // 2], nibbles[..., GROUP // 2 :]
     return low | (high << 4), best_scale.squeeze(-1).half()
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
@@ -65,7 +65,7 @@ class Placement:
         stages: in order; the embedding always stays in the CPU's memory.
     """
 
-    stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(_CPU, torch.float32),))
+    stages: tuple[Stage, ...]
 
     @property
     def has_fp16(self) -> bool:
@@ -96,15 +96,14 @@ class Placement:
         """Say in one line which layers run where: "layers 1-3 cpu fp32; ..."."""
         parts, start = [], 1
         for text, group in groupby(map(str, self.allocate(n_layer))):
-            last = start + len(list(group)) - 1
-            where = f"layers {start}-{min(last, n_layer)}" if start <= n_layer else ""
-            where += (" and head" if where else "head") if last > n_layer else ""
-            parts.append(f"{where} {text}")
-            start = last + 1
+            end = start + len(list(group))
+            layers = range(start, min(end, n_layer + 1))
+            names = [f"layers {layers[0]}-{layers[-1]}"] if len(layers) > 1 else []
+            names += [f"layer {start}"] if len(layers) == 1 else []
+            names += ["head"] if end > n_layer + 1 else []
+            parts.append(f"{' and '.join(names)} {text}")
+            start = end
         return "; ".join(parts)
-
-
-_CPU = torch.device("cpu")
 
 
 def _allocate(stages: Sequence[Stage], total: int) -> list[int]:

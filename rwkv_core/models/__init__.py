@@ -169,7 +169,7 @@ class Model:
                     None if torch.isfinite(output[0]).all() else bad.append(layer)
                 )
             )
-            for layer, block in enumerate(self.network.blocks)
+            for layer, block in enumerate(self.network.layers)
         ]
         try:
             self.network(ids, state, self._operator.run)

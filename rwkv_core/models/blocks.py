@@ -212,6 +212,11 @@ class Network(nn.Module):
         """Find the log decay in a call of the recurrence; (H, K), the mean over tokens."""
         raise NotImplementedError
 
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, in order."""
+        return list(self.blocks)  # type: ignore[arg-type]  # made from blocks alone
+
     def forward(self, tokens: Tensor, state: State, wkv: Wkv) -> tuple[Tensor, State]:
         """Read tokens (B, T), T >= 1, after the given state.
 
@@ -220,10 +225,10 @@ class Network(nn.Module):
         """
         home, memories = state.wkv.device, []
         embedded = F.embedding(tokens.to(self.emb.weight.device), self.emb.weight)
-        x = embedded.to(self.blocks[0].ln1.weight.device).float()  # type: ignore[arg-type]
-        x = self.blocks[0].ln0(x)  # type: ignore[operator]  # a LayerNorm
+        layers = self.layers
+        x = layers[0].ln0(embedded.to(layers[0].ln1.weight.device).float())
         shared = Shared(tokens, x)
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(layers):
             place = block.ln1.weight.device
             memory = (
                 state.time_mix_shift[layer].to(place),

@@ -73,7 +73,8 @@ class Muon(torch.optim.Optimizer):
             trained = [matrix for matrix in group["params"] if matrix.grad is not None]
             # Equal shapes are neighbours, and one batched product serves them all.
             for shape, alike in itertools.groupby(trained, key=lambda matrix: matrix.shape):
-                self._update(list(alike), shape, group)
+                with torch.no_grad():
+                    self._update(list(alike), shape, group)
 
     def _update(
         self, matrices: list[nn.Parameter], shape: torch.Size, group: dict[str, float]
@@ -82,7 +83,7 @@ class Muon(torch.optim.Optimizer):
         for matrix in matrices:
             state = self.state[matrix]
             momentum = state.setdefault("momentum", torch.zeros_like(matrix))
-            momentum.lerp_(matrix.grad, 1 - group["momentum"])  # type: ignore[arg-type]  # not None
+            momentum.lerp_(matrix.grad, 1 - group["momentum"])
             directions.append(torch.lerp(matrix.grad, momentum, group["momentum"]))  # type: ignore[arg-type]  # not None
         turned = orthogonalise(torch.stack(directions), self._dtype).to(matrices[0].dtype)
         size = ADAMW_RMS * math.sqrt(max(shape))

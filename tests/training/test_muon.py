@@ -31,9 +31,8 @@ def test_singular_values_come_near_one(shape: tuple[int, int, int]) -> None:
 
 def test_three_steps_in_bf16_are_those_of_torch() -> None:
     ours, theirs = make_matrices(), make_matrices()
-    settings = {"lr": 0.01, "weight_decay": 0.1}
-    mine = Muon(ours, **settings, dtype=torch.bfloat16)
-    reference = torch.optim.Muon(theirs, **settings, adjust_lr_fn="match_rms_adamw")
+    mine = Muon(ours, lr=0.01, weight_decay=0.1, dtype=torch.bfloat16)
+    reference = torch.optim.Muon(theirs, lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     for _ in range(3):
         mine.step()
         reference.step()
