@@ -66,7 +66,6 @@ class Muon(torch.optim.Optimizer):
         )
         self._dtype = dtype
 
-    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure
         """Update every matrix that has a gradient."""
         for group in self.param_groups:
