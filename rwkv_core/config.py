@@ -82,7 +82,7 @@ def detect_generation(names: Mapping[str, tuple[int, ...]]) -> str:
         names: tensor name -> shape, official key format.
 
     Returns:
-        "4", "5.0", "5.1", "5.2", "6", "7", "7a" or "7b".
+        "4", "5.0", "5.1", "5.2", "6", "7" or "7a".
 
     Raises:
         UnsupportedModelError: a research checkpoint, or no RWKV language model at all.
@@ -95,7 +95,11 @@ def detect_generation(names: Mapping[str, tuple[int, ...]]) -> str:
     # v7 also has ln_x, so it is asked for first.
     if "blocks.0.att.r_k" in names or "blocks.0.att.k_k" in names:
         if "blocks.0.qkv.qq.weight" in names:
-            return "7b"
+            raise UnsupportedModelError(
+                "this is an RWKV-7b checkpoint, an experiment with an attention over all earlier "
+                "tokens beside the recurrence: its memory grows with the text, which a state of "
+                "fixed size cannot hold; choose the RWKV-7 or 7a file of the same size"
+            )
         return "7a" if "blocks.0.ffn.s_emb.weight" in names else "7"
     if "blocks.0.att.time_maa_x" in names:
         return "6"

@@ -141,7 +141,9 @@ class Model:
         with torch.no_grad():
             ids = self._checked(tokens)
             x, after = self.network(ids, state or self.initial_state(), measured_wkv)
-            every = self.network.logits(x[0])
+            every = self.network.logits(x[0]).cpu()
+            if not torch.isfinite(every.sum()):
+                self._refuse_non_finite(ids, state or self.initial_state())
             squares = torch.stack(measures)  # (L, T, H, 2)
             norms = squares.sum(2).sqrt()
             before = every[:-1] if logits is None else torch.cat([logits, every[:-1]])
