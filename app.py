@@ -32,7 +32,7 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
     parser.add_argument("--host", default=hosting.host, help="address to listen on: %(default)s")
     parser.add_argument("--port", type=int, default=hosting.port, help="first free from 7860")
     parser.add_argument("--model", type=Path, help=".pth or .safetensors file; the shipped one")
-    parser.add_argument("--strategy", help='device and dtype, such as "cpu fp32"; chosen for you')
+    parser.add_argument("--strategy", help='such as "cpu fp32", "cpu int8" or "cuda fp16"')
     parser.add_argument("--threads", type=int, help="CPU threads of the model; torch's choice")
     return parser.parse_args(arguments)
 
