@@ -5,6 +5,7 @@ RwkvError
 ├── CheckpointError       a weights file that cannot be read
 │   └── UnsupportedModelError   a readable file of a model that is not supported
 ├── StateError            a saved state that is broken or belongs to another model
+├── DownloadError         a file that could not be fetched
 ├── TokenizerError        an unreadable vocabulary, or ids outside it
 ├── StrategyError         strategy text that says nothing runnable
 ├── NonFiniteError        numbers that grew to NaN or infinity while the model ran
@@ -33,6 +34,10 @@ class UnsupportedModelError(CheckpointError):
 
 class StateError(RwkvError):
     """A saved state is broken or belongs to another model."""
+
+
+class DownloadError(RwkvError):
+    """A file could not be fetched from the network."""
 
 
 class TokenizerError(RwkvError):

@@ -22,7 +22,7 @@ PACKAGES = {
 # Inside rwkv_core a module may import its own layer and those above it in this list.
 LAYERS = (
     {"errors", "config", "state", "recording"},
-    {"checkpoint", "strategy", "quantization", "models", "hub"},
+    {"checkpoint", "strategy", "quantization", "models", "hub", "state_files"},
     {"sampling", "generate", "tokenizer", "pipeline"},
     {"sessions", "streams", "inspection", "training"},
     {"rows"},

@@ -1,0 +1,111 @@
+"""A server that speaks as much of the Hugging Face Hub's protocol as fetching a file needs."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import cast
+
+import huggingface_hub
+import pytest
+
+COMMIT = "c" * 40
+# Where the server sends clients on to, as the Hub does for large files.
+STORE = "/store/"
+
+
+@dataclass
+class HubServer(ThreadingHTTPServer):
+    """Holds files by "owner/name/file"; anything else is answered as the Hub answers it.
+
+    Attributes:
+        files: what there is.
+        moved: files whose bytes another address gives out.
+        status: answer every request so, where it is not 200.
+        is_hub: whether answers carry the headers by which a Hub is known.
+        requests: method and path of every request, in order.
+    """
+
+    files: Mapping[str, bytes]
+    moved: frozenset[str] = frozenset()
+    status: int = 200
+    is_hub: bool = True
+    requests: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _answer(self, *, with_body: bool) -> None:
+        hub = cast(HubServer, self.server)
+        hub.requests.append(f"{self.command} {self.path}")
+        key = self.path.removeprefix(STORE).removeprefix("/").replace("resolve/main/", "")
+        headers = {"X-Repo-Commit": COMMIT} if hub.is_hub else {}
+        status, body = hub.status, b""
+        if status != 200:
+            pass
+        elif key in hub.files:
+            body = hub.files[key]
+            etag = f'"{sha256(body).hexdigest()}"'
+            if key in hub.moved and not self.path.startswith(STORE):
+                status, body = 302, b""
+                headers |= {"Location": hub.endpoint + STORE + key, "X-Linked-Etag": etag}
+                headers |= {"X-Linked-Size": str(len(hub.files[key]))}
+            headers["ETag"] = etag
+        else:
+            repositories = {name.rsplit("/", 1)[0] for name in hub.files}
+            is_known = key.rsplit("/", 1)[0] in repositories
+            status = 404
+            headers["X-Error-Code"] = "EntryNotFound" if is_known else "RepoNotFound"
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+
+@contextmanager
+def serving(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Generator[HubServer]:
+    """Run a server, and keep huggingface_hub from what the environment says of the network."""
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
+    # It waits longer and longer between attempts.
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    # Made anew, so that nothing of an earlier environment stays.
+    huggingface_hub.close_session()
+    thread = Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        thread.join()
+        hub.server_close()
+        huggingface_hub.close_session()
