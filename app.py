@@ -33,6 +33,8 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
     parser.add_argument("--port", type=int, default=hosting.port, help="first free from 7860")
     parser.add_argument("--model", type=Path, help=".pth or .safetensors file; the shipped one")
     parser.add_argument("--strategy", help='such as "cpu fp32", "cpu int8" or "cuda fp16"')
+    parser.add_argument("--tokenizer", help='a file, "world" or "20B"; chosen for you')
+    parser.add_argument("--state", type=Path, help="a tuned or saved state that texts begin from")
     parser.add_argument("--threads", type=int, help="CPU threads of the model; torch's choice")
     return parser.parse_args(arguments)
 
@@ -41,21 +43,19 @@ def serve(options: argparse.Namespace) -> None:
     """Load the model, say what was chosen and why, and serve until interrupted."""
     # Slow imports, kept from --help.
     import presets
-    from rwkv_core import Engine, load_model, load_tokenizer
     from rwkv_core.checkpoint import resolve_path
+    from rwkv_core.engine import load_engine
     from ui import build_app
     from ui.theme import launch_look
 
     path = resolve_path(options.model or presets.default_model_path())
-    model = load_model(path, options.strategy)
-    print(f"{path.name}: {model.parameters:,} parameters")
-    for what, (value, reason) in model.choices.items():
-        print(f"  {what}: {value} ({reason})", flush=True)
-    with Engine(model, load_tokenizer(path, model.config.vocab_size)) as engine:
+    with load_engine(path, options.strategy, options.tokenizer, options.state) as engine:
+        print(f"{path.name}: {engine.model.parameters:,} parameters")
+        for what, (value, reason) in engine.choices.items():
+            print(f"  {what}: {value} ({reason})", flush=True)
         page = build_app(engine, "" if options.model else presets.DEFAULT_MODEL_NAME)
-        page.queue(max_size=MAX_WAITING_EVENTS).launch(
-            server_name=options.host, server_port=options.port, **launch_look()
-        )
+        page.queue(max_size=MAX_WAITING_EVENTS)
+        page.launch(server_name=options.host, server_port=options.port, **launch_look())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

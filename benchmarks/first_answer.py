@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args(arguments)
     model = load_model(options.model, options.strategy)
-    tokenizer = load_tokenizer(options.model, model.config.vocab_size)
+    tokenizer, _ = load_tokenizer(options.model, model.config.vocab_size)
     with Engine(model, tokenizer) as engine:
         results: dict[str, Any] = {"answer": measure_answers(engine, "Hello", options.times)}
     results["choices"] = {name: choice.value for name, choice in model.choices.items()}

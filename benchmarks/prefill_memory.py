@@ -78,7 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args(arguments)
     model = load_model(options.model, options.strategy)
-    text = load_tokenizer(options.model, model.config.vocab_size).encode(public_text())
+    tokenizer, _ = load_tokenizer(options.model, model.config.vocab_size)
+    text = tokenizer.encode(public_text())
     ids = (text * (options.tokens // len(text) + 1))[: options.tokens]
     sampler = MemorySampler(options.every)
     start = time.perf_counter()

@@ -172,7 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     start = time.perf_counter()
     model = load_model(options.model, options.strategy)
-    tokenizer = load_tokenizer(options.model, model.config.vocab_size)
+    tokenizer, _ = load_tokenizer(options.model, model.config.vocab_size)
     results: dict[str, Any] = {
         "model": {"fingerprint": model.fingerprint, "parameters": model.parameters},
         "strategy": options.strategy,

@@ -7,7 +7,7 @@ Example, with a `tokenizer.json` beside the checkpoint:
     from rwkv_core.generate import generate
 
     model = load_model("model.safetensors")
-    tokenizer = load_tokenizer(Path("model.safetensors"), model.config.vocab_size)
+    tokenizer, _ = load_tokenizer(Path("model.safetensors"), model.config.vocab_size)
     for token in generate(model, tokenizer, tokenizer.encode("Once"), GenerationSettings()):
         print(token.text, end="")
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rwkv_core.config import ModelConfig
-    from rwkv_core.engine import Engine
+    from rwkv_core.engine import Engine, load_engine
     from rwkv_core.errors import RwkvError
     from rwkv_core.generate import GenerationSettings, Token
     from rwkv_core.models import Model, load_model
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rwkv_core.sampling import SamplingSettings
     from rwkv_core.scheduling import EngineLimits
     from rwkv_core.state import State
+    from rwkv_core.state_files import load_initial_state
     from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
@@ -45,13 +46,15 @@ __all__ = [
     "State",
     "Token",
     "Tokenizer",
+    "load_engine",
+    "load_initial_state",
     "load_model",
     "load_tokenizer",
 ]
 
 _HOMES = {
     "config": ["ModelConfig"],
-    "engine": ["Engine"],
+    "engine": ["Engine", "load_engine"],
     "errors": ["RwkvError"],
     "generate": ["GenerationSettings", "Token"],
     "models": ["Model", "load_model"],
@@ -60,6 +63,7 @@ _HOMES = {
     "sampling": ["SamplingSettings"],
     "scheduling": ["EngineLimits"],
     "state": ["State"],
+    "state_files": ["load_initial_state"],
     "tokenizer": ["Tokenizer", "load_tokenizer"],
 }
 

@@ -5,25 +5,36 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import torch
 
+from rwkv_core.config import Choice
 from rwkv_core.errors import EngineClosedError, InputError, RwkvError, SettingsError
 from rwkv_core.generate import GenerationSettings, TextAssembler
-from rwkv_core.models import Model
+from rwkv_core.models import Model, load_model
 from rwkv_core.rows import Row, Tracing
 from rwkv_core.sampling import Penalties, draw_seed
 from rwkv_core.scheduling import EngineLimits, Scheduler
 from rwkv_core.sessions import StateStore
 from rwkv_core.state import State
+from rwkv_core.state_files import load_initial_state
 from rwkv_core.streams import Stream, StreamResult, StreamStatus, TraceJob
-from rwkv_core.tokenizer import Tokenizer
+from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
-__all__ = ["Engine", "EngineLimits", "Stream", "StreamResult", "StreamStatus", "TraceJob"]
+__all__ = [
+    "Engine",
+    "EngineLimits",
+    "Stream",
+    "StreamResult",
+    "StreamStatus",
+    "TraceJob",
+    "load_engine",
+]
 
 MAX_ALTERNATIVES = 10
 MAX_TRACE_TOKENS = 4096
@@ -43,7 +54,12 @@ class Engine:
         model: what to run; not used by anyone else meanwhile.
         tokenizer: the model's.
         limits: what to give out; the defaults suit two CPU cores.
+        start: memory that every text begins from, B = 1; an empty one by default.
+        choices: what was chosen besides the model's own choices, each with its reason.
         clock: seconds, monotonic; tests give their own.
+
+    Attributes:
+        choices: all of them, the model's first.
     """
 
     def __init__(
@@ -52,9 +68,12 @@ class Engine:
         tokenizer: Tokenizer,
         limits: EngineLimits | None = None,
         *,
+        start: State | None = None,
+        choices: Mapping[str, Choice] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
+        self.choices = model.choices | dict(choices or {})
         self.limits = limits = limits or EngineLimits()
         self._clock = clock
         self._lock = threading.Condition()
@@ -63,7 +82,7 @@ class Engine:
             limits.store_bytes, limits.session_bytes, idle_ttl_s=limits.idle_ttl_s, clock=clock
         )
         self._scheduler = Scheduler(
-            model, tokenizer, limits, store=self._store, lock=self._lock, clock=clock
+            model, tokenizer, limits, store=self._store, lock=self._lock, clock=clock, start=start
         )
         self._thread = threading.Thread(target=self._run, name="rwkv-engine", daemon=True)
         self._thread.start()
@@ -129,7 +148,7 @@ class Engine:
         return row.stream
 
     def trace(self, session_id: str, ids: Sequence[int]) -> TraceJob:
-        """Ask for a recording of the model reading these ids from an empty memory.
+        """Ask for a recording of the model reading these ids from the memory at the start.
 
         Args:
             session_id: who asks.
@@ -230,3 +249,28 @@ class Engine:
             self._scheduler.end_all(
                 RwkvError("the engine failed and all running texts ended; try again")
             )
+
+
+def load_engine(
+    path: str | Path,
+    strategy: str | None = None,
+    tokenizer: str | Path | None = None,
+    state: str | Path | None = None,
+) -> Engine:
+    """Load a model with its vocabulary and start an engine.
+
+    Args:
+        path: a checkpoint, see rwkv_core.models.load_model.
+        strategy: devices and dtypes; chosen for this machine when not given.
+        tokenizer: "world", "20B" or a file, see rwkv_core.tokenizer.load_tokenizer.
+        state: a file whose memory every text begins from, see rwkv_core.state_files.
+
+    Raises:
+        RwkvError: one of them cannot be used; says why and what can.
+    """
+    model = load_model(path, strategy)
+    vocabulary, why = load_tokenizer(path, model.config.vocab_size, tokenizer)
+    start, choices = None, {"tokenizer": why}
+    if state is not None:
+        start, choices["state"] = load_initial_state(state, model.config, model.fingerprint)
+    return Engine(model, vocabulary, start=start, choices=choices)

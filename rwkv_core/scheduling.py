@@ -73,6 +73,7 @@ class Scheduler:
         store: keeps states between generations; has a lock of its own.
         lock: guards all that is shared with readers; notified when there is news.
         clock: seconds, monotonic.
+        start: memory that every text begins from; an empty one by default.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class Scheduler:
         store: StateStore,
         lock: threading.Condition,
         clock: Callable[[], float],
+        start: State | None = None,
     ) -> None:
         self._model, self._tokenizer, self._limits = model, tokenizer, limits
         self._store, self._lock, self._clock = store, lock, clock
         self._device = model.initial_state().wkv.device
+        self._start = None if start is None else start.to(self._device)
         self._waiting: deque[Row] = deque()
         # Who reads stands in the order of turns, who writes in the order of the batch.
         self._active: list[Row] = []
@@ -265,7 +268,7 @@ class Scheduler:
                 logits = torch.from_numpy(last.logits).to(self._device)[None]
                 piece = self._model.trace(chunk, last.state, logits=logits)
             else:
-                piece = self._model.trace(chunk)
+                piece = self._model.trace(chunk, self._start)
         except Exception as error:
             self._end_trace(tracing, _as_sentence(error))
             return
@@ -276,7 +279,7 @@ class Scheduler:
             self._end_trace(tracing, join_recordings(tracing.pieces))
 
     def _forward(self, tokens: list[int], place: Place | None) -> Place:
-        state = _batch([place]) if place else None
+        state = _batch([place]) if place else self._start
         logits, state = self._model.forward(tokens, state)
         length = len(tokens) + (place.length if place else 0)
         return Place(length, state, 0, _checked(logits.cpu().numpy()[0]))

@@ -1,21 +1,30 @@
 """Text to token ids and back: the World vocabulary, and byte-level BPE from a JSON file.
 
 Both read text as UTF-8 bytes, so any text encodes and one character may span several tokens.
-Decoding is our own table of bytes per id, which makes streaming exact.
+Decoding is our own table of bytes per id, which makes streaming exact. `load_tokenizer` finds
+the vocabulary that belongs to a model.
 """
 
 import ast
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import pyrwkv_tokenizer
 import tokenizers
 
-from rwkv_core.errors import TokenizerError
+from rwkv_core.config import Choice
+from rwkv_core.errors import DownloadError, TokenizerError
+from rwkv_core.hub import fetch_file
 
-WORLD_VOCAB_SIZE = 65536
+# Rows of the embedding of released models. The last id that World gives a text to is 65529.
+WORLD_VOCAB_SIZE, WORLD_IDS = 65536, 65530
+# The vocabulary of GPT-NeoX-20B, exactly and padded to a multiple of 128.
+PILE_VOCAB_SIZES = (50277, 50304)
+PILE_FILE = "20B_tokenizer.json"
+PILE_REPOSITORY = "EleutherAI/gpt-neox-20b"
+_MUSIC = {20096: "MIDI", 128: "ABC"}
 
 
 class Tokenizer(Protocol):
@@ -82,12 +91,19 @@ class _ByteTable:
 class WorldTokenizer(_ByteTable):
     """The RWKV World vocabulary `rwkv_vocab_v20230424`: greedy longest match over bytes.
 
-    Id 0 (end of text) and 65530 to 65535 have no bytes.
+    Id 0 (end of text) and those from 65530 on have no bytes.
+
+    Args:
+        vocab_size: rows of the model's embedding.
+
+    Raises:
+        TokenizerError: there are fewer rows than ids.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vocab_size: int = WORLD_VOCAB_SIZE) -> None:
+        _require_rows("the World vocabulary", WORLD_IDS, vocab_size)
         encoder = pyrwkv_tokenizer.RWKVTokenizer()
-        table = _read_world_vocabulary(Path(encoder.vocab_filepath))
+        table = _read_world_vocabulary(Path(encoder.vocab_filepath), vocab_size)
         super().__init__("rwkv_vocab_v20230424", table, end_of_text=0)
         self._encoder = encoder
 
@@ -100,12 +116,16 @@ class WorldTokenizer(_ByteTable):
 class BpeTokenizer(_ByteTable):
     """Byte-level BPE from a Hugging Face `tokenizer.json`.
 
-    Special tokens have no bytes, and text that spells one out stays ordinary text.
+    Special tokens have no bytes, and text that spells one out stays ordinary text. A file that
+    normalises text (GPT-NeoX-20B's composes accents, NFC) changes it in encoding.
 
     Args:
         path: the JSON file.
         vocab_size: rows of the model's embedding where they are more than the file's ids
             (padded models); the rest are unused ids. None: as many as the file has.
+
+    Attributes:
+        spare_rows: how many ids only padding gives.
 
     Raises:
         TokenizerError: the file is unreadable, not byte-level, without `<|endoftext|>`, or
@@ -121,13 +141,20 @@ class BpeTokenizer(_ByteTable):
                 "tokenizer.json"
             ) from error
         encoder.encode_special_tokens = True
+        # Some files cut or fill up every text, as their trainer wanted it.
+        encoder.no_truncation()
+        encoder.no_padding()
         end_of_text = encoder.token_to_id("<|endoftext|>")
         if end_of_text is None:
             raise TokenizerError(
                 f"{path.name} has no <|endoftext|> token; add one to the file, with the id the "
                 "model was trained with"
             )
-        super().__init__(path.name, _bpe_table(encoder, path.name, vocab_size), end_of_text)
+        size = max(encoder.get_vocab(with_added_tokens=True).values()) + 1
+        self.spare_rows = 0 if vocab_size is None else vocab_size - size
+        _require_rows(path.name, size, vocab_size or size)
+        table = _bpe_table(encoder, path.name, vocab_size or size)
+        super().__init__(path.name, table, end_of_text)
         self._encoder = encoder
 
     def encode(self, text: str) -> list[int]:
@@ -136,32 +163,112 @@ class BpeTokenizer(_ByteTable):
         return ids
 
 
-def load_tokenizer(path: str | Path | None, vocab_size: int) -> Tokenizer:
+def load_tokenizer(
+    path: str | Path | None,
+    vocab_size: int,
+    asked: str | Path | None = None,
+    *,
+    fetch: Callable[[str, str], Path] = fetch_file,
+) -> tuple[Tokenizer, Choice]:
     """Find the vocabulary that belongs to a model.
 
+    What is asked for wins; then a `tokenizer.json` beside the model, then the number of the
+    model's ids: 65536 is World; 50277, or padded 50304, is 20B, from the `20B_tokenizer.json`
+    beside the model or else from the Hub.
+
     Args:
-        path: a tokenizer JSON file, or the model's file or folder, beside or in which
-            `tokenizer.json` may lie; None where there is no such place.
+        path: the model's file or folder; None where there is no such place.
         vocab_size: rows of the model's embedding.
+        asked: "world", "20B", or the path of a tokenizer JSON file or its folder.
+        fetch: gives the path of (repository, file) of the Hub.
 
     Returns:
-        The JSON file's tokenizer if there is one, else World for a model with 65536 rows.
+        The tokenizer, and which it is with the reason for it.
 
     Raises:
-        TokenizerError: neither fits, or the JSON file is broken or has too many ids.
+        TokenizerError: none is known for this size, or the file is missing, broken, or has
+            more ids than the model.
     """
-    if path is not None:
-        path = Path(path)
-        folder = path if path.is_dir() else path.parent
-        file = path if path.suffix == ".json" else folder / "tokenizer.json"
-        if file == path or file.exists():
-            return BpeTokenizer(file, vocab_size)
-    if vocab_size == WORLD_VOCAB_SIZE:
-        return WorldTokenizer()
-    raise TokenizerError(
-        f"no tokenizer.json beside the model, and its {vocab_size} ids are not the "
-        f"{WORLD_VOCAB_SIZE} of the World vocabulary; put the model's tokenizer.json beside it"
+    folder = None if path is None else _folder_of(Path(path))
+    beside = folder / "tokenizer.json" if folder else None
+    if asked is not None:
+        name, reason = str(asked).strip().strip("\"'"), "asked for"
+    elif beside is not None and beside.exists():
+        name, reason = str(beside), "it lies beside the model"
+    elif vocab_size == WORLD_VOCAB_SIZE:
+        name, reason = "world", f"the model has the {vocab_size:,} ids of the World vocabulary"
+    elif vocab_size in PILE_VOCAB_SIZES:
+        name, reason = "20b", f"models with {vocab_size:,} ids were trained on the Pile with it"
+    else:
+        raise TokenizerError(_unknown_size(vocab_size))
+
+    if name.lower() == "world":
+        spare = max(0, vocab_size - WORLD_VOCAB_SIZE)
+        return WorldTokenizer(vocab_size), Choice("World", reason + _padding(spare, vocab_size))
+    if name.lower() == "20b":
+        bpe, source = _load_pile(folder, vocab_size, fetch)
+        value, reason = "20B", f"{reason}, {source}"
+    else:
+        bpe = BpeTokenizer(_file_in(Path(name).expanduser()), vocab_size)
+        value = bpe.name
+    return bpe, Choice(value, reason + _padding(bpe.spare_rows, vocab_size))
+
+
+def _load_pile(
+    folder: Path | None, vocab_size: int, fetch: Callable[[str, str], Path]
+) -> tuple[BpeTokenizer, str]:
+    """Load 20B from beside the model or from the Hub; says which."""
+    # Also where it is asked for and would not fit: nothing should be fetched then.
+    _require_rows("the 20B vocabulary", min(PILE_VOCAB_SIZES), vocab_size)
+    if folder is not None and (folder / PILE_FILE).exists():
+        return BpeTokenizer(folder / PILE_FILE, vocab_size), f"{PILE_FILE} lies beside the model"
+    try:
+        tokenizer = BpeTokenizer(fetch(PILE_REPOSITORY, "tokenizer.json"), vocab_size)
+    except DownloadError as error:
+        raise TokenizerError(
+            f"{error}; put {PILE_FILE} beside the model, or name another file with --tokenizer"
+        ) from error
+    # A mirror may answer with another file, and every word would be wrong.
+    if tokenizer.encode("\n\n") != [535] or tokenizer.end_of_text != 0:
+        raise TokenizerError(
+            f"tokenizer.json of {PILE_REPOSITORY} came from the Hub with other ids than 20B's; "
+            f"put the right {PILE_FILE} beside the model"
+        )
+    return tokenizer, f"from {PILE_REPOSITORY} on the Hub"
+
+
+def _folder_of(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _file_in(path: Path) -> Path:
+    return path / "tokenizer.json" if path.is_dir() else path
+
+
+def _unknown_size(vocab_size: int) -> str:
+    if vocab_size in _MUSIC:
+        return (
+            f"a model with {vocab_size:,} ids writes {_MUSIC[vocab_size]} music, for which there "
+            "is no tokenizer here; give ids to Model.forward yourself, or choose a text model"
+        )
+    pile = " or ".join(f"{size:,}" for size in PILE_VOCAB_SIZES)
+    return (
+        f"no tokenizer.json lies beside the model, and its {vocab_size:,} ids are neither the "
+        f"{WORLD_VOCAB_SIZE:,} of World nor the {pile} of 20B; put the model's tokenizer.json "
+        "beside it, or name the file with --tokenizer"
     )
+
+
+def _padding(spare: int, vocab_size: int) -> str:
+    return f"; {spare:,} of the model's {vocab_size:,} ids are padding" if spare else ""
+
+
+def _require_rows(name: str, ids: int, rows: int) -> None:
+    if ids > rows:
+        raise TokenizerError(
+            f"{name} has {ids:,} ids, the model only {rows:,}; use the tokenizer that belongs to "
+            "the model"
+        )
 
 
 class StreamDecoder:
@@ -196,9 +303,9 @@ def _checked_text(text: str) -> str:
     return text
 
 
-def _read_world_vocabulary(path: Path) -> list[bytes]:
+def _read_world_vocabulary(path: Path, vocab_size: int) -> list[bytes]:
     """Parse lines of `id literal length`; the literal, str or bytes, may hold spaces."""
-    table = [b""] * WORLD_VOCAB_SIZE
+    table = [b""] * vocab_size
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             number, rest = line.split(" ", 1)
@@ -213,18 +320,11 @@ def _read_world_vocabulary(path: Path) -> list[bytes]:
     return table
 
 
-def _bpe_table(encoder: tokenizers.Tokenizer, name: str, vocab_size: int | None) -> list[bytes]:
-    vocabulary = encoder.get_vocab(with_added_tokens=True)
-    size = max(vocabulary.values()) + 1
-    if vocab_size is not None and size > vocab_size:
-        raise TokenizerError(
-            f"{name} has {size} ids, the model only {vocab_size}; use the tokenizer.json that "
-            "belongs to the model"
-        )
-    table = [b""] * (vocab_size or size)
+def _bpe_table(encoder: tokenizers.Tokenizer, name: str, vocab_size: int) -> list[bytes]:
+    table = [b""] * vocab_size
     added = encoder.get_added_tokens_decoder()
     byte_of = _byte_level_alphabet()
-    for token, index in vocabulary.items():
+    for token, index in encoder.get_vocab(with_added_tokens=True).items():
         if index in added:
             table[index] = b"" if added[index].special else added[index].content.encode()
             continue

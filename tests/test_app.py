@@ -64,4 +64,22 @@ def test_a_path_with_tilde_and_without_suffix_finds_model_and_tokenizer(
     monkeypatch.setattr(ui, "build_app", build)
     with pytest.raises(Served):
         app.main(["--model", "'~/pip/model'"])
-    assert "model.safetensors: 4," in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "model.safetensors: 4," in out
+    assert "  tokenizer: tokenizer.json (it lies beside the model)\n" in out
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--tokenizer", "world", "the World vocabulary has 65,530 ids, the model only"),
+        ("--state", "none.pth", "none.pth is not a readable state file"),
+    ],
+)
+def test_a_vocabulary_or_state_that_does_not_fit_gets_one_sentence(
+    flag: str, value: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main([flag, value]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"app.py: {words}")
+    assert error.count("\n") == 1

@@ -34,7 +34,7 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
                 f"<h1>{TITLE}</h1><p>A language model with a memory of fixed size.</p>",
                 elem_classes="title",
             )
-            gr.HTML(banner(engine.model, name), elem_id="banner")
+            gr.HTML(banner(engine, name), elem_id="banner")
         with gr.Tabs(elem_classes="tabs"):
             with gr.Tab("Chat", id="chat"):
                 build_chat_tab(engine, visitor, conversation)

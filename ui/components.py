@@ -7,10 +7,10 @@ from math import exp, sqrt
 import gradio as gr
 
 from rwkv_core.config import ModelConfig
+from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
 from rwkv_core.inspection import kv_cache_bytes
-from rwkv_core.models import Model
 from rwkv_core.streams import StreamResult, StreamStatus
 
 TINY_PARAMETERS = 50_000_000
@@ -70,17 +70,18 @@ def words_in(text: str) -> int:
     return len(text.split())
 
 
-def banner(model: Model, name: str = "") -> str:
+def banner(engine: Engine, name: str = "") -> str:
     """Say which model runs, where, and why there; opens to the details.
 
     Args:
-        model: the one that runs.
-        name: what to call it; its file's name when empty.
+        engine: runs the model.
+        name: what to call the model; its file's name when empty.
     """
-    config, device = model.config, model.choices["device"].value
+    model, choices = engine.model, engine.choices
+    config, device = model.config, choices["device"].value
     place = "CPU" if device == "cpu" else f"GPU ({device})"
     is_tiny = model.parameters < TINY_PARAMETERS
-    where, numbers, kernel = (model.choices[key] for key in ("device", "dtype", "kernel"))
+    where, numbers, kernel = (choices[key] for key in ("device", "dtype", "kernel"))
     facts = [
         ("Runs on", place, where.reason),
         ("Numbers", numbers.value, numbers.reason if numbers.reason != where.reason else ""),
@@ -96,6 +97,11 @@ def banner(model: Model, name: str = "") -> str:
             f"{counted(config.vocab_size, 'token')} in its vocabulary, "
             f"{bytes_text(model.weight_bytes)} of weights",
         ),
+    ]
+    facts += [
+        (label, *choices[key])
+        for key, label in (("tokenizer", "Vocabulary"), ("state", "Texts begin from"))
+        if key in choices
     ]
     rows = "".join(
         f"<div><dt>{escape(label)}</dt><dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"

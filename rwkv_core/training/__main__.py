@@ -19,7 +19,7 @@ from torch import Tensor
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.state import State
-from rwkv_core.tokenizer import load_tokenizer
+from rwkv_core.tokenizer import BpeTokenizer
 from rwkv_core.training.batches import Batches, Source
 from rwkv_core.training.heldout import bits_per_byte, read_documents
 from rwkv_core.training.module import TrainingModule, TrainingSettings
@@ -122,7 +122,7 @@ def evaluator(corpus: Path, heldout: Path | None, vocab_size: int) -> Any:
     """Make a function from a module to its held-out figures (none without a file)."""
     if heldout is None:
         return lambda module: {}
-    tokenizer = load_tokenizer(corpus / "tokenizer.json", vocab_size)
+    tokenizer = BpeTokenizer(corpus / "tokenizer.json", vocab_size)
     documents = read_documents(heldout)[:EVALUATED_DOCUMENTS]
 
     def evaluate(module: TrainingModule) -> dict[str, float]:

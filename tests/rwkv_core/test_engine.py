@@ -1,22 +1,29 @@
 import asyncio
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 
-from rwkv_core.engine import Engine, Stream
+import presets
+from rwkv_core.engine import Engine, Stream, load_engine
 from rwkv_core.errors import (
     EngineClosedError,
     InputError,
     SettingsError,
+    StateError,
+    TokenizerError,
 )
 from rwkv_core.generate import GenerationSettings, generate
 from rwkv_core.models import Model, load_model
 from rwkv_core.sampling import SamplingSettings
 from rwkv_core.state import State
+from rwkv_core.state_files import load_initial_state
 from tests.checkpoints import random_weights, write_safetensors
+from tests.generations import random_state
 from tests.rwkv_core.clock import Clock
 from tests.rwkv_core.fakes import FakeModel, FakeTokenizer
 from tests.rwkv_core.watched import (
@@ -242,6 +249,57 @@ class TestEnding:
             assert result.generated_ids == tuple(written)
             assert len(written) == 5
             assert engine.state_at("a", [1, *written]) is not None
+
+
+class TestStart:
+    def test_texts_begin_from_the_memory_given(self, tiny: Model) -> None:
+        start, wanted = random_state(tiny, 1), settings(12, greedy=True)
+        with Engine(tiny, TOKENIZER, LIMITS, start=start) as engine:
+            streams = [engine.submit("a", ids, wanted) for ids in ([5], [1, 2, 3])]
+            written = [[token.id for token in stream] for stream in streams]
+            # The same prompt again, now from what was kept.
+            again = [token.id for token in engine.submit("a", [5], wanted)]
+        for ids, text in zip(([5], [1, 2, 3]), written, strict=True):
+            assert text == [t.id for t in generate(tiny, TOKENIZER, ids, wanted, start)]
+        assert again == written[0]
+        assert written[0] != [t.id for t in generate(tiny, TOKENIZER, [5], wanted)]
+
+    def test_traces_begin_from_it_too(self, tiny: Model) -> None:
+        start = random_state(tiny, 1)
+        with Engine(tiny, TOKENIZER, LIMITS, start=start) as engine:
+            recording = engine.trace("a", [1, 2, 3, 4, 5, 6]).result()
+        expected = tiny.trace([1, 2, 3, 4, 5, 6], start)
+        np.testing.assert_allclose(recording.state_norm, expected.state_norm, rtol=1e-4)
+
+
+class TestLoading:
+    def test_a_model_its_vocabulary_and_a_state_come_together(self, tmp_path: Path) -> None:
+        shutil.copytree(presets.default_model_path().parent, tmp_path / "pip")
+        path = tmp_path / "pip" / "model.safetensors"
+        model = load_model(path, "cpu fp32")
+        tuned = {
+            f"blocks.{i}.att.time_state": torch.randn(model.config.wkv_shape)
+            for i in range(model.config.n_layer)
+        }
+        torch.save(tuned, tmp_path / "tuned.pth")
+        with load_engine(path, "cpu fp32", None, tmp_path / "tuned.pth") as engine:
+            assert [*engine.choices] == [*model.choices, "tokenizer", "state"]
+            assert engine.choices["tokenizer"] == ("tokenizer.json", "it lies beside the model")
+            assert engine.choices["state"].value == "tuned.pth"
+            wanted = settings(4, greedy=True)
+            ids = [token.id for token in engine.submit("a", [5], wanted)]
+            start, _ = load_initial_state(tmp_path / "tuned.pth", model.config, "")
+            assert ids == [t.id for t in generate(model, engine.tokenizer, [5], wanted, start)]
+        with load_engine(path, "cpu fp32", path.parent) as engine:
+            assert "state" not in engine.choices
+            assert engine.choices["tokenizer"].reason == "asked for"
+
+    def test_what_does_not_fit_is_refused(self, tmp_path: Path) -> None:
+        path = presets.default_model_path()
+        with pytest.raises(TokenizerError, match="World vocabulary has 65,530 ids"):
+            load_engine(path, "cpu fp32", "world")
+        with pytest.raises(StateError, match=r"none\.pth is not a readable state file"):
+            load_engine(path, "cpu fp32", None, tmp_path / "none.pth")
 
 
 class TestClosing:

@@ -72,7 +72,7 @@ def test_a_run_learns_resumes_and_becomes_a_model_that_loads(
 
     path = export_model(corpus / "run" / "last.ckpt", corpus / "tokenizer.json", corpus / "out")
     model = load_model(path, "cpu fp32")
-    tokenizer = load_tokenizer(path, model.config.vocab_size)
+    tokenizer, _ = load_tokenizer(path, model.config.vocab_size)
     logits, _ = model.forward([0, *tokenizer.encode("One day a")])
     assert torch.isfinite(logits).all()
     # It has seen little else than these words.

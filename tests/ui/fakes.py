@@ -113,6 +113,7 @@ class FakeEngine:
                 "kernel": Choice("C++ AVX2", "compiled for this processor"),
             },
         )
+        self.choices = self.model.choices | {"tokenizer": Choice("bytes <1>", "one id per byte")}
         self.words: tuple[str, ...] = ANSWER
         self.refusal: RwkvError | None = None
         self.failure: RwkvError | None = None

@@ -1,19 +1,19 @@
 from dataclasses import replace
-from typing import cast
 
 import pytest
 
+from rwkv_core.config import Choice
+from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError
-from rwkv_core.models import Model
 from rwkv_core.streams import StreamResult, StreamStatus
-from tests.ui.fakes import CONFIG, FakeEngine, fake_token
+from tests.ui.fakes import CONFIG, FakeEngine, as_engine, fake_token
 from ui import components
 
 RESULT = StreamResult("stop", None, (1, 2), "Hi you", 7, 40, 3, 0.1, 0.25, 1.0, 1234.5)
 
 
-def fake_model() -> Model:
-    return cast(Model, FakeEngine().model)
+def fake_engine() -> Engine:
+    return as_engine(FakeEngine())
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_parameters_are_written_in_words() -> None:
 
 
 def test_the_banner_says_where_it_runs_and_why_and_escapes_names() -> None:
-    page = components.banner(fake_model())
+    page = components.banner(fake_engine())
     assert "Pip &lt;tiny&gt;" in page
     assert "<tiny>" not in page
     assert "no NVIDIA GPU was found" in page
@@ -41,8 +41,17 @@ def test_the_banner_says_where_it_runs_and_why_and_escapes_names() -> None:
     assert "--model FILE" in page
 
 
+def test_the_banner_names_the_vocabulary_and_what_texts_begin_from() -> None:
+    page = components.banner(fake_engine())
+    assert "<dt>Vocabulary</dt><dd><b>bytes &lt;1&gt;</b> one id per byte</dd>" in page
+    assert "Texts begin from" not in page
+    fake = FakeEngine()
+    fake.choices["state"] = Choice("pirate.pth", "a tuned state")
+    assert "<dt>Texts begin from</dt><dd><b>pirate.pth</b>" in components.banner(as_engine(fake))
+
+
 def test_the_banner_can_give_the_model_a_name() -> None:
-    assert ">Pip<" in components.banner(fake_model(), "Pip")
+    assert ">Pip<" in components.banner(fake_engine(), "Pip")
 
 
 def test_an_answer_without_words_says_that_the_text_has_ended() -> None:
