@@ -79,7 +79,7 @@ def banner(engine: Engine, name: str = "") -> str:
     """
     model, choices = engine.model, engine.choices
     config, device = model.config, choices["device"].value
-    place = "CPU" if device == "cpu" else f"GPU ({device})"
+    place = " and ".join("CPU" if d == "cpu" else f"GPU ({d})" for d in device.split(" and "))
     is_tiny = model.parameters < TINY_PARAMETERS
     where, numbers, kernel = (choices[key] for key in ("device", "dtype", "kernel"))
     facts = [
@@ -98,11 +98,7 @@ def banner(engine: Engine, name: str = "") -> str:
             f"{bytes_text(model.weight_bytes)} of weights",
         ),
     ]
-    facts += [
-        (label, *choices[key])
-        for key, label in (("tokenizer", "Vocabulary"), ("state", "Texts begin from"))
-        if key in choices
-    ]
+    facts += [(label, *choices[key]) for key, label in _FURTHER_CHOICES.items() if key in choices]
     rows = "".join(
         f"<div><dt>{escape(label)}</dt><dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
         for label, value, reason in facts
@@ -112,13 +108,18 @@ def banner(engine: Engine, name: str = "") -> str:
 <summary><span class="banner-name">{escape(name or model.name)}</span>
 <span>RWKV-{escape(config.generation)}</span><span>{size}</span>
 <span>on {escape(place)}</span></summary>
-<div class="banner-body"><dl>{rows}</dl>{_TINY_NOTE if is_tiny else _OTHER_NOTE}</div></details>"""
+<div class="banner-body"><dl>{rows}</dl>{_TINY_NOTE if is_tiny and name else _OTHER_NOTE}</div></details>"""
 
 
+_FURTHER_CHOICES = {
+    "weights": "Weights",
+    "tokenizer": "Vocabulary",
+    "state": "Texts begin from",
+}
 _OTHER_NOTE = """<p>Another model: start with <code>python app.py --model FILE</code>, where FILE is
-an RWKV-7 checkpoint (.pth or .safetensors).</p>"""
+an RWKV checkpoint (.pth, .safetensors or .gguf).</p>"""
 _TINY_NOTE = """<p>This is a very small model. It tells children's stories and makes small talk; it knows
-few facts and gets many wrong. For a real one, fetch an RWKV-7 checkpoint and start with
+few facts and gets many wrong. For a real one, fetch an RWKV checkpoint and start with
 <code>python app.py --model FILE</code>.</p>"""
 
 

@@ -50,6 +50,21 @@ def test_the_banner_names_the_vocabulary_and_what_texts_begin_from() -> None:
     assert "<dt>Texts begin from</dt><dd><b>pirate.pth</b>" in components.banner(as_engine(fake))
 
 
+def test_the_banner_names_every_device_and_how_weights_are_stored() -> None:
+    assert "<dt>Weights</dt>" not in components.banner(fake_engine())
+    fake = FakeEngine()
+    fake.choices["device"] = Choice("cuda:0 and cpu", "layers 1-3 cuda:0")
+    fake.choices["weights"] = Choice("int8", "a quarter")
+    page = components.banner(as_engine(fake))
+    assert "<b>GPU (cuda:0) and CPU</b> layers 1-3 cuda:0" in page
+    assert "<dt>Weights</dt><dd><b>int8</b> a quarter</dd>" in page
+
+
+def test_only_the_shipped_model_is_said_to_tell_stories() -> None:
+    assert "tells children's stories" in components.banner(fake_engine(), "Pip")
+    assert "tells children's stories" not in components.banner(fake_engine())
+
+
 def test_the_banner_can_give_the_model_a_name() -> None:
     assert ">Pip<" in components.banner(fake_engine(), "Pip")
 
