@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rwkv_core.sampling import SamplingSettings
     from rwkv_core.scheduling import EngineLimits
     from rwkv_core.state import State
+    from rwkv_core.switches import explain_switches
     from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "State",
     "Token",
     "Tokenizer",
+    "explain_switches",
     "load_model",
     "load_tokenizer",
 ]
@@ -60,6 +62,7 @@ _HOMES = {
     "sampling": ["SamplingSettings"],
     "scheduling": ["EngineLimits"],
     "state": ["State"],
+    "switches": ["explain_switches"],
     "tokenizer": ["Tokenizer", "load_tokenizer"],
 }
 
@@ -68,4 +71,6 @@ def __getattr__(name: str) -> object:
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"rwkv_core.{module}"), name)
+    if name == "trainer":
+        return import_module("rwkv_core.trainer")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
