@@ -64,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.threads is not None:
         # Read by torch when it is first imported.
         os.environ["OMP_NUM_THREADS"] = str(max(1, options.threads))
-    from rwkv_core.errors import RwkvError
+    from rwkv_core import RwkvError, explain_switches
 
+    sys.stderr.writelines(f"app.py: {line}\n" for line in explain_switches(os.environ))
     try:
         serve(options)
     except RwkvError as error:

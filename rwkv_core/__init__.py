@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rwkv_core.scheduling import EngineLimits
     from rwkv_core.state import State
     from rwkv_core.state_files import load_initial_state
+    from rwkv_core.switches import explain_switches
     from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "State",
     "Token",
     "Tokenizer",
+    "explain_switches",
     "load_engine",
     "load_initial_state",
     "load_model",
@@ -64,6 +66,7 @@ _HOMES = {
     "scheduling": ["EngineLimits"],
     "state": ["State"],
     "state_files": ["load_initial_state"],
+    "switches": ["explain_switches"],
     "tokenizer": ["Tokenizer", "load_tokenizer"],
 }
 
@@ -72,4 +75,6 @@ def __getattr__(name: str) -> object:
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"rwkv_core.{module}"), name)
+    if name == "trainer":
+        return import_module("rwkv_core.trainer")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ RwkvError
 ├── StrategyError         strategy text that says nothing runnable
 ├── NonFiniteError        numbers that grew to NaN or infinity while the model ran
 ├── SettingsError         a sampling or generation setting outside its range
+├── NotOfferedError       an attribute of the package rwkv that has no counterpart here
 ├── InputError            text that is empty, too long or not text
 ├── EngineBusyError       all slots and the waiting line are full
 └── EngineClosedError     the engine has been shut down
@@ -54,6 +55,10 @@ class NonFiniteError(RwkvError, ArithmeticError):
 
 class SettingsError(RwkvError, ValueError):
     """A sampling or generation setting is outside its range."""
+
+
+class NotOfferedError(RwkvError, AttributeError):
+    """An attribute of the PyPI package `rwkv` has no counterpart; says what to write instead."""
 
 
 class InputError(RwkvError, ValueError):

@@ -21,9 +21,9 @@ PACKAGES = {
 }
 # Inside rwkv_core a module may import its own layer and those above it in this list.
 LAYERS = (
-    {"errors", "config", "state", "recording"},
+    {"errors", "config", "state", "recording", "switches"},
     {"checkpoint", "strategy", "quantization", "models", "hub", "state_files"},
-    {"sampling", "generate", "tokenizer", "pipeline"},
+    {"sampling", "generate", "tokenizer", "pipeline", "trainer"},
     {"sessions", "streams", "inspection", "training"},
     {"rows"},
     {"scheduling"},
