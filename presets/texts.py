@@ -11,3 +11,8 @@ def public_text() -> str:
     The shipped model was not trained on it, so it serves for perplexity as well as for filler.
     """
     return _TEXT.read_text(encoding="ascii")
+
+
+def lambada_excerpt_path() -> Path:
+    """Find the first 64 of LAMBADA's 5,153 test passages, as JSON Lines; see texts/README.md."""
+    return _TEXT.with_name("lambada.jsonl")
