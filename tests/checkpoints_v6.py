@@ -48,10 +48,7 @@ def random_weights(
         draw.uniform(f"{att}.time_faaaa", (n_embd // head_size, head_size), 0.0, 1.0)
         for name in ("receptance", "key", "value", "gate", "output"):
             draw.linear(f"{att}.{name}", n_embd, n_embd)
-        # A text's first read-out is r · (u ∘ k) times v, normed. Near zero, which it is at times
-        # for unrelated r and k, that norm blows rounding errors up a hundredfold.
-        receptance = draw.weights[f"{att}.receptance.weight"]
-        draw.weights[f"{att}.key.weight"].mul_(0.8).add_(receptance, alpha=0.6)
+        draw.relate_key_to_receptance(att)
         draw.norm(f"{att}.ln_x")
         for name in "kr":
             draw.vector(f"{ffn}.time_maa_{name}", 0.0, 1.0)
