@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import presets
+from benchmarks import formats
 from benchmarks.machine import machine
 from benchmarks.questions import (
     BINS,
@@ -166,6 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--heldout", type=Path, help=".jsonl(.xz) with texts never trained on")
     parser.add_argument("--recall", action="store_true", help="measure recall by distance")
     parser.add_argument("--answers", action="store_true", help="measure answers in new wordings")
+    parser.add_argument("--formats", action="store_true", help="measure number formats' errors")
     parser.add_argument("--per-bin", type=int, default=150, help="recall cases for each distance")
     parser.add_argument("--strategy", default="cpu fp32")
     parser.add_argument("--out", type=Path, help="JSON file to write")
@@ -180,6 +182,8 @@ def main(arguments: list[str] | None = None) -> None:
     }
     if options.heldout:
         results["heldout"] = measure_heldout(model, tokenizer, options.heldout)
+    if options.formats:
+        results["formats"] = formats.measure_formats(options.model, tokenizer)
     if options.recall or options.answers:
         with Engine(model, tokenizer, LIMITS) as engine:
             if options.recall:
@@ -188,6 +192,8 @@ def main(arguments: list[str] | None = None) -> None:
                 results["answers"] = measure_answers(engine)
     results["seconds"] = round(time.perf_counter() - start)
     print(table(results))
+    if options.formats:
+        print(f"\n{formats.table(results['formats'])}")
     if options.out:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
 

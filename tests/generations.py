@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,14 @@ from torch import Tensor
 from rwkv_core.models import Model
 from rwkv_core.state import State
 from tests import checkpoints, checkpoints_v4, checkpoints_v5, checkpoints_v6
+from tests.checkpoints import Ranks
+from tests.references import (
+    rwkv4_float64,
+    rwkv5_float64,
+    rwkv6_float64,
+    rwkv7_float64,
+    rwkv7a_float64,
+)
 from tests.references.rwkv7_float64 import ReferenceState
 from tests.tolerances import assert_close
 
@@ -23,6 +32,22 @@ RANDOM_WEIGHTS: Mapping[str, Callable[..., dict[str, Tensor]]] = {
     "6": checkpoints_v6.random_weights,
     "7": checkpoints.random_weights,
     "7a": checkpoints_v6.random_weights_7a,
+}
+# Each takes weights as numpy arrays and has a method forward(tokens, state).
+REFERENCES: Mapping[str, Callable[..., Any]] = {
+    "4": rwkv4_float64.Reference,
+    "5.0": rwkv5_float64.Reference,
+    "5.1": rwkv5_float64.Reference,
+    "5.2": rwkv5_float64.Reference,
+    "6": rwkv6_float64.Reference,
+    "7": rwkv7_float64.Reference,
+    "7a": rwkv7a_float64.Reference,
+}
+# Widths of low-rank matrices in released files: RWKV-6 of 1B6, RWKV-7 of 0.1B.
+RELEASED_RANKS: Mapping[str, Mapping[str, Any]] = {
+    "6": {"mix_rank": 32, "decay_rank": 64},
+    "7": {"ranks": Ranks(w=64, a=64, v=32, g=128)},
+    "7a": {"rank": 32},
 }
 VOCAB = 50
 
