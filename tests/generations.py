@@ -44,7 +44,7 @@ REFERENCES: Mapping[str, Callable[..., Any]] = {
     "7a": rwkv7a_float64.Reference,
 }
 # Widths of low-rank matrices in released files: RWKV-6 of 1B6, RWKV-7 of 0.1B.
-RELEASED_RANKS: Mapping[str, Mapping[str, Any]] = {
+RELEASED_RANKS: Mapping[str, dict[str, Any]] = {
     "6": {"mix_rank": 32, "decay_rank": 64},
     "7": {"ranks": Ranks(w=64, a=64, v=32, g=128)},
     "7a": {"rank": 32},

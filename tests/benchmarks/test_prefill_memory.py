@@ -1,10 +1,14 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks import prefill_memory
 from benchmarks.prefill_memory import MemorySampler, anonymous_bytes, flatness
+from tests.generations import RANDOM_WEIGHTS
 
 MIB = 2**20
+RESULTS = Path(prefill_memory.__file__).parent / "results" / "prefill_memory_generations.json"
 
 
 def write_status(path: Path, kib: int) -> Path:
@@ -38,3 +42,32 @@ def test_flatness_is_the_furthest_sample_from_the_median_after_the_warm_up() -> 
         "median_mib": 100.0,
         "flatness_percent": 4.0,
     }
+
+
+def test_the_model_is_measured_from_the_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    flags = ["--strategy", "cpu fp32", "--tokens", "1500", "--every", "300", "--out", str(out)]
+    prefill_memory.main(flags)
+    results = json.loads(out.read_text())
+    assert results["tokens"] == 1500
+    assert [tokens for tokens, _ in results["samples"]] == [512, 768, 1024, 1280, 1500]
+    assert results["tokens_per_s"] > 0
+
+
+def test_every_generation_is_measured_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    prefill_memory.main(["--generations", "--tokens", "900", "--every", "300", "--out", str(out)])
+    measured = json.loads(out.read_text())["generations"]
+    assert measured.keys() == RANDOM_WEIGHTS.keys()
+    assert all(len(figures["samples"]) == 3 for figures in measured.values())
+    assert "samples" not in capsys.readouterr().out
+
+
+def test_a_million_tokens_took_no_memory_in_any_generation() -> None:
+    measured = json.loads(RESULTS.read_text())["generations"]
+    assert measured.keys() == RANDOM_WEIGHTS.keys()
+    for figures in measured.values():
+        assert figures["tokens"] == 1_000_000
+        assert figures["flatness_percent"] < 1
