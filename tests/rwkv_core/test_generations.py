@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 SIZES = {"n_layer": 3, "n_embd": 32, "head_size": 16}
 PROMPT = [3, 1, 4, 1, 5]
 CONTINUED = 12
+LONG_TEXT = random_tokens(1, 2100)[0].tolist()
 # Arguments: pairs of a model and a state file. Prints what each continues with.
 CONTINUE = """
 import json, sys
@@ -92,6 +93,43 @@ def test_prefill_in_chunks_equals_prefill_at_once(model: Model, chunk: int) -> N
     ids = random_tokens(1, 37)[0].tolist()
     expected, expected_state = model.forward(ids)
     logits, state = model.prefill(ids, chunk_tokens=chunk)
+    assert_close(logits, expected, torch.float32)
+    assert_states_close(state, expected_state)
+
+
+@pytest.fixture(scope="module")
+def read_at_once(models: Mapping[str, Model]) -> Mapping[str, tuple[torch.Tensor, State]]:
+    """Logits and state after a text much longer than a piece."""
+    return {name: model.forward(LONG_TEXT) for name, model in models.items()}
+
+
+@every_generation
+@pytest.mark.parametrize("chunk", [1, 256, 1024])
+def test_a_long_text_ends_alike_in_pieces_of_any_size(
+    model: Model,
+    generation: str,
+    chunk: int,
+    read_at_once: Mapping[str, tuple[torch.Tensor, State]],
+) -> None:
+    expected, expected_state = read_at_once[generation]
+    logits, state = model.prefill(LONG_TEXT, chunk_tokens=chunk)
+    assert_close(logits, expected, torch.float32)
+    assert_states_close(state, expected_state)
+
+
+@pytest.mark.parametrize("chunk", [1, 256, 1024])
+def test_pieces_do_not_matter_where_rwkv_6_forgets_all_or_nothing(
+    tmp_path: Path, chunk: int
+) -> None:
+    weights = RANDOM_WEIGHTS["6"](**SIZES)
+    for layer in range(SIZES["n_layer"]):
+        # exp(-exp(-12)) to exp(-exp(6)) a token: unlike RWKV-7's, this decay has no floor.
+        decay = weights[f"blocks.{layer}.att.time_decay"]
+        decay.copy_(torch.linspace(-12, 6, decay.numel()).view_as(decay))
+    model = load_model(write_pth(tmp_path / "extreme.pth", weights), "cpu fp32")
+    expected, expected_state = model.forward(LONG_TEXT)
+    assert bool(torch.isfinite(expected_state.wkv).all())
+    logits, state = model.prefill(LONG_TEXT, chunk_tokens=chunk)
     assert_close(logits, expected, torch.float32)
     assert_states_close(state, expected_state)
 
