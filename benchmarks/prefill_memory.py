@@ -119,6 +119,17 @@ def measure_generations(tokens: int, every: int) -> dict[str, Any]:
     return results
 
 
+def table(results: dict[str, Any]) -> str:
+    """Write what measure_generations found as a Markdown table."""
+    rows = ["| RWKV | memory, MiB | flat to |", "| --- | --- | --- |"]
+    for generation, found in results["generations"].items():
+        rows.append(
+            f"| {generation} | {found['min_mib']:.1f} to {found['max_mib']:.1f} "
+            f"| {found['flatness_percent']:.2f} % |"
+        )
+    return "\n".join(rows)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Read the text over and over, print the figures, and write them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prefill_memory")

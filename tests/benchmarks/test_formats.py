@@ -12,6 +12,7 @@ from benchmarks import formats, quality
 from benchmarks.formats import MODES, STRATEGIES, Amount, Shape
 from presets.texts import public_text
 from rwkv_core.models import load_model
+from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.tokenizer import load_tokenizer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -80,3 +81,5 @@ def test_the_document_shows_the_measured_figures() -> None:
     document = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
     assert formats.table(results["formats"]) in document
     assert results["formats"]["generations"].keys() == set(formats.GENERATIONS)
+    shipped = open_checkpoint(presets.default_model_path())
+    assert results["model"]["fingerprint"] == shipped.fingerprint

@@ -13,6 +13,7 @@ from benchmarks.lambada_published import PUBLISHED, find_published
 from presets.texts import lambada_excerpt_path
 from rwkv_core.config import ModelConfig
 from rwkv_core.models import Model, load_model
+from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.tokenizer import load_tokenizer
 from tests.checkpoints import random_weights, write_pth
 from tests.generations import RANDOM_WEIGHTS
@@ -195,3 +196,13 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
     assert results["items"] == 3
     assert {"cpu", "versions", "commit"} <= results["machine"].keys()
     assert "no published figure" in lambada.table(results)
+
+
+def test_the_document_shows_the_shipped_models_figures() -> None:
+    root = Path(__file__).parent.parent.parent
+    results = json.loads((root / "benchmarks" / "results" / "lambada.json").read_text())
+    shown = f"{results['accuracy']:.1%} right at a perplexity of {results['perplexity']:,.0f}"
+    assert shown in (root / "docs" / "quality.md").read_text(encoding="utf-8")
+    assert results["is_whole_test"]
+    shipped = open_checkpoint(presets.default_model_path())
+    assert results["model"]["fingerprint"] == shipped.fingerprint
