@@ -193,7 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--model", type=Path, default=presets.default_model_path())
     parser.add_argument("--strategy", help="of the model; chosen for this machine")
-    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json; found beside the model")
+    parser.add_argument("--tokenizer", help="world, 20B, or a tokenizer.json; chosen by the model")
     parser.add_argument(
         "--data",
         type=Path,
@@ -207,7 +207,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--limit is {options.limit}; give at least 1")
     start = time.perf_counter()
     model = load_model(options.model, options.strategy)
-    tokenizer = load_tokenizer(options.tokenizer or options.model, model.config.vocab_size)
+    tokenizer, _ = load_tokenizer(options.model, model.config.vocab_size, options.tokenizer)
     results = measure(model, tokenizer, options.data, options.limit)
     results |= {"seconds": round(time.perf_counter() - start, 1), "machine": machine()}
     print(table(results))

@@ -50,7 +50,7 @@ def test_both_modes_read_the_same_text() -> None:
 def test_the_text_is_measured_in_bits_per_byte() -> None:
     path = presets.default_model_path()
     model = load_model(path, "cpu fp32")
-    tokenizer = load_tokenizer(path, model.config.vocab_size)
+    tokenizer, _ = load_tokenizer(path, model.config.vocab_size)
     measured = formats.measure_text(path, tokenizer, 200)
     nats, state = 0.0, None
     ids = [0, *tokenizer.encode(public_text()[:200])]

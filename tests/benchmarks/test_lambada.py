@@ -98,7 +98,7 @@ def test_every_passage_is_in_one_batch_and_no_batch_is_too_large() -> None:
 def test_the_shipped_model_agrees_with_reading_token_by_token() -> None:
     path = presets.default_model_path()
     model = load_model(path, "cpu fp32")
-    tokenizer = load_tokenizer(path, model.config.vocab_size)
+    tokenizer, _ = load_tokenizer(path, model.config.vocab_size)
     passages = [
         json.loads(line)["text"] for line in lambada_excerpt_path().read_text().splitlines()
     ][:10]
