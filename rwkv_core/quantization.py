@@ -11,6 +11,8 @@ unsigned, with an offset and a scale for each row and each column, so its roundi
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,8 @@ from torch import Tensor, nn
 GROUP = 32
 # Rows turned back into floats at a time, so that no whole float matrix exists beside it.
 BLOCK_ROWS = 4096
+# Elements rounded at a time; int4 makes some ten float copies of them.
+ROUNDED_ELEMENTS = 2**18
 # Shares of the largest weight tried as the end of the int4 scale; the best fit is kept.
 SCALE_SHARES = tuple(0.7 + 0.025 * step for step in range(15))
 
@@ -68,14 +72,25 @@ def dequantize_int4(nibbles: Tensor, scale: Tensor, columns: int) -> Tensor:
     return (values * scale.float()[..., None]).flatten(1)[:, :columns]
 
 
+class Rows(Protocol):
+    """A matrix in memory, or in a file: its shape, and some of its rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(out, in)."""
+
+    def __getitem__(self, rows: slice, /) -> Tensor:
+        """Give out some rows."""
+
+
 class QuantizedMatrix(nn.Module):
     """A (out, in) weight in few bits, used as models.blocks.Matrix is."""
 
     values: Tensor
     scale: Tensor
 
-    def __init__(self, weight: Tensor, kind: str, dtype: torch.dtype) -> None:
-        """Round a weight.
+    def __init__(self, weight: Rows, kind: str, dtype: torch.dtype) -> None:
+        """Round a weight, some rows at a time.
 
         Args:
             weight: (out, in), any float dtype.
@@ -83,10 +98,17 @@ class QuantizedMatrix(nn.Module):
             dtype: in which products run.
         """
         super().__init__()
-        self.columns, self.kind, self.dtype = weight.shape[1], kind, dtype
-        values, scale = quantize_int8(weight) if kind == "int8" else quantize_int4(weight)
-        self.register_buffer("values", values)
-        self.register_buffer("scale", scale)
+        rows, self.columns = weight.shape
+        self.kind, self.dtype = kind, dtype
+        quantize = quantize_int8 if kind == "int8" else quantize_int4
+        step = max(1, ROUNDED_ELEMENTS // self.columns)
+        for start in range(0, rows, step):
+            part = slice(start, start + step)
+            for name, rounded in zip(("values", "scale"), quantize(weight[part]), strict=True):
+                if start == 0:
+                    whole = rounded.new_empty(rows, *rounded.shape[1:])
+                    self.register_buffer(name, whole)
+                getattr(self, name)[part] = rounded
 
     def rows(self, part: slice, device: torch.device | None = None) -> Tensor:
         """Turn some rows back into float32."""

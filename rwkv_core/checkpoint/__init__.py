@@ -1,237 +1,139 @@
-"""Open a weights file: find it, refuse what is not one, give tensors by official name."""
+"""Open a weights file of any format, and give its tensors by official name and orientation.
+
+First the file is read (`pth_file`, `safetensors_file`, `gguf_file`, `sharded`), then the names
+and axes are made official (`web_rwkv`, `hugging_face`, `gguf_names`). Both are told by content,
+never by suffix, and both work tensor by tensor, when one is asked for. What a model must hold is
+checked later, against the network itself (rwkv_core.models.loading).
+"""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import pickle
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+import struct
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from safetensors import SafetensorError
 
-from rwkv_core.config import Choice
+from rwkv_core.checkpoint.fingerprints import fingerprint
+from rwkv_core.checkpoint.gguf_file import is_gguf, read_gguf
+from rwkv_core.checkpoint.gguf_names import undo_gguf
+from rwkv_core.checkpoint.hugging_face import norm_eps, undo_hugging_face
+from rwkv_core.checkpoint.paths import INDEX_SUFFIX, name_of, resolve_path
+from rwkv_core.checkpoint.pth_file import is_pth, read_pth
+from rwkv_core.checkpoint.safetensors_file import is_safetensors, read_safetensors
+from rwkv_core.checkpoint.sharded import read_json, read_sharded
+from rwkv_core.checkpoint.web_rwkv import undo_web_rwkv
+from rwkv_core.checkpoint.weights import (
+    FETCH_AGAIN,
+    Contents,
+    StoredTensor,
+    Weights,
+    WeightsFile,
+)
 from rwkv_core.errors import CheckpointError
 
-SUFFIXES = (".pth", ".safetensors")
-# Above this, reading every byte before the first token would cost seconds.
-FULL_HASH_BYTES = 256 * 2**20
-SAMPLES_PER_TENSOR = 16
-SAMPLE_BYTES = 4096
+__all__ = [
+    "StoredTensor",
+    "Weights",
+    "WeightsFile",
+    "fingerprint",
+    "open_weights",
+    "resolve_path",
+]
 
-_WRAPPERS = ("state_dict", "model")
-_PREFIXES = re.compile(r"^(?:(?:_forward_module|module)\.)+")
-_FETCH_AGAIN = "fetch the file again"
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """One tensor of a file that is read, and converted if need be, when asked for.
-
-    Attributes:
-        shape: after conversion to the official format.
-        dtype: in which it is given out.
-        read: makes the tensor; memory-mapped where nothing had to be converted.
-    """
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    read: Callable[[], Tensor]
-
-    @classmethod
-    def of(cls, tensor: Tensor) -> StoredTensor:
-        """Wrap a tensor that is at hand."""
-        return cls(tuple(tensor.shape), tensor.dtype, lambda: tensor)
-
-
-class Weights(Mapping[str, Tensor]):
-    """A file's weights by official name; each is checked for NaN and infinity when read."""
-
-    def __init__(
-        self, tensors: Mapping[str, StoredTensor], file_name: str, *, is_checked: bool = True
-    ) -> None:
-        """Wrap tensors; file_name is for error messages."""
-        self._tensors = dict(tensors)
-        self._file_name = file_name
-        self._is_checked = is_checked
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape by name, without reading."""
-        return {name: tensor.shape for name, tensor in self._tensors.items()}
-
-    @property
-    def dtypes(self) -> dict[str, torch.dtype]:
-        """Dtype by name, without reading."""
-        return {name: tensor.dtype for name, tensor in self._tensors.items()}
-
-    def without(self, names: Collection[str]) -> Weights:
-        """Leave tensors out."""
-        kept = {name: tensor for name, tensor in self._tensors.items() if name not in names}
-        return Weights(kept, self._file_name, is_checked=self._is_checked)
-
-    def unchecked(self) -> Weights:
-        """Give the same tensors out without a look at their values."""
-        return Weights(self._tensors, self._file_name, is_checked=False)
-
-    def __getitem__(self, name: str) -> Tensor:
-        """Return one tensor, or raise CheckpointError where it holds NaN or infinity."""
-        tensor = self._tensors[name].read()
-        if not self._is_checked:
-            return tensor
-        # NaN reaches both ends of the range; one pass, no copy.
-        low, high = torch.aminmax(tensor)
-        if not (torch.isfinite(low) and torch.isfinite(high)):
-            raise CheckpointError(
-                f"{self._file_name}: tensor {name} holds NaN or infinity; {_FETCH_AGAIN}"
-            )
-        return tensor
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over names."""
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        """Count tensors."""
-        return len(self._tensors)
-
-
-@dataclass(frozen=True, eq=False)
-class WeightsFile:
-    """A readable weights file; nothing is known yet of the model in it.
-
-    Attributes:
-        name: file name without its suffix.
-        path: the file.
-        file_bytes: size on disk.
-        format: in which format it came, and how that was told.
-        tensors: official name -> weight, in the file's dtype.
-    """
-
-    name: str
-    path: Path
-    file_bytes: int
-    format: Choice
-    tensors: Weights
-
-
-def resolve_path(text: str | Path) -> Path:
-    """Find the weights file that a user means.
-
-    Args:
-        text: a path; quotes around it, `~`, backslashes and a left-out .pth or
-            .safetensors are understood.
-
-    Raises:
-        CheckpointError: no such file (near matches are named), or a folder.
-    """
-    cleaned = str(text).strip().strip("\"'").strip()
-    if not cleaned:
-        raise CheckpointError("no model path given; name a .pth or .safetensors file")
-    try:
-        path = Path(cleaned.replace("\\", "/")).expanduser()
-        for candidate in (path, *(path.with_name(path.name + end) for end in SUFFIXES)):
-            if candidate.is_file():
-                return candidate
-        raise CheckpointError(_not_found(path))
-    except (OSError, RuntimeError, ValueError) as error:  # e.g. "~nobody", a name too long
-        raise CheckpointError(f"cannot look up {cleaned[:200]!r}: {error}") from error
-
-
-def _not_found(path: Path) -> str:
-    folder = path if path.is_dir() else path.parent
-    if not folder.is_dir():
-        return f"{path} does not exist, nor does its folder {folder}; check the path"
-    found = sorted(file.name for file in folder.iterdir() if file.suffix in SUFFIXES)
-    near = difflib.get_close_matches(path.name, found, n=5, cutoff=0.4) or found[:5]
-    hint = f"did you mean {', '.join(near)}?" if near else "it holds no .pth or .safetensors file"
-    what = "is a folder, not a weights file" if path.is_dir() else "does not exist"
-    return f"{path} {what}; in {folder}: {hint}"
+_PART = re.compile(r"-(\d{5})-of-(\d{5})\.\w+$")
+# What torch, zipfile, safetensors and pickle raise for damaged files has no narrower class.
+_DAMAGE = (
+    SafetensorError,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    struct.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+)
 
 
 def open_weights(path: str | Path) -> WeightsFile:
-    """Open a .pth or .safetensors file without reading its weights into memory.
+    """Open a weights file without reading its weights into memory.
 
-    The format is told by content, not by suffix. A .pth is read with
-    `weights_only=True`, so no code in it can run.
+    Args:
+        path: a .pth, .safetensors, .st or .gguf file, the index of its shards, or a folder in
+            Hugging Face's layout; see resolve_path and docs/checkpoints.md.
 
     Raises:
-        CheckpointError: missing, broken, converted, or not a weights file.
+        CheckpointError: missing, broken, or not a weights file.
+        UnsupportedModelError: readable, and of a model that does not run here.
     """
     file = resolve_path(path)
     try:
-        tensors, how = _read_tensors(file)
+        contents = _read_official(file)
     except CheckpointError as error:
         raise type(error)(f"{file.name}: {error}") from error
     return WeightsFile(
-        name=file.name.removesuffix(".pth").removesuffix(".safetensors"),
+        name=name_of(file),
         path=file,
-        file_bytes=file.stat().st_size,
-        format=how,
-        tensors=Weights({k: StoredTensor.of(v) for k, v in tensors.items()}, file.name),
+        file_bytes=sum(part.stat().st_size for part in contents.files),
+        format=contents.format,
+        tensors=Weights(contents.tensors, file.name),
+        ln_x_eps=contents.ln_x_eps,
     )
 
 
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """Hash weights so that two models can be told apart; the file format does not matter.
-
-    Covers every name, dtype, shape and byte up to 256 MiB of weights. Above that, of each
-    tensor larger than 64 KiB only 16 evenly spaced pieces of 4 KiB are hashed, so two
-    large models that differ only between the pieces get the same fingerprint.
-
-    Returns:
-        sha256, 64 hex digits.
-    """
-    is_sampled = sum(tensor.nbytes for tensor in tensors.values()) > FULL_HASH_BYTES
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        data = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
-        if is_sampled and data.nbytes > SAMPLES_PER_TENSOR * SAMPLE_BYTES:
-            last = data.nbytes - SAMPLE_BYTES
-            for piece in range(SAMPLES_PER_TENSOR):
-                start = last * piece // (SAMPLES_PER_TENSOR - 1)
-                digest.update(data[start : start + SAMPLE_BYTES])
-        else:
-            digest.update(data)
-    return digest.hexdigest()
+def _read_official(file: Path) -> Contents:
+    """Read the file or its shards, and make the names official."""
+    if file.name.endswith(INDEX_SUFFIX):
+        contents = read_sharded(file, _read)
+    else:
+        part = _PART.search(file.name)
+        if part and int(part[2]) > 1:
+            raise CheckpointError(
+                f"this is part {int(part[1])} of {int(part[2])}; name the folder of the parts, or "
+                f"their index ('...{INDEX_SUFFIX}')"
+            )
+        contents = _read(file)
+    if undone := undo_web_rwkv(contents.tensors):
+        return _renamed(contents, "web-rwkv", undone)
+    if undone := undo_hugging_face(contents.tensors):
+        config = file.parent / "config.json"
+        eps = norm_eps(read_json(config)) if config.is_file() else None
+        return replace(_renamed(contents, "Hugging Face", undone), ln_x_eps=eps)
+    return contents
 
 
-def _read_tensors(file: Path) -> tuple[dict[str, Tensor], Choice]:
-    """Map official names to memory-mapped tensors, or say why this is no weights file."""
+def _renamed(
+    contents: Contents, whose: str, undone: tuple[dict[str, StoredTensor], str]
+) -> Contents:
+    tensors, reason = undone
+    how = contents.format
+    how = how._replace(value=f"{how.value}, {whose}", reason=f"{how.reason}; {reason}")
+    return replace(contents, tensors=tensors, format=how)
+
+
+def _read(file: Path) -> Contents:
+    """Map one file's tensors, or say why it is no weights file."""
     try:
         with file.open("rb") as stream:
             head = stream.read(64)
-        if head.startswith(b"PK"):
-            content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-            return _unwrap(content), Choice("pth", "a zip archive, as torch.save writes")
-        if head[8:9] == b"{":  # safetensors: 8 bytes of header length, then JSON
-            with safe_open(file, framework="pt") as opened:
-                content = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
-                return _unwrap(content), Choice("safetensors", "a length and a JSON header")
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            "refused, because it holds Python objects that are not tensors and could run "
-            "code when loaded; get the official .pth or a .safetensors file"
-        ) from error
-    # torch reports broken archives as RuntimeError, broken pickles as almost anything.
-    except (
-        SafetensorError,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+        if is_gguf(head):
+            return undo_gguf(read_gguf(file))
+        if is_pth(head):
+            return read_pth(file)
+        if is_safetensors(head):
+            return read_safetensors(file)
+    except _DAMAGE as error:
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
-        raise CheckpointError(f"truncated or damaged ({reason}); {_FETCH_AGAIN}") from error
+        raise CheckpointError(f"truncated or damaged ({reason[:200]}); {FETCH_AGAIN}") from error
     raise CheckpointError(_what_else(head))
 
 
@@ -239,39 +141,16 @@ def _what_else(head: bytes) -> str:
     """Name the usual things that are mistaken for weights."""
     start = head.lstrip().lower()
     if not head:
-        return f"the file is empty; {_FETCH_AGAIN}"
+        return f"the file is empty; {FETCH_AGAIN}"
     if start.startswith((b"<!doctype", b"<html")):
-        return "this is a web page, not weights (a download link gone wrong); " + _FETCH_AGAIN
+        return "this is a web page, not weights (a download link gone wrong); " + FETCH_AGAIN
     if start.startswith(b"version https://git-lfs"):
         return "this is a Git LFS pointer, not the weights; run `git lfs pull`"
     if start.startswith(b"\x80"):
         return "this is a torch file from before version 1.6; load and torch.save it once again"
+    if head.startswith((b"fmgg", b"lmgg", b"tjgg")):
+        return "this is an older ggml file such as rwkv.cpp writes; use the original .pth"
     return (
-        f"this is neither a .pth nor a .safetensors file, it starts with {head[:16]!r}; "
-        "choose an RWKV checkpoint"
+        f"this is neither a .pth nor a .safetensors nor a .gguf file, it starts with "
+        f"{head[:16]!r}; choose an RWKV checkpoint"
     )
-
-
-def _unwrap(content: object) -> dict[str, Tensor]:
-    """Find the name -> tensor dictionary inside what trainers and converters save."""
-    for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"holds a {type(content).__name__} instead of named tensors; choose an RWKV checkpoint"
-        )
-    if "_strategy" in content or "_version" in content:
-        raise CheckpointError(
-            "was converted by the PyPI package rwkv (it has a '_strategy' or '_version' key), "
-            "its weights are transposed; use the original .pth"
-        )
-    tensors: dict[str, Tensor] = {}
-    for name, value in content.items():
-        if not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"entry {name!r} is a {type(value).__name__}, not a tensor; "
-                "choose an RWKV checkpoint"
-            )
-        tensors[_PREFIXES.sub("", str(name))] = value.detach()
-    return tensors

@@ -214,11 +214,12 @@ def load_model(
     """Open a checkpoint and make it ready to run.
 
     Args:
-        path: .pth or .safetensors in the official key format.
+        path: .pth, .safetensors, .st or .gguf, the index of its shards, or a folder in Hugging
+            Face's layout (docs/checkpoints.md).
         strategy: devices and dtypes, as in the PyPI package rwkv: "cpu fp32", "cuda fp16 *10
             -> cpu int8" (see rwkv_core.strategy); chosen for this machine when not given.
         ln_x_eps: epsilon of the group norm, where a file wants another than the official
-            64e-5 (some third-party RWKV-5 files: 1e-5).
+            64e-5 and states none itself (some third-party RWKV-5 files: 1e-5).
 
     Raises:
         CheckpointError: the file cannot be used; says why.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 
 from rwkv_core.checkpoint import Weights, fingerprint, open_weights
+from rwkv_core.checkpoint.weights import FETCH_AGAIN
 from rwkv_core.config import Choice, ModelConfig, detect_generation
 from rwkv_core.errors import CheckpointError, UnsupportedModelError
 from rwkv_core.models.blocks import Network
@@ -31,7 +33,6 @@ GENERATIONS: dict[str, type[Network]] = {
     "7a": RWKV7a,
 }
 FLOAT_DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-_FETCH_AGAIN = "fetch the file again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,19 +67,22 @@ def open_checkpoint(path: str | Path, *, ln_x_eps: float | None = None) -> Check
 
     Args:
         path: see rwkv_core.checkpoint.open_weights.
-        ln_x_eps: epsilon of the group norm where it is not the official 64e-5.
+        ln_x_eps: epsilon of the group norm where it is neither the official 64e-5 nor what
+            the file states.
 
     Raises:
-        CheckpointError: missing, broken, converted, incomplete, or not a weights file.
+        CheckpointError: missing, broken, incomplete, a mixture, or not a weights file.
         UnsupportedModelError: a readable file of another model.
     """
     file = open_weights(path)
     shapes = file.tensors.shapes
+    eps = file.ln_x_eps if ln_x_eps is None else ln_x_eps
     try:
         config = detect_config(shapes)
         network = GENERATIONS[config.generation]
-        if ln_x_eps is not None:
-            config = dataclasses.replace(config, ln_x_eps=ln_x_eps)
+        if eps is not None:
+            config = dataclasses.replace(config, ln_x_eps=eps)
+        _refuse_mixtures(config, shapes)
         tensors = file.tensors.without(network.unused)
         with torch.device("meta"):
             expected = network.empty(config, shapes)
@@ -113,12 +117,40 @@ def detect_config(shapes: Shapes) -> ModelConfig:
     return GENERATIONS[generation].read_config(generation, shapes)
 
 
+def _refuse_mixtures(config: ModelConfig, shapes: Shapes) -> None:
+    """Refuse files whose layers are those of two models, by generation or by width."""
+    layers: dict[int, dict[str, tuple[int, ...]]] = {}
+    for name, shape in shapes.items():
+        if found := re.match(r"blocks\.(\d+)\.(.+)$", name):
+            layers.setdefault(int(found[1]), {})[f"blocks.0.{found[2]}"] = shape
+    for layer, own in layers.items():
+        if any(name.startswith("blocks.0.att.") for name in own):
+            generation = detect_generation(own)
+            if generation != config.generation:
+                raise CheckpointError(
+                    f"layer {layer} is of RWKV-{generation}, layer 0 of "
+                    f"RWKV-{config.generation}; the file mixes two models, {FETCH_AGAIN}"
+                )
+        width = own.get("blocks.0.ln1.weight", (config.n_embd,))
+        if len(width) == 1 and width[0] != config.n_embd:
+            raise CheckpointError(
+                f"layer {layer} has {width[0]} channels, emb.weight {config.n_embd}; the file "
+                f"mixes two models, {FETCH_AGAIN}"
+            )
+
+
 def _check_tensors(tensors: Weights, network: Network) -> None:
     """Compare names, shapes and dtypes with the parameters of the empty network."""
     expected = {name: tuple(p.shape) for name, p in network.state_dict().items()}
-    if missing := sorted(expected.keys() - tensors.keys()):
-        raise CheckpointError(f"lacks {len(missing)} tensors ({_some(missing)}); {_FETCH_AGAIN}")
-    if unknown := sorted(tensors.keys() - expected.keys()):
+    missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected)
+    if missing and unknown:
+        raise CheckpointError(
+            f"lacks {len(missing)} tensors ({_some(missing)}) and holds {len(unknown)} unknown ones "
+            f"({_some(unknown)}), as if they were renamed; use the file as it was published"
+        )
+    if missing:
+        raise CheckpointError(f"lacks {len(missing)} tensors ({_some(missing)}); {FETCH_AGAIN}")
+    if unknown:
         raise CheckpointError(
             f"holds {len(unknown)} tensors that RWKV-{network.config.generation} does not know "
             f"({_some(unknown)}); use a plain base checkpoint, with any adapter merged"

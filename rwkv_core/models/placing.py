@@ -7,6 +7,7 @@ import re
 import torch
 from torch import Tensor, nn
 
+from rwkv_core.checkpoint import StoredTensor
 from rwkv_core.models.blocks import Lookup, Matrix, Network
 from rwkv_core.models.loading import Checkpoint
 from rwkv_core.quantization import QuantizedMatrix
@@ -22,7 +23,8 @@ def build_network(checkpoint: Checkpoint, placement: Placement) -> Network:
 
     Matrices take the type of their layer's place; vectors and norms stay float32, where
     rounding hurts. The embedding and other tables stay as they are in the file, in the CPU's
-    memory. Where fp16 occurs, generations that upstream rescales are rescaled the same way.
+    memory. Whatever is converted is so in pieces, so that beside the network there is never
+    more than a few megabytes. Where fp16 occurs, generations that upstream rescales are rescaled the same way.
     """
     with torch.device("meta"):
         network = checkpoint.make_network()
@@ -30,9 +32,9 @@ def build_network(checkpoint: Checkpoint, placement: Placement) -> Network:
         network.rescale_every = RESCALE_EVERY
     places = placement.allocate(checkpoint.config.n_layer)
     for name in checkpoint.tensors:
-        tensor = checkpoint.tensors[name]
+        tensor = checkpoint.tensors.stored(name)
         if network.rescale_every and (found := _RESCALED.match(name)):
-            tensor = tensor / 2 ** (int(found[1]) // network.rescale_every)
+            tensor = _divided(tensor, 2 ** (int(found[1]) // network.rescale_every))
         _put(network, name, tensor, _place_of(name, places))
     return network.requires_grad_(False).eval()
 
@@ -43,12 +45,12 @@ def _place_of(name: str, places: list[Place]) -> Place:
     return places[int(layer[1])] if layer else places[-1]
 
 
-def _put(network: Network, name: str, tensor: Tensor, place: Place) -> None:
+def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> None:
     """Replace one empty parameter, or one empty matrix by a quantised one."""
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
     if isinstance(owner, Lookup) or owner is network.emb:
-        owner.register_parameter(leaf, nn.Parameter(tensor, requires_grad=False))
+        owner.register_parameter(leaf, nn.Parameter(tensor[:], requires_grad=False))
         return
     is_streamed = place.is_streamed and isinstance(owner, Matrix)
     device = torch.device("cpu") if is_streamed else place.device
@@ -57,13 +59,28 @@ def _put(network: Network, name: str, tensor: Tensor, place: Place) -> None:
         matrix = QuantizedMatrix(tensor, place.format, place.dtype)
         setattr(network.get_submodule(parent), child, matrix.to(device))
         return
-    tensor = tensor.to(device, place.dtype if is_matrix(name, tensor) else torch.float32)
+    dtype = place.dtype if is_matrix(name, tensor) else torch.float32
+    placed = _convert(tensor, device, dtype)
     if is_streamed and place.device.type == "cuda":
-        tensor = tensor.pin_memory()
-    owner.register_parameter(leaf, nn.Parameter(tensor, requires_grad=False))
+        placed = placed.pin_memory()
+    owner.register_parameter(leaf, nn.Parameter(placed, requires_grad=False))
 
 
-def is_matrix(name: str, tensor: Tensor) -> bool:
+def _divided(tensor: StoredTensor, divisor: int) -> StoredTensor:
+    return tensor.each_row(lambda rows: rows / divisor)
+
+
+def _convert(stored: StoredTensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Give a tensor its type and device, piece by piece where that makes a second copy of it."""
+    if stored.dtype == dtype:
+        return stored[:].to(device)
+    placed = torch.empty(stored.shape, dtype=dtype, device=device)
+    for rows, block in stored.blocks():
+        placed[rows] = block
+    return placed
+
+
+def is_matrix(name: str, tensor: StoredTensor) -> bool:
     """Whether a parameter takes part in matrix products: `.weight`, or a low-rank w1, w2 ..."""
     leaf = name.rpartition(".")[2]
-    return tensor.dim() >= 2 and (leaf == "weight" or leaf[-1] in "12")
+    return len(tensor.shape) >= 2 and (leaf == "weight" or leaf[-1] in "12")

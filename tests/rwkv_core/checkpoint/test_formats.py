@@ -1,0 +1,206 @@
+"""One model in every format: the same tensors, the same logits."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rwkv_core.models import Model, load_model
+from rwkv_core.models.loading import Checkpoint, open_checkpoint
+from tests.checkpoints import write_pth
+from tests.foreign_formats import (
+    Kind,
+    as_fla,
+    as_transformers,
+    as_web_rwkv,
+    write_folder,
+    write_gguf,
+)
+from tests.generations import RANDOM_WEIGHTS
+from tests.tolerances import assert_close
+
+# 8 layers, so that RWKV-6's scale in GGUF files has two steps; 32 columns make a Q8_0 block.
+SIZES = {"n_layer": 8, "n_embd": 32, "head_size": 16}
+TOKENS = [3, 1, 4, 1, 5]
+FLA_CONFIG = {"model_type": "rwkv7", "norm_eps": 1e-5, "head_dim": 64}
+RWKV4_CONFIG = {"model_type": "rwkv", "layer_norm_epsilon": 1e-5}
+
+Write = Callable[[Path, Mapping[str, Tensor]], Path]
+
+
+def web_rwkv(generation: str) -> Write:
+    def write(folder: Path, weights: Mapping[str, Tensor]) -> Path:
+        path = folder / "model.st"
+        converted = as_web_rwkv(weights, generation=generation)
+        save_file(converted, path, metadata={"format": "pt"})
+        return path
+
+    return write
+
+
+def fla(folder: Path, weights: Mapping[str, Tensor], *, fused: bool, shards: int) -> Path:
+    converted = as_fla(weights, has_fused_mixes=fused)
+    return write_folder(folder / "fla", converted, FLA_CONFIG, shards=shards)
+
+
+def transformers(folder: Path, weights: Mapping[str, Tensor]) -> Path:
+    return write_folder(folder / "rwkv", as_transformers(weights), RWKV4_CONFIG)
+
+
+def pytorch_bin(folder: Path, weights: Mapping[str, Tensor]) -> Path:
+    (folder / "config.json").write_text("{}")
+    write_pth(folder / "pytorch_model.bin", as_transformers(weights))
+    return folder
+
+
+def official_shards(folder: Path, weights: Mapping[str, Tensor]) -> Path:
+    return write_folder(folder / "shards", weights, {}, shards=3) / "model.safetensors.index.json"
+
+
+def gguf(generation: str, kind: Kind, rescale_every: int = 6) -> Write:
+    def write(folder: Path, weights: Mapping[str, Tensor]) -> Path:
+        return write_gguf(
+            folder / "model.gguf",
+            weights,
+            generation=generation,
+            kind=kind,
+            rescale_every=rescale_every,
+        )
+
+    return write
+
+
+# generation, dtype of the official file, writer: what the format keeps bit by bit.
+EXACT: dict[str, tuple[str, torch.dtype, Write]] = {
+    **{f"web-rwkv {name}": (name, torch.float16, web_rwkv(name)) for name in ("4", "5.1", "5.2")},
+    "web-rwkv 6": ("6", torch.float16, web_rwkv("6")),
+    "web-rwkv 7": ("7", torch.float16, web_rwkv("7")),
+    "fla": ("7", torch.float32, partial(fla, fused=False, shards=1)),
+    "fla bf16": ("7", torch.bfloat16, partial(fla, fused=False, shards=1)),
+    "fla fused": ("7", torch.float32, partial(fla, fused=True, shards=1)),
+    "fla sharded": ("7", torch.float32, partial(fla, fused=True, shards=3)),
+    **{f"transformers {n}": (n, torch.float32, transformers) for n in ("4", "5.2", "6")},
+    "transformers 4, .bin": ("4", torch.bfloat16, pytorch_bin),
+    **{f"shards {n}": (n, torch.bfloat16, official_shards) for n in RANDOM_WEIGHTS},
+    "gguf 6": ("6", torch.float32, gguf("6", Kind.F32)),
+    "gguf 6 unscaled": ("6", torch.float32, gguf("6", Kind.F32, rescale_every=0)),
+    "gguf 7": ("7", torch.float32, gguf("7", Kind.F32)),
+}
+
+
+@pytest.fixture(params=EXACT, ids=str)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
+    """One model as an official file and in another format."""
+    generation, dtype, write = EXACT[request.param]
+    weights = RANDOM_WEIGHTS[generation](**SIZES, dtype=dtype)
+    return write_pth(tmp_path / "official.pth", weights), write(tmp_path, weights)
+
+
+def logits(model: Model) -> Tensor:
+    return model.forward(TOKENS, all_logits=True)[0]
+
+
+def test_every_tensor_comes_back_bit_by_bit(pair: tuple[Path, Path]) -> None:
+    official, other = map(open_checkpoint, pair)
+    assert other.config == official.config
+    assert set(other.tensors) == set(official.tensors)
+    for name, tensor in official.tensors.items():
+        assert other.tensors[name].dtype == tensor.dtype
+        assert torch.equal(other.tensors[name], tensor), name
+
+
+def test_logits_are_equal_bit_by_bit(pair: tuple[Path, Path]) -> None:
+    official, other = (load_model(path, "cpu fp32") for path in pair)
+    assert torch.equal(logits(other), logits(official))
+
+
+def test_the_fingerprint_is_that_of_the_official_file(pair: tuple[Path, Path]) -> None:
+    official, other = map(open_checkpoint, pair)
+    assert other.fingerprint == official.fingerprint
+
+
+@pytest.mark.parametrize("generation", ["6", "7"])
+@pytest.mark.parametrize("kind", [Kind.F16, Kind.BF16, Kind.Q8_0, Kind.Q5_1, Kind.Q4_0])
+def test_gguf_matrices_of_fewer_bits_are_the_rounded_ones(
+    tmp_path: Path, generation: str, kind: Kind
+) -> None:
+    weights = RANDOM_WEIGHTS[generation](**SIZES)
+    official = open_checkpoint(write_pth(tmp_path / "official.pth", weights))
+    other = open_checkpoint(gguf(generation, kind)(tmp_path, weights))
+    assert other.config == official.config
+    # Bits of one number, or steps between the largest of 32 and zero.
+    rounding = {Kind.F16: 2**-11, Kind.BF16: 2**-8, Kind.Q8_0: 1 / 127, Kind.Q5_1: 1 / 15}
+    for name, tensor in official.tensors.items():
+        found = other.tensors[name].float()
+        limit = rounding.get(kind, 1 / 7) * float(tensor.abs().max())
+        assert float((found - tensor).abs().max()) <= limit, name
+    assert not torch.equal(other.tensors["head.weight"].float(), weights["head.weight"])
+
+
+@pytest.mark.parametrize("generation", ["6", "7"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gguf_logits_are_those_of_an_official_file_with_the_same_rounding(
+    tmp_path: Path, generation: str, dtype: torch.dtype
+) -> None:
+    weights = RANDOM_WEIGHTS[generation](**SIZES)
+    # The scale, a power of two, does not change what is rounded; of fp16 only the range.
+    matrices = r"\.weight$|att\.[avg][12]$"
+    rounded = {
+        name: value.to(dtype).float() if value.dim() == 2 and re.search(matrices, name) else value
+        for name, value in weights.items()
+    }
+    kind = Kind.F16 if dtype == torch.float16 else Kind.BF16
+    other = load_model(gguf(generation, kind)(tmp_path, weights), "cpu fp32")
+    official = load_model(write_pth(tmp_path / "official.pth", rounded), "cpu fp32")
+    assert_close(logits(other), logits(official), torch.float32)
+    assert not torch.equal(rounded["head.weight"], weights["head.weight"])
+
+
+def opened(path: Path) -> Checkpoint:
+    return open_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("write", "generation", "name", "value"),
+    [
+        (official_shards, "7", "shards", "safetensors in 3 files"),
+        (transformers, "4", "model", "safetensors, Hugging Face"),
+        (web_rwkv("6"), "6", "model", "safetensors, web-rwkv"),
+        (gguf("7", Kind.F32), "7", "model", "gguf"),
+    ],
+)
+def test_the_format_is_said(
+    tmp_path: Path, write: Write, generation: str, name: str, value: str
+) -> None:
+    found = opened(write(tmp_path, RANDOM_WEIGHTS[generation](**SIZES)))
+    assert (found.name, found.format.value) == (name, value)
+    assert found.file_bytes >= sum(tensor.nbytes for tensor in found.tensors.values())
+
+
+def test_a_suffix_says_nothing(tmp_path: Path) -> None:
+    weights = RANDOM_WEIGHTS["7"](**SIZES)
+    path = gguf("7", Kind.F32)(tmp_path, weights).rename(tmp_path / "model.pth")
+    assert opened(path).format.value == "gguf"
+
+
+def test_a_v5_file_in_web_rwkv_names_is_not_read_as_the_logarithm(tmp_path: Path) -> None:
+    # Both are called time_first; only the official file means its exponential.
+    plain = RANDOM_WEIGHTS["5.1"](**SIZES, bonus="time_first", dtype=torch.float16)
+    assert "blocks.0.att.time_first" in opened(write_pth(tmp_path / "a.pth", plain)).tensors
+    raw = RANDOM_WEIGHTS["5.1"](**SIZES, dtype=torch.float16)
+    assert "blocks.0.att.time_faaaa" in opened(web_rwkv("5.1")(tmp_path, raw)).tensors
+
+
+def test_flash_linear_attention_states_the_epsilon_of_its_group_norm(tmp_path: Path) -> None:
+    converted = as_fla(RANDOM_WEIGHTS["7"](**SIZES))
+    config = FLA_CONFIG | {"head_dim": 16}
+    path = write_folder(tmp_path / "m", converted, config)
+    assert opened(path).config.ln_x_eps == pytest.approx(16e-5)
+    assert open_checkpoint(path, ln_x_eps=1e-3).config.ln_x_eps == 1e-3
+    (path / "config.json").unlink()
+    assert opened(path).config.ln_x_eps == 64e-5
