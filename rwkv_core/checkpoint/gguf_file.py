@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rwkv_core.checkpoint.weights import FETCH_AGAIN, Contents, StoredTensor
+from rwkv_core.checkpoint.weights import BLOCK_ELEMENTS, FETCH_AGAIN, Contents, StoredTensor
 from rwkv_core.config import Choice
 from rwkv_core.errors import CheckpointError
 
@@ -150,11 +150,17 @@ def _check_can_dequantize(kind: GGMLQuantizationType, block_bytes: int, name: st
 
 
 def _dequantize(rows: NDArray[np.uint8], kind: GGMLQuantizationType) -> Tensor:
-    from gguf.quants import dequantize
+    """Turn quantised rows into float32, some at a time: the package makes several copies."""
+    from gguf.quants import dequantize, quant_shape_from_byte_shape
 
+    values = torch.empty(quant_shape_from_byte_shape(rows.shape, kind))
+    step = max(1, BLOCK_ELEMENTS // math.prod(values.shape[1:]))
     # Damaged scales may overflow; the check of every weight says so.
     with np.errstate(all="ignore"):
-        return torch.from_numpy(dequantize(rows, kind))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            values[part] = torch.from_numpy(dequantize(rows[part], kind))
+    return values
 
 
 class _Reader:

@@ -1,0 +1,153 @@
+"""Measure memory while a model is loaded: python -m benchmarks.load_memory --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from benchmarks.machine import machine
+from benchmarks.prefill_memory import PROC_STATUS, anonymous_bytes
+from rwkv_core.models import load_model
+
+ROOT = Path(__file__).parent.parent
+STRATEGIES = (
+    "cpu fp32",
+    "cpu bf16",
+    "cpu fp16",
+    "cpu int8",
+    "cpu int4",
+    "cpu fp32 *4 -> cpu bf16 *4 -> cpu int8",
+)
+# What loading may take at its peak: the weights, a share for what comes and goes, and a rest
+# that does not grow with the model.
+SHARE, REST_BYTES = 1.15, 32 * 2**20
+SAMPLE_SECONDS = 0.0005
+
+
+class PeakSampler:
+    """Samples anonymous memory from a thread of its own; use it as a context.
+
+    Attributes:
+        before: bytes when it began.
+        peak: the largest sample so far, bytes.
+    """
+
+    def __init__(self, status: Path = PROC_STATUS) -> None:
+        """Take the first sample."""
+        self._status = status
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.before = self.peak = anonymous_bytes(status)
+
+    def __enter__(self) -> PeakSampler:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End, after a last sample."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        is_over = False
+        while not is_over:
+            is_over = self._stop.wait(SAMPLE_SECONDS)
+            self.peak = max(self.peak, anonymous_bytes(self._status))
+
+
+def measure(model_path: Path, strategy: str) -> dict[str, object]:
+    """Load one model in this process, and say what it took beyond what was there before."""
+    with PeakSampler() as sampler:
+        model = load_model(model_path, strategy)
+    peak = sampler.peak - sampler.before
+    limit = SHARE * model.weight_bytes + REST_BYTES
+    return {
+        "strategy": strategy,
+        "weights_mib": round(model.weight_bytes / 2**20, 1),
+        "peak_anonymous_mib": round(peak / 2**20, 1),
+        "limit_mib": round(limit / 2**20, 1),
+        "is_within_limit": peak <= limit,
+    }
+
+
+def draw_models(folder: Path) -> dict[str, Path]:
+    """Write one random model of the 0.1B shape in every format; format -> path."""
+    import torch
+
+    from tests.checkpoints import Ranks, random_weights, write_pth
+    from tests.foreign_formats import Kind, as_fla, as_web_rwkv, write_folder, write_gguf
+
+    weights = random_weights(
+        n_layer=12,
+        n_embd=768,
+        head_size=64,
+        vocab_size=65536,
+        ranks=Ranks(w=64, a=64, v=32, g=128),
+        dtype=torch.bfloat16,
+    )
+    save_file(as_web_rwkv(weights, generation="7"), folder / "web-rwkv.st")
+    config: dict[str, object] = {"model_type": "rwkv7", "norm_eps": 1e-5, "head_dim": 64}
+    return {
+        "pth bf16": write_pth(folder / "official.pth", weights),
+        "web-rwkv fp16": folder / "web-rwkv.st",
+        "Hugging Face bf16, 3 files": write_folder(
+            folder / "fla", as_fla(weights), config, shards=3
+        ),
+        "gguf F16": write_gguf(folder / "f16.gguf", weights, generation="7", kind=Kind.F16),
+        "gguf Q8_0": write_gguf(folder / "q8.gguf", weights, generation="7", kind=Kind.Q8_0),
+    }
+
+
+def measure_apart(model_path: Path, strategy: str) -> dict[str, object]:
+    """Load one model in a new process, whose memory nothing else has touched."""
+    command = [sys.executable, "-m", "benchmarks.load_memory", "--here"]
+    command += ["--model", str(model_path), "--strategy", strategy]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def measure_all(
+    models: dict[str, Path], strategies: list[str], *, run: Callable[..., dict[str, object]]
+) -> list[dict[str, object]]:
+    """Measure every model with every strategy, and print each figure when it is there."""
+    rows = []
+    for name, path in models.items():
+        for strategy in strategies:
+            rows.append({"file": name, **run(path, strategy)})
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, write; the status is 1 where a limit is exceeded."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load_memory")
+    parser.add_argument("--model", type=Path, help="a random one of 0.1B in every format if none")
+    parser.add_argument("--strategy", action="append", help="of the model; may be repeated")
+    parser.add_argument("--json", type=Path, help="JSON file to write")
+    parser.add_argument("--here", action="store_true", help="in this process, one strategy")
+    options = parser.parse_args(arguments)
+    strategies = options.strategy or list(STRATEGIES)
+    if options.here:
+        print(json.dumps(measure(options.model, strategies[0])))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        models = {options.model.name: options.model} if options.model else {}
+        models = models or draw_models(Path(folder))
+        rows = measure_all(models, strategies, run=measure_apart)
+    if options.json:
+        options.json.write_text(json.dumps({"loads": rows, "machine": machine()}, indent=1) + "\n")
+    return 0 if all(row["is_within_limit"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
