@@ -32,6 +32,7 @@ from rwkv_core.checkpoint.weights import (
     StoredTensor,
     Weights,
     WeightsFile,
+    in_file,
 )
 from rwkv_core.errors import CheckpointError
 
@@ -79,7 +80,7 @@ def open_weights(path: str | Path) -> WeightsFile:
     try:
         contents = _read_official(file)
     except CheckpointError as error:
-        raise type(error)(f"{file.name}: {error}") from error
+        raise in_file(file.name, error) from error
     return WeightsFile(
         name=name_of(file),
         path=file,

@@ -101,7 +101,7 @@ def norm_eps(config: dict[str, object]) -> float | None:
             f"{LAYER_NORM_EPS}; choose a model with the official one"
         )
     head_dim = config.get("head_dim")
-    if config.get("model_type") == "rwkv7" and isinstance(head_dim, int):
+    if config.get("model_type") == "rwkv7" and isinstance(head_dim, int) and head_dim > 0:
         return head_dim * float(eps)
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def read_pth(file: Path) -> Contents:
                 "torch.load and torch.save it once again"
             )
     try:
-        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        # torch warns of what it is about to refuse, or of itself; our sentence says it better.
+        with warnings.catch_warnings(action="ignore"):
+            content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         if not _CODE.search(str(error)):
             raise

@@ -17,6 +17,14 @@ FETCH_AGAIN = "fetch the file again"
 BLOCK_ELEMENTS = 2**20
 
 
+def in_file(file_name: str, error: CheckpointError) -> CheckpointError:
+    """Say in which file an error is, on one line: names in damaged files may hold anything."""
+    text = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(error)
+    )
+    return type(error)(f"{file_name}: {text}")
+
+
 @dataclass(frozen=True)
 class StoredTensor:
     """One tensor of a file that is read, and converted if need be, when asked for.

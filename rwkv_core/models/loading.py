@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from rwkv_core.checkpoint import Weights, fingerprint, open_weights
-from rwkv_core.checkpoint.weights import FETCH_AGAIN
+from rwkv_core.checkpoint.weights import FETCH_AGAIN, in_file
 from rwkv_core.config import Choice, ModelConfig, detect_generation
 from rwkv_core.errors import CheckpointError, UnsupportedModelError
 from rwkv_core.models.blocks import Network
@@ -88,7 +88,7 @@ def open_checkpoint(path: str | Path, *, ln_x_eps: float | None = None) -> Check
             expected = network.empty(config, shapes)
         _check_tensors(tensors, expected)
     except CheckpointError as error:
-        raise type(error)(f"{file.path.name}: {error}") from error
+        raise in_file(file.path.name, error) from error
     return Checkpoint(
         name=file.name,
         path=file.path,
