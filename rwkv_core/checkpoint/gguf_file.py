@@ -67,7 +67,7 @@ def read_gguf(file: Path) -> GgufContents:
     """
     # Copy on write: torch wants memory it could write to, and nobody does.
     data = np.memmap(file, mode="c")
-    reader = _Reader(data)
+    reader = _Reader(memoryview(data))
     reader.take(len(MAGIC))
     version = reader.number("I")
     if version not in VERSIONS:
@@ -166,7 +166,7 @@ def _dequantize(rows: NDArray[np.uint8], kind: GGMLQuantizationType) -> Tensor:
 class _Reader:
     """Takes values from the front of a file, never beyond its end."""
 
-    def __init__(self, data: NDArray[np.uint8]) -> None:
+    def __init__(self, data: memoryview) -> None:
         self._data = data
         self.offset = 0
 
