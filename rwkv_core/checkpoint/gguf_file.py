@@ -67,7 +67,7 @@ def read_gguf(file: Path) -> GgufContents:
     """
     # Copy on write: torch wants memory it could write to, and nobody does.
     data = np.memmap(file, mode="c")
-    reader = _Reader(memoryview(data))
+    reader = _Reader(data.data)
     reader.take(len(MAGIC))
     version = reader.number("I")
     if version not in VERSIONS:
