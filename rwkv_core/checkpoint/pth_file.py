@@ -21,8 +21,6 @@ from rwkv_core.errors import CheckpointError
 
 _WRAPPERS = ("state_dict", "model")
 _PREFIXES = re.compile(r"^(?:(?:_forward_module|module)\.)+")
-# How torch words that a pickle asks for more than tensors; its other complaints mean damage.
-_CODE = re.compile(r"Unsupported|not an allowed|unrecognized|Can only|Trying to|Blocklist", re.I)
 
 
 def is_pth(head: bytes) -> bool:
@@ -49,8 +47,6 @@ def read_pth(file: Path) -> Contents:
         with warnings.catch_warnings(action="ignore"):
             content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
-        if not _CODE.search(str(error)):
-            raise
         raise CheckpointError(
             "refused, because it holds Python objects that are not tensors and could run "
             "code when loaded; get the official .pth or a .safetensors file"
