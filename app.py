@@ -31,7 +31,7 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
     parser = argparse.ArgumentParser(description="A playground for RWKV language models.")
     parser.add_argument("--host", default=hosting.host, help="address to listen on: %(default)s")
     parser.add_argument("--port", type=int, default=hosting.port, help="first free from 7860")
-    parser.add_argument("--model", type=Path, help=".pth or .safetensors file; the shipped one")
+    parser.add_argument("--model", type=Path, help="weights, a file or folder; the shipped one")
     parser.add_argument("--strategy", help='such as "cpu fp32", "cpu int8" or "cuda fp16"')
     parser.add_argument("--tokenizer", help='a file, "world" or "20B"; chosen for you')
     parser.add_argument("--state", type=Path, help="a tuned or saved state that texts begin from")

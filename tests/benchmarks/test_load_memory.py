@@ -10,12 +10,15 @@ from tests.checkpoints import random_weights, write_pth
 
 
 def test_the_peak_is_the_largest_sample(tmp_path: Path) -> None:
-    status = write_status(tmp_path / "status", 100)
-    with PeakSampler(status) as sampler:
-        write_status(status, 300)
+    def write(kib: int) -> Path:
+        # In one step: the sampler reads all the while.
+        return write_status(tmp_path / "next", kib).rename(tmp_path / "status")
+
+    with PeakSampler(write(100)) as sampler:
+        write(300)
         while sampler.peak < 300 * 1024:
             pass
-        write_status(status, 200)
+        write(200)
     assert (sampler.before, sampler.peak) == (100 * 1024, 300 * 1024)
 
 
