@@ -117,7 +117,7 @@ def test_folder_and_index_are_the_same_model(shards: Path) -> None:
 
 
 def test_an_index_is_no_tokenizer(shards: Path) -> None:
-    assert load_tokenizer(shards / INDEX, 65536).encode("a")
+    assert load_tokenizer(shards / INDEX, 65536)[0].encode("a")
 
 
 def test_one_shard_alone_points_to_the_folder(shards: Path) -> None:
