@@ -109,11 +109,6 @@ def detect_config(shapes: Shapes) -> ModelConfig:
         CheckpointError: a tensor is missing or sizes contradict each other.
     """
     generation = detect_generation(shapes)
-    if generation not in GENERATIONS:
-        raise UnsupportedModelError(
-            f"this is an RWKV-{generation} checkpoint; this version runs "
-            f"RWKV-{', RWKV-'.join(GENERATIONS)}: choose such a file"
-        )
     return GENERATIONS[generation].read_config(generation, shapes)
 
 
