@@ -13,7 +13,7 @@ import torch
 from rwkv_core.checkpoint import Weights, fingerprint, open_weights
 from rwkv_core.checkpoint.weights import FETCH_AGAIN, in_file
 from rwkv_core.config import Choice, ModelConfig, detect_generation
-from rwkv_core.errors import CheckpointError, UnsupportedModelError
+from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import Network
 from rwkv_core.models.rwkv4 import RWKV4
 from rwkv_core.models.rwkv5 import RWKV5
