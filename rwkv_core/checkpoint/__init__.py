@@ -103,7 +103,9 @@ def _read_official(file: Path) -> Contents:
                 f"their index ('...{INDEX_SUFFIX}')"
             )
         contents = _read(file)
-    if undone := undo_web_rwkv(contents.tensors):
+    # Its converters write nothing else, and RWKV-5's bonus means another thing in a .pth.
+    is_safetensors_file = contents.format.value.startswith("safetensors")
+    if is_safetensors_file and (undone := undo_web_rwkv(contents.tensors)):
         return _renamed(contents, "web-rwkv", undone)
     if undone := undo_hugging_face(contents.tensors):
         config = file.parent / "config.json"
