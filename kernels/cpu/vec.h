@@ -24,6 +24,20 @@ inline Vec load(const float* p) {
 
 inline void store(float* p, Vec x) { std::memcpy(p, &x, sizeof(x)); }
 
+// Up to kLanes numbers; the rest of the vector is 0.
+inline Vec load_part(const float* p, int64_t count) {
+  if (count >= kLanes) return load(p);
+  Vec x{};
+  std::memcpy(&x, p, sizeof(float) * count);
+  return x;
+}
+
+inline void store_part(float* p, Vec x, int64_t count) {
+  std::memcpy(p, &x, sizeof(float) * (count < kLanes ? count : kLanes));
+}
+
+inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+
 inline Vec splat(float x) { return x - Vec{}; }
 
 // Interleaves the lower (or upper) halves of a and b: a0 b0 a1 b1 ...
@@ -81,4 +95,25 @@ inline Vec exp_nonpositive(Vec x) {
   Vec scale;
   std::memcpy(&scale, &bits, sizeof(scale));
   return p * scale;
+}
+
+// exp(x); above 88 it stays at exp(88).
+inline Vec exp_limited(Vec x) { return exp_nonpositive(x > splat(88.0f) ? splat(88.0f) : x); }
+
+inline Vec sigmoid(Vec x) {
+  const Vec e = exp_nonpositive(x < Vec{} ? x : -x);
+  return (x < Vec{} ? e : splat(1.0f)) / (splat(1.0f) + e);
+}
+
+// tanh(x), within 3 ulp: a polynomial near 0, where 1 - exp would lose digits.
+inline Vec tanh(Vec x) {
+  const Vec magnitude = x < Vec{} ? -x : x, square = x * x;
+  const Vec e = exp_nonpositive(-2.0f * magnitude);
+  const Vec far = (splat(1.0f) - e) / (splat(1.0f) + e);
+  Vec p = splat(-5.70498872745e-3f);
+  p = p * square + splat(2.06390887954e-2f);
+  p = p * square + splat(-5.37397155531e-2f);
+  p = p * square + splat(1.33314422036e-1f);
+  p = p * square + splat(-3.33332819422e-1f);
+  return magnitude < splat(0.625f) ? p * square * x + x : (x < Vec{} ? -far : far);
 }

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "vec.h"
+#include "wkv4.h"
 
 namespace {
 
@@ -21,18 +21,6 @@ struct Sizes {
   int64_t blocks() const { return (C + kLanes - 1) / kLanes; }
 };
 
-// Up to kLanes numbers; the rest of the vector is 0.
-inline Vec load_part(const float* p, int64_t count) {
-  if (count == kLanes) return load(p);
-  Vec x{};
-  std::memcpy(&x, p, sizeof(float) * count);
-  return x;
-}
-
-inline void store_part(float* p, Vec x, int64_t count) { std::memcpy(p, &x, sizeof(float) * count); }
-
-inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
-
 inline Vec mean(Vec a, Vec b) { return b > Vec{} ? a / b : Vec{}; }
 
 void run_block(const Inputs& in, const Sizes& n, int64_t batch, int64_t block, float* state,
@@ -40,29 +28,22 @@ void run_block(const Inputs& in, const Sizes& n, int64_t batch, int64_t block, f
   const int64_t first = block * kLanes, count = std::min<int64_t>(kLanes, n.C - first);
   const Vec w = load_part(in.log_decay + first, count), u = load_part(in.u + first, count);
   float* s = state + batch * 3 * n.C + first;
-  Vec a = load_part(s, count), b = load_part(s + n.C, count), p = load_part(s + 2 * n.C, count);
+  Wkv4Memory m{load_part(s, count), load_part(s + n.C, count), load_part(s + 2 * n.C, count)};
   for (int64_t t = 0; t < n.T; ++t) {
     const int64_t o = (batch * n.T + t) * n.C + first;
     const Vec k = load_part(in.k + o, count), v = load_part(in.v + o, count);
-    Vec q = larger(p, u + k);
-    Vec old = exp_nonpositive(p - q), now = exp_nonpositive(u + k - q);
-    store_part(y + o, (old * a + now * v) / (old * b + now), count);
-    q = larger(p + w, k);
-    old = exp_nonpositive(p + w - q), now = exp_nonpositive(k - q);
-    const Vec before = mean(a, b);
-    a = old * a + now * v;
-    b = old * b + now;
-    p = q;
+    const Vec before = mean(m.a, m.b);
+    store_part(y + o, m.step(w, u, k, v), count);
     if (measures) {
-      Vec after = mean(a, b), change = after - before;
+      Vec after = mean(m.a, m.b), change = after - before;
       for (int64_t i = count; i < kLanes; ++i) after[i] = change[i] = 0;
       measures[2 * (batch * n.T + t)] += sum(after * after);
       measures[2 * (batch * n.T + t) + 1] += sum(change * change);
     }
   }
-  store_part(s, a, count);
-  store_part(s + n.C, b, count);
-  store_part(s + 2 * n.C, p, count);
+  store_part(s, m.a, count);
+  store_part(s + n.C, m.b, count);
+  store_part(s + 2 * n.C, m.p, count);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 // Arrays are float32 and contiguous: r, k, v, y (B, T, H, N), log_decay the same or (H, N),
 // u (H, N), states (B, H, N, N).
 
-#include "vec.h"
+#include "wkv6.h"
 
 namespace {
 
@@ -20,57 +20,23 @@ struct Sizes {
 };
 
 template <int N>
-struct Head {
-  // Decays below exp(-80) count as 0: their products would be denormal, and slow.
-  static void decays(const float* log_decay, float* w) {
-    for (int c = 0; c < N; c += kLanes) {
-      const Vec x = load(log_decay + c);
-      store(w + c, x < splat(-80.0f) ? Vec{} : exp_nonpositive(x));
-    }
-  }
-
-  template <bool kMeasure>
-  static void step(float* S, const float* r, const float* w, const float* k, const float* v,
-                   const float* u, float* y, Vec* state_square, Vec* change_square) {
-    Vec total{};
-    for (int c = 0; c < N; c += kLanes) total += load(r + c) * load(u + c) * load(k + c);
-    const float bonus = sum(total);
-    for (int block = 0; block < N; block += kLanes) {
-      Vec rows[kLanes];
-      for (int i = 0; i < kLanes; ++i) {
-        float* s = S + (block + i) * N;
-        const Vec vi = splat(v[block + i]);
-        Vec read{};
-        for (int c = 0; c < N; c += kLanes) {
-          const Vec old = load(s + c);
-          const Vec now = old * load(w + c) + vi * load(k + c);
-          read += old * load(r + c);
-          store(s + c, now);
-          if (kMeasure) {
-            *state_square += now * now;
-            *change_square += (now - old) * (now - old);
-          }
-        }
-        rows[i] = read;
-      }
-      store(y + block, sum_each_row(rows) + bonus * load(v + block));
-    }
-  }
+struct Head : Wkv6Step<N> {
+  using Step = Wkv6Step<N>;
 
   static void forward(const Inputs& in, const Sizes& n, int64_t head, float* S, float* y,
                       float* measures) {
     alignas(64) float w[N];
     const int64_t h = head % n.H;
-    if (in.is_constant) decays(in.log_decay + h * N, w);
+    if (in.is_constant) Step::decays(in.log_decay + h * N, w);
     for (int64_t t = 0; t < n.T; ++t) {
       const int64_t token = (head / n.H * n.T + t) * n.H + h, o = token * N;
-      if (!in.is_constant) decays(in.log_decay + o, w);
+      if (!in.is_constant) Step::decays(in.log_decay + o, w);
       Vec state_square{}, change_square{};
       const float* u = in.u + h * N;
       if (!measures) {
-        step<false>(S, in.r + o, w, in.k + o, in.v + o, u, y + o, &state_square, &change_square);
+        Step::template step<false>(S, S, in.r + o, w, in.k + o, in.v + o, u, y + o, &state_square, &change_square);
       } else {
-        step<true>(S, in.r + o, w, in.k + o, in.v + o, u, y + o, &state_square, &change_square);
+        Step::template step<true>(S, S, in.r + o, w, in.k + o, in.v + o, u, y + o, &state_square, &change_square);
         measures[2 * token] = sum(state_square);
         measures[2 * token + 1] = sum(change_square);
       }

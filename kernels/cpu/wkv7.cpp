@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "vec.h"
+#include "wkv7.h"
 
 namespace {
 
@@ -29,56 +29,10 @@ struct Sizes {
 };
 
 template <int N>
-struct Head {
-  static constexpr int kVecs = N / kLanes;
-
-  static Vec dot(const float* x, const float* y) {
-    Vec total = load(x) * load(y);
-    for (int c = 1; c < kVecs; ++c) total += load(x + c * kLanes) * load(y + c * kLanes);
-    return total;
-  }
-
-  // w = exp(log_decay) and b = kk * a of one token.
-  static void prepare(const float* log_decay, const float* kk, const float* a, float* w, float* b) {
-    for (int c = 0; c < N; c += kLanes) {
-      store(w + c, exp_nonpositive(load(log_decay + c)));
-      store(b + c, load(kk + c) * load(a + c));
-    }
-  }
-
-  // Squares of the new state and of the change made to it, summed over the head.
-  struct Measure {
-    Vec state{}, change{};
-  };
-
-  template <bool kMeasure>
-  static void step(float* S, const float* r, const float* w, const float* k, const float* v,
-                   const float* kk, const float* b, float* y, float* sa_out, Measure* measure) {
-    for (int block = 0; block < N; block += kLanes) {
-      Vec rows[kLanes];
-      float sa[kLanes];
-      for (int i = 0; i < kLanes; ++i) rows[i] = dot(S + (block + i) * N, kk);
-      store(sa, sum_each_row(rows));
-      if (sa_out) std::memcpy(sa_out + block, sa, sizeof(sa));
-      for (int i = 0; i < kLanes; ++i) {
-        float* s = S + (block + i) * N;
-        const Vec vi = splat(v[block + i]), si = splat(sa[i]);
-        Vec read{};
-        for (int c = 0; c < N; c += kLanes) {
-          const Vec old = load(s + c);
-          const Vec now = old * load(w + c) - si * load(b + c) + vi * load(k + c);
-          store(s + c, now);
-          read += now * load(r + c);
-          if (kMeasure) {
-            measure->state += now * now;
-            measure->change += (now - old) * (now - old);
-          }
-        }
-        rows[i] = read;
-      }
-      store(y + block, sum_each_row(rows));
-    }
-  }
+struct Head : Wkv7Step<N> {
+  using Step = Wkv7Step<N>;
+  using Measure = typename Step::Measure;
+  static constexpr int kVecs = Step::kVecs;
 
   static void forward(const Inputs& in, const Sizes& n, int64_t head, float* S, float* y,
                       float* kept, float* sa, float* measures) {
@@ -87,13 +41,13 @@ struct Head {
       const int64_t token = (head / n.H * n.T + t) * n.H + head % n.H, o = token * N;
       if (kept && t % kSpan == 0)
         std::memcpy(kept + (head * n.spans() + t / kSpan) * N * N, S, sizeof(float) * N * N);
-      prepare(in.log_decay + o, in.kk + o, in.a + o, w, b);
+      Step::prepare(in.log_decay + o, in.kk + o, in.a + o, w, b);
       Measure m;
       float* sa_t = sa ? sa + o : nullptr;
       if (!measures) {
-        step<false>(S, in.r + o, w, in.k + o, in.v + o, in.kk + o, b, y + o, sa_t, &m);
+        Step::template step<false>(S, S, in.r + o, w, in.k + o, in.v + o, in.kk + o, b, y + o, sa_t, &m);
       } else {
-        step<true>(S, in.r + o, w, in.k + o, in.v + o, in.kk + o, b, y + o, sa_t, &m);
+        Step::template step<true>(S, S, in.r + o, w, in.k + o, in.v + o, in.kk + o, b, y + o, sa_t, &m);
         measures[2 * token] = sum(m.state);
         measures[2 * token + 1] = sum(m.change);
       }
@@ -164,7 +118,7 @@ struct Head {
       for (int64_t t = first; t < last; ++t, S += N * N) {
         const int64_t o = offset(t);
         float *w = &scratch.w[(t - first) * N], *b = &scratch.b[(t - first) * N];
-        prepare(in.log_decay + o, in.kk + o, in.a + o, w, b);
+        Step::prepare(in.log_decay + o, in.kk + o, in.a + o, w, b);
         for (int row = 0; row < N; ++row)
           for (int c = 0; c < N; c += kLanes)
             store(S + N * N + row * N + c, load(S + row * N + c) * load(w + c) -
