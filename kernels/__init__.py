@@ -10,10 +10,21 @@ from kernels.operators import (
     torch_wkv6,
     torch_wkv7,
 )
+from kernels.packed import PackedFormat, PackedMatrix, WeightMemory, packed_library, read_memory
+from kernels.plan import Plan, Value
+from kernels.program import Program
 
 __all__ = [
     "BuildError",
     "Operator",
+    "PackedFormat",
+    "PackedMatrix",
+    "Plan",
+    "Program",
+    "Value",
+    "WeightMemory",
+    "packed_library",
+    "read_memory",
     "select_wkv4",
     "select_wkv6",
     "select_wkv7",

@@ -16,7 +16,7 @@ import ninja
 
 SOURCE_FOLDER = Path(__file__).parent / "cpu"
 COMPILERS = ("c++", "g++", "clang++")
-BASE_FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared")
+BASE_FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared", "-pthread")
 NATIVE_FLAGS = ("-mcpu=native",) if platform.machine() == "arm64" else ("-march=native",)
 # Tried in order: not every compiler ships OpenMP, and then one core does the work.
 FLAG_SETS = ((*NATIVE_FLAGS, "-fopenmp"), NATIVE_FLAGS)
@@ -61,7 +61,9 @@ def build_library(source: str, cache: Path) -> tuple[Path, str]:
             raise BuildError(f"cannot write to {cache.name} ({error.strerror})") from error
         except subprocess.SubprocessError as error:
             output = getattr(error, "stdout", None) or str(error)
-            message = " / ".join(output.strip().splitlines()[-3:])
+            # A compiler that runs out of time leaves bytes, one that fails text.
+            text = output.decode(errors="replace") if isinstance(output, bytes) else output
+            message = " / ".join(text.strip().splitlines()[-3:])
         else:
             return target, how
     raise BuildError(f"{Path(compiler).name} failed: {message[-400:]}")
@@ -112,8 +114,9 @@ def _escape(path: str) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        library, how_built = build_library("wkv7.cpp", default_cache())
-    except BuildError as error:
-        sys.exit(f"kernels not built: {error}")
-    sys.stdout.write(f"{library}: {how_built}\n")
+    for file in sorted(SOURCE_FOLDER.glob("*.cpp")):
+        try:
+            library, how_built = build_library(file.name, default_cache())
+        except BuildError as error:
+            sys.exit(f"kernels not built: {error}")
+        sys.stdout.write(f"{library}: {how_built}\n")

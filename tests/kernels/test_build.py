@@ -54,6 +54,17 @@ def test_a_compiler_error_is_told_by_its_last_lines(
     assert not list((tmp_path / "cache").rglob("*.so"))
 
 
+def test_a_compiler_that_takes_too_long_is_told(
+    tmp_path: Path, compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("ninja", 1, output=b"[0/1] c++ ...")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(BuildError, match=r"failed: \[0/1\] c\+\+"):
+        build_library("wkv7.cpp", tmp_path)
+
+
 def test_without_a_compiler_torch_takes_over_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

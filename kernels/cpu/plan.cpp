@@ -1,0 +1,356 @@
+// Runs a plan: a flat list of steps, made once from a model, that turns token ids and states into
+// logits and new states in one call. It knows steps, not models. Steps are grouped into phases,
+// of three kinds: steps on whole rows (tokens); products, panel by panel; steps on blocks of
+// channels, where a block's steps need nothing from other blocks of the same phase.
+// No torch headers: this builds in seconds.
+
+#include <type_traits>
+
+#include "pool.h"
+#include "steps.h"
+
+namespace {
+
+// As in kernels/plan.py, which also says what each step reads.
+enum Kind : int64_t {
+  kEmbed, kLayerNorm, kShift, kMix, kProduct, kAffine, kMultiply, kLerp, kNormalize, kGroupNorm,
+  kBonus, kWkv7, kWkv6, kWkv4, kNonzero, kRowProduct
+};
+enum Space : int64_t { kRowsSpace, kProducts, kBlocks };
+enum Logits : int64_t { kNoLogits, kLastLogits, kAllLogits };
+
+struct Slot {
+  int64_t offset, start, ld, size;  // offset: floats for each row of the run; start: of a part
+};
+
+struct Step {
+  int64_t kind, out, in[6];
+  const void* data[3];
+  int64_t number[4];
+  double value;
+};
+
+struct Phase {
+  int64_t space, first, count, chunks_of;  // chunks_of: panels, or channels of a block
+};
+
+struct Plan {
+  const Slot* slots;
+  const Step* steps;
+  const Phase* phases;
+  int64_t n_phases, channels, head_size, wkv_size;  // wkv_size: of one layer and conversation
+};
+
+struct Run {
+  int64_t B, T, logits_kind;
+  const int64_t* ids;
+  const float *shift_before[2], *wkv_before;
+  float *shift_after[2], *wkv_after;
+  float *logits, *arena;
+};
+
+constexpr int64_t kBlockRows = 32;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+class PlanJob : public Job {
+ public:
+  PlanJob(const Plan& plan, const Run& run, int64_t threads)
+      : plan_(plan), run_(run), threads_(threads), M_(run.B * run.T) {}
+
+  int64_t phases() const override { return plan_.n_phases; }
+
+  int64_t chunks(int64_t phase) const override {
+    const Phase& p = plan_.phases[phase];
+    if (p.space == kRowsSpace) return ceil_div(M_, rows_of_chunk());
+    if (p.space == kProducts) return ceil_div(p.chunks_of, panels_of_chunk(p));
+    return ceil_div(plan_.channels, p.chunks_of);
+  }
+
+  void run(int64_t phase, int64_t chunk, Scratch& scratch) override {
+    const Phase& p = plan_.phases[phase];
+    const Step *begin = plan_.steps + p.first, *end = begin + p.count;
+    if (p.space == kRowsSpace) {
+      const int64_t first = chunk * rows_of_chunk(), last = std::min(M_, first + rows_of_chunk());
+      for (const Step* s = begin; s != end; ++s)
+        step(*s, Range{first, last, 0, plan_.slots[s->out].size}, scratch);
+    } else if (p.space == kProducts) {
+      const int64_t count = panels_of_chunk(p), last = std::min(p.chunks_of, (chunk + 1) * count);
+      int64_t before = 0;
+      for (const Step* s = begin; s != end; ++s) {
+        const Matrix m = matrix(*s);
+        for (int64_t i = std::max(chunk * count, before); i < std::min(last, before + m.panels()); ++i)
+          product(*s, m, i - before, 0, M_, scratch);
+        before += m.panels();
+      }
+    } else {
+      const int64_t first = chunk * p.chunks_of, last = std::min(plan_.channels, first + p.chunks_of);
+      for (int64_t row = 0; row < M_; row += kBlockRows)
+        for (const Step* s = begin; s != end; ++s)
+          step(*s, Range{row, std::min(M_, row + kBlockRows), first, last}, scratch);
+    }
+  }
+
+ private:
+  int64_t rows_of_chunk() const { return ceil_div(M_, 4 * threads_); }
+
+  // An eighth of a thread's share: late threads lose little, and streams stay long.
+  int64_t panels_of_chunk(const Phase& p) const { return ceil_div(p.chunks_of, 8 * threads_); }
+
+  Rows rows(int64_t slot) const {
+    if (slot < 0) return Rows{};
+    const Slot& s = plan_.slots[slot];
+    return Rows{run_.arena + s.offset * M_ + s.start, s.ld, s.size};
+  }
+
+  static const float* floats(const Step& s, int i) { return (const float*)s.data[i]; }
+
+  static Matrix matrix(const Step& s) {
+    return Matrix{(const uint8_t*)s.data[0], s.number[0], s.number[1], s.number[2] & 15};
+  }
+
+  Memory memory(int64_t layer) const {
+    const int64_t at = layer * run_.B * plan_.wkv_size;
+    return Memory{run_.wkv_before + at, run_.wkv_after + at};
+  }
+
+  void step(const Step& s, const Range& r, Scratch& scratch) {
+    const Rows out = rows(s.out);
+    Rows in[6];
+    for (int i = 0; i < 6; ++i) in[i] = rows(s.in[i]);
+    const Rows &a = in[0], &b = in[1], &c = in[2];
+    const float *p = floats(s, 0), *q = floats(s, 1);
+    switch (s.kind) {
+      case kEmbed: embed(s, r, out); break;
+      case kLayerNorm: layer_norm(r, out, a, p, q, s.value); break;
+      case kShift: shift(s, r, out, a); break;
+      case kMix:  // a + b (p + c)
+        map(r, out, [&](int64_t row, int64_t i) {
+          const Vec share = c.data ? load(p + i) + load(c[row] + i) : load(p + i);
+          return load(a[row] + i) + load(b[row] + i) * share;
+        });
+        break;
+      case kProduct: products_of_block(s, r, scratch); break;
+      case kAffine:  // value activation(a p + q)
+        map(r, out, [&](int64_t row, int64_t i) {
+          Vec x = load(a[row] + i);
+          if (p) x *= load(p + i);
+          if (q) x += load(q + i);
+          return activate(s.number[0], x) * (float)s.value;
+        });
+        break;
+      case kMultiply:
+        map(r, out, [&](int64_t row, int64_t i) { return load(a[row] + i) * load(b[row] + i); });
+        break;
+      case kLerp:  // from a to b by c
+        map(r, out, [&](int64_t row, int64_t i) {
+          const Vec from = load(a[row] + i);
+          return from + (load(b[row] + i) - from) * load(c[row] + i);
+        });
+        break;
+      case kNormalize: normalize(r, out, a, plan_.head_size); break;
+      case kGroupNorm: group_norm(r, out, a, p, q, s.value, plan_.head_size); break;
+      case kBonus: add_bonus(r, out, a, b, c, in[3], p, plan_.head_size); break;
+      case kWkv7:
+        with_head_size(plan_.head_size, [&](auto N) {
+          wkv7<N>(r, run_.T, plan_.channels, memory(s.number[0]), out, in);
+        });
+        break;
+      case kWkv6:
+        with_head_size(plan_.head_size, [&](auto N) {
+          wkv6<N>(r, run_.T, plan_.channels, memory(s.number[0]), out, in, p, q);
+        });
+        break;
+      case kWkv4: wkv4(r, run_.T, plan_.channels, memory(s.number[0]), out, a, b, p, q); break;
+      case kNonzero: nonzero(out, a); break;
+      case kRowProduct: row_product(r, out, a, b); break;
+    }
+  }
+
+  // out = the table's row of each token; number: type (Format) and width of the table.
+  void embed(const Step& s, const Range& r, const Rows& out) const {
+    const int64_t width = s.number[1];
+    for (int64_t row = r.first_row; row < r.last_row; ++row) {
+      const int64_t at = run_.ids[row] * width;
+      float* to = out[row];
+      if (s.number[0] == kFloat32) {
+        std::memcpy(to, (const float*)s.data[0] + at, 4 * width);
+      } else {
+        const uint8_t* from = (const uint8_t*)s.data[0] + 2 * at;
+        for (int64_t c = 0; c < width; c += kLanes) {
+          uint8_t part[2 * kLanes] = {};
+          std::memcpy(part, from + 2 * c, 2 * std::min<int64_t>(kLanes, width - c));
+          store(to + c, s.number[0] == kFloat16
+                            ? load_fp16(part)
+                            : as_floats(__builtin_convertvector(load_as<HalfVec>(part), IntVec) << 16));
+        }
+      }
+    }
+  }
+
+  // out = the token before - a. number: layer, and which of the two shifts of the state.
+  void shift(const Step& s, const Range& r, const Rows& out, const Rows& a) const {
+    const int64_t C = plan_.channels, layer = s.number[0], which = s.number[1];
+    for (int64_t row = r.first_row; row < r.last_row; ++row) {
+      const int64_t b = row / run_.T, t = row % run_.T, at = (layer * run_.B + b) * C;
+      const float* before = t ? a[row - 1] : run_.shift_before[which] + at;
+      for (int64_t c = 0; c < C; c += kLanes)
+        store(out[row] + c, load_part(before + c, C - c) - load(a[row] + c));
+      if (t == run_.T - 1) std::memcpy(run_.shift_after[which] + at, a[row], sizeof(float) * C);
+    }
+  }
+
+  // The channels of one token that are not zero: their count, then their numbers.
+  void nonzero(const Rows& out, const Rows& a) const {
+    if (M_ != 1) return;
+    int32_t* list = (int32_t*)out.data;
+    int32_t count = 0;
+    for (int32_t c = 0; c < a.size; ++c) {
+      list[1 + count] = c;
+      count += a.data[c] != 0;
+    }
+    list[0] = count;
+    // Products look a few numbers ahead.
+    for (int i = 0; i < 8; ++i) list[1 + count + i] = count ? list[count] : 0;
+  }
+
+  // out[j] = sum over i of a[i] b[i][j], b being a square matrix for each token.
+  static void row_product(const Range& r, const Rows& out, const Rows& a, const Rows& b) {
+    for (int64_t row = r.first_row; row < r.last_row; ++row)
+      for (int64_t j = 0; j < out.size; ++j) {
+        float total = 0;
+        for (int64_t i = 0; i < out.size; ++i) total += a[row][i] * b[row][i * out.size + j];
+        out[row][j] = total;
+      }
+  }
+
+  void products_of_block(const Step& s, const Range& r, Scratch& scratch) {
+    const Matrix m = matrix(s);
+    for (int64_t panel = r.first / kRows; panel * kRows < r.last; ++panel)
+      product(s, m, panel, r.first_row, r.last_row, scratch);
+  }
+
+  // One panel for some tokens. in: x; factor of the result, or none; list of columns, or none.
+  // number: rows, columns, format + 16 if added to out, activation. Without out: the logits.
+  void product(const Step& s, const Matrix& m, int64_t panel, int64_t first_row, int64_t last_row,
+               Scratch& scratch) {
+    Rows x = rows(s.in[0]), out = rows(s.out);
+    const Rows factor = rows(s.in[1]), list = rows(s.in[2]);
+    if (s.out < 0) {
+      if (run_.logits_kind == kNoLogits) return;
+      out = Rows{run_.logits, m.rows, m.rows};
+      if (run_.logits_kind == kLastLogits) {
+        x = Rows{x[run_.T - 1], x.ld * run_.T, x.size};
+        last_row = run_.B;
+      }
+    }
+    const SomeColumns some{(const int32_t*)list.data + 1, list.data ? ((int32_t*)list.data)[0] : 0};
+    const bool is_sparse = list.data && M_ == 1;
+    const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
+    for (int64_t row = first_row; row < last_row; row += kMaxTokens) {
+      const int64_t tokens = std::min<int64_t>(kMaxTokens, last_row - row);
+      multiply_panel(m, panel, x[row], x.ld, tokens, is_sparse ? &some : nullptr, scratch);
+      for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t c = first; c < last; c += kLanes) {
+          Vec y = activate(s.number[3], load(scratch.y + t * kRows + c - first));
+          float* to = out[row + t] + c;
+          if (factor.data) y *= load(factor[row + t] + c);
+          if (s.number[2] & 16) y += load_part(to, last - c);
+          store_part(to, y, last - c);
+        }
+    }
+  }
+
+  const Plan& plan_;
+  const Run& run_;
+  const int64_t threads_, M_;
+};
+
+// One matrix and many tokens, outside of a plan.
+class ProductJob : public Job {
+ public:
+  ProductJob(const Matrix& m, const float* x, float* y, int64_t tokens, int64_t threads)
+      : m_(m), x_(x), y_(y), tokens_(tokens), count_(ceil_div(m.panels(), 8 * threads)) {}
+
+  int64_t phases() const override { return 1; }
+  int64_t chunks(int64_t) const override { return ceil_div(m_.panels(), count_); }
+
+  void run(int64_t, int64_t chunk, Scratch& scratch) override {
+    for (int64_t panel = chunk * count_; panel < std::min(m_.panels(), (chunk + 1) * count_); ++panel)
+      for (int64_t row = 0; row < tokens_; row += kMaxTokens) {
+        const int64_t tokens = std::min<int64_t>(kMaxTokens, tokens_ - row);
+        const int64_t first = panel * kRows, count = std::min<int64_t>(kRows, m_.rows - first);
+        multiply_panel(m_, panel, x_ + row * m_.columns, m_.columns, tokens, nullptr, scratch);
+        for (int64_t t = 0; t < tokens; ++t)
+          std::memcpy(y_ + (row + t) * m_.rows + first, scratch.y + t * kRows, sizeof(float) * count);
+      }
+  }
+
+ private:
+  const Matrix m_;
+  const float* x_;
+  float* y_;
+  const int64_t tokens_, count_;
+};
+
+// Reads memory and does nothing with it: the speed that products are compared with.
+class ReadJob : public Job {
+ public:
+  ReadJob(const uint8_t* data, int64_t bytes, int64_t threads)
+      : data_(data), count_(8 * threads), part_(bytes / count_ / kColumn * kColumn) {}
+
+  int64_t phases() const override { return 1; }
+  int64_t chunks(int64_t) const override { return count_; }
+
+  void run(int64_t, int64_t chunk, Scratch& scratch) override {
+    Vec total[kVecs] = {};
+    for (int64_t at = chunk * part_; at < (chunk + 1) * part_; at += kColumn)
+      Float32::for_column(data_ + at, [&](int j, Vec x) { total[j] += x; });
+    for (int j = 0; j < kVecs; ++j) store(scratch.y + j * kLanes, total[j]);
+  }
+
+ private:
+  static constexpr int64_t kColumn = Float32::kColumn;
+  const uint8_t* data_;
+  const int64_t count_, part_;
+};
+
+}  // namespace
+
+extern "C" {
+
+void* pool_create(int threads) { return new Pool(threads); }
+
+void pool_destroy(void* pool) { delete (Pool*)pool; }
+
+int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
+  return ceil_div(rows, kRows) *
+         with_format(format, [&](auto f) { return panel_bytes<decltype(f)>(columns); });
+}
+
+// Packs some rows, the first of which begins a panel; see Source.
+void packed_pack(int64_t format, const void* values, const void* scale, int64_t rows,
+                 int64_t columns, int64_t row_stride, int64_t column_stride, uint8_t* to) {
+  pack_rows(format, Source{values, scale, rows, columns, row_stride, column_stride}, to);
+}
+
+// y (tokens, rows) = x (tokens, columns) · matrix', both float32 and contiguous.
+void packed_product(void* pool, int64_t format, const uint8_t* data, int64_t rows, int64_t columns,
+                    const float* x, float* y, int64_t tokens) {
+  Pool& threads = *(Pool*)pool;
+  ProductJob job(Matrix{data, rows, columns, format}, x, y, tokens, threads.threads());
+  threads.run(job);
+}
+
+void memory_read(void* pool, const uint8_t* data, int64_t bytes) {
+  Pool& threads = *(Pool*)pool;
+  ReadJob job(data, bytes, threads.threads());
+  threads.run(job);
+}
+
+void plan_run(void* pool, const Plan* plan, const Run* run) {
+  Pool& threads = *(Pool*)pool;
+  PlanJob job(*plan, *run, threads.threads());
+  threads.run(job);
+}
+}

@@ -1,0 +1,195 @@
+"""Packed weights and their products: the compiled library of kernels/cpu/plan.cpp on tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kernels.build import build_library, default_cache
+
+# How weights are kept; the numbers are those of Format in kernels/cpu/product.h.
+PackedFormat = Literal["fp32", "fp16", "bf16", "int8", "int4"]
+FORMATS: dict[PackedFormat, int] = {"fp32": 0, "fp16": 1, "bf16": 2, "int8": 3, "int4": 4}
+DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "int8": torch.int8,
+    "int4": torch.uint8,
+}
+PANEL_ROWS = 64
+# Memory asked of the system at a time.
+AREA_BYTES = 64 * 2**20
+
+
+class PackedLibrary:
+    """The library's functions, with their arguments declared."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the library."""
+        pointer, size = ctypes.c_void_p, ctypes.c_int64
+        library = ctypes.CDLL(str(path))
+        self.pool_create = library.pool_create
+        self.pool_create.argtypes, self.pool_create.restype = [ctypes.c_int], pointer
+        self.bytes = library.packed_bytes
+        self.bytes.argtypes, self.bytes.restype = [size] * 3, size
+        self.pack = library.packed_pack
+        self.pack.argtypes = [size, pointer, pointer, size, size, size, size, pointer]
+        self.product = library.packed_product
+        self.product.argtypes = [pointer, size, pointer, size, size, pointer, pointer, size]
+        self.read = library.memory_read
+        self.read.argtypes = [pointer, pointer, size]
+        self.run = library.plan_run
+        self.run.argtypes = [pointer] * 3
+
+
+@lru_cache
+def packed_library(cache: Path) -> tuple[PackedLibrary, str]:
+    """Compile (or find) and load the library once per process.
+
+    Returns:
+        The library and the sentence that says how it was made.
+
+    Raises:
+        BuildError: it cannot be compiled here.
+    """
+    path, how = build_library("plan.cpp", cache)
+    return PackedLibrary(path), how
+
+
+@lru_cache
+def thread_pool(threads: int) -> int:
+    """Make the threads that plans and products share; they sleep while there is nothing to do.
+
+    Args:
+        threads: how many work on a job, the caller among them; at least 1.
+
+    Returns:
+        A handle that lives as long as the process.
+    """
+    library, _ = packed_library(default_cache())
+    handle: int = library.pool_create(max(1, threads))
+    return handle
+
+
+class WeightMemory:
+    """Memory for many matrices, one after the other, in pages as large as the system has.
+
+    Large pages matter where a virtual machine translates addresses twice.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._rest = torch.empty(0, dtype=torch.uint8)
+
+    def take(self, size: int) -> Tensor:
+        """Get some bytes, on a 64-byte boundary."""
+        size = -(-size // 64) * 64
+        if size > len(self._rest):
+            # What is not written to is not there: the system gives pages on first use.
+            area = mmap.mmap(-1, max(size, AREA_BYTES))
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                # A system without them says no, and that is all.
+                with contextlib.suppress(OSError):
+                    area.madvise(mmap.MADV_HUGEPAGE)
+            self._rest = torch.frombuffer(area, dtype=torch.uint8)
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+
+def read_memory(data: Tensor, *, threads: int) -> None:
+    """Read every byte and make nothing of it: how fast memory can be, to compare products with.
+
+    Args:
+        data: contiguous uint8, the last few KiB of which are left out.
+        threads: that read.
+    """
+    library, _ = packed_library(default_cache())
+    library.read(thread_pool(threads), data.data_ptr(), data.numel())
+
+
+class PackedMatrix:
+    """A (rows, columns) weight in panels of 64 rows; see kernels/cpu/panels.h.
+
+    Attributes:
+        data: the panels' bytes.
+        rows: outputs.
+        columns: inputs.
+        format: how numbers are kept; int8 and int4 as in rwkv_core.quantization.
+        threads: that multiply.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        format: PackedFormat,
+        *,
+        threads: int,
+        memory: WeightMemory | None = None,
+    ) -> None:
+        """Reserve memory; write fills it.
+
+        Args:
+            rows: outputs.
+            columns: inputs.
+            format: how numbers are kept.
+            threads: that multiply.
+            memory: where, for a matrix among many.
+
+        Raises:
+            BuildError: the library cannot be compiled here.
+        """
+        self.rows, self.columns, self.format, self.threads = rows, columns, format, threads
+        self._library, _ = packed_library(default_cache())
+        size = self._library.bytes(FORMATS[format], rows, columns)
+        self.data = (memory or WeightMemory()).take(size)
+
+    def write(self, first: int, values: Tensor, scale: Tensor | None = None) -> None:
+        """Pack some rows.
+
+        Args:
+            first: number of the first row, a multiple of 64.
+            values: the numbers of rows `first` on, in the dtype of the format: (n, columns), or
+                for int4 nibbles (n, groups, 16). Floats may be strided.
+            scale: of int8 (n, 1) float32, of int4 (n, groups) float16.
+        """
+        assert first % PANEL_ROWS == 0
+        assert values.dtype == DTYPES[self.format]
+        if self.format in ("int8", "int4"):
+            assert scale is not None
+            values, scale = values.contiguous(), scale.contiguous()
+        offset = self._library.bytes(FORMATS[self.format], first, self.columns)
+        self._library.pack(
+            FORMATS[self.format],
+            values.data_ptr(),
+            None if scale is None else scale.data_ptr(),
+            len(values),
+            self.columns,
+            values.stride(0),
+            values.stride(-1),
+            self.data.data_ptr() + offset,
+        )
+
+    def multiply(self, x: Tensor) -> Tensor:
+        """Multiply x (..., columns); the result (..., rows) is float32."""
+        flat = x.float().contiguous().view(-1, self.columns)
+        y = torch.empty(len(flat), self.rows)
+        self._library.product(
+            thread_pool(self.threads),
+            FORMATS[self.format],
+            self.data.data_ptr(),
+            self.rows,
+            self.columns,
+            flat.data_ptr(),
+            y.data_ptr(),
+            len(flat),
+        )
+        return y.view(*x.shape[:-1], self.rows)

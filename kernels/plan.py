@@ -1,0 +1,364 @@
+"""Record a model as a flat list of steps, and run the list in one call of the C++ library.
+
+A plan is made once, by code that reads like the model's equations: every method below notes one
+step and returns the value it will make. Steps stand in phases:
+
+    rows():      whole tokens; a step sees what earlier phases made of other tokens.
+    products():  matrix products that do not read each other's results.
+    blocks():    blocks of channels, whole heads. A step sees only its own block of what the
+                 phase's earlier steps made; products read whole rows of earlier phases.
+
+Threads share a phase's chunks and meet at its end. A value is one row of floats per token.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from kernels.packed import FORMATS, PANEL_ROWS, PackedFormat, PackedMatrix
+
+# The order is that of Kind in kernels/cpu/plan.cpp.
+_KINDS = [
+    "embed",
+    "layer_norm",
+    "shift",
+    "mix",
+    "product",
+    "affine",
+    "multiply",
+    "lerp",
+    "normalize",
+    "group_norm",
+    "bonus",
+    "wkv7",
+    "wkv6",
+    "wkv4",
+    "nonzero",
+    "row_product",
+]
+_SPACES = ("rows", "products", "blocks")
+_ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
+Activation = Literal["none", "sigmoid", "tanh", "exp", "silu", "squared_relu"]
+Shift = Literal["time_mix", "channel_mix"]
+_TABLES: dict[torch.dtype, PackedFormat] = {
+    torch.float32: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+}
+# Rows of values are a whole number of vectors, and one more, so that equal columns of
+# neighbouring rows do not share a place in the cache.
+_LANES = 16
+
+
+class Slot(ctypes.Structure):
+    """Where a value lies; see kernels/cpu/plan.cpp."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("offset", "start", "ld", "size")]
+
+
+class Step(ctypes.Structure):
+    """One step; see kernels/cpu/plan.cpp."""
+
+    _fields_ = [
+        ("kind", ctypes.c_int64),
+        ("out", ctypes.c_int64),
+        ("inputs", ctypes.c_int64 * 6),
+        ("data", ctypes.c_void_p * 3),
+        ("number", ctypes.c_int64 * 4),
+        ("value", ctypes.c_double),
+    ]
+
+
+class Phase(ctypes.Structure):
+    """Steps between two meetings of the threads; see kernels/cpu/plan.cpp."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("space", "first", "count", "chunks_of")]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a step makes: so many floats per token."""
+
+    number: int
+    size: int
+
+
+@dataclass
+class _Storage:
+    """Memory of a value: which phases need it, and which value it is a part of."""
+
+    size: int
+    first_phase: int
+    last_phase: int
+    root: int
+    start: int = 0
+
+
+class Plan:
+    """A list of steps in the making; kernels.program.Program runs it."""
+
+    def __init__(self, channels: int, head_size: int) -> None:
+        """Begin an empty plan.
+
+        Args:
+            channels: C, of the stream and the state.
+            head_size: channels of a head, one of kernels.cpu_library.HEAD_SIZES; for a model
+                without heads any of them.
+        """
+        self.channels, self.head_size = channels, head_size
+        self.steps: list[Step] = []
+        self.phases: list[Phase] = []
+        self.kept: list[Tensor] = []
+        self.logits_size = 0
+        self._storages: list[_Storage] = []
+
+    @contextmanager
+    def _phase(self, space: str, chunks_of: int) -> Iterator[None]:
+        phase = Phase(_SPACES.index(space), len(self.steps), 0, chunks_of)
+        self.phases.append(phase)
+        yield
+        phase.count = len(self.steps) - phase.first
+
+    @contextmanager
+    def rows(self) -> Iterator[None]:
+        """Begin a phase of steps on whole tokens."""
+        with self._phase("rows", 0):
+            yield
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """Begin a phase of matrix products."""
+        first = len(self.steps)
+        with self._phase("products", 0):
+            yield
+        panels = sum(-(-step.number[0] // PANEL_ROWS) for step in self.steps[first:])
+        self.phases[-1].chunks_of = panels
+
+    @contextmanager
+    def blocks(self) -> Iterator[None]:
+        """Begin a phase of steps on blocks of channels."""
+        with self._phase("blocks", max(PANEL_ROWS, self.head_size)):
+            yield
+
+    def embed(self, table: Tensor) -> Value:
+        """Look up each token's row of a (vocabulary, size) table."""
+        size = table.shape[1]
+        table = self._keep(table.contiguous())
+        numbers = [FORMATS[_TABLES[table.dtype]], size]
+        return self._add("embed", size, [], [table], numbers)
+
+    def layer_norm(self, x: Value, norm: nn.LayerNorm) -> Value:
+        """Norm each token."""
+        data = [self._vector(norm.weight), self._vector(norm.bias)]
+        return self._add("layer_norm", x.size, [x], data, value=norm.eps)
+
+    def group_norm(self, x: Value, norm: nn.GroupNorm) -> Value:
+        """Norm each head of each token."""
+        data = [self._vector(norm.weight), self._vector(norm.bias)]
+        return self._add("group_norm", x.size, [x], data, value=norm.eps)
+
+    def shift(self, xn: Value, layer: int, which: Shift) -> Value:
+        """Make dx = (xn of the token before) - xn, and put the last xn into the state."""
+        return self._add("shift", xn.size, [xn], [], [layer, int(which == "channel_mix")])
+
+    def mix(self, xn: Value, dx: Value, share: Tensor, more: Value | None = None) -> Value:
+        """Make xn + dx (share + more)."""
+        return self._add("mix", xn.size, [xn, dx, more], [self._vector(share)])
+
+    def product(
+        self,
+        weight: PackedMatrix,
+        x: Value,
+        activation: Activation = "none",
+        *,
+        factor: Value | None = None,
+        add_to: Value | None = None,
+        nonzero: Value | None = None,
+    ) -> Value:
+        """Make activation(weight x) factor.
+
+        Args:
+            weight: (out, in).
+            x: in floats.
+            activation: of the product.
+            factor: multiplies the result, element by element.
+            add_to: value to which the result is added, instead of a new one.
+            nonzero: which elements of x are not 0; the others' weights are not read.
+        """
+        out = add_to or self._value(weight.rows)
+        self._note_product(weight, [x, factor, nonzero], out, activation, add_to is not None)
+        return out
+
+    def logits(self, weight: PackedMatrix, x: Value) -> None:
+        """Make weight x what a run returns."""
+        self.logits_size = weight.rows
+        self._note_product(weight, [x, None, None], None, "none", False)
+
+    def nonzero(self, x: Value) -> Value:
+        """List the elements of x that are not 0, for products with one token."""
+        return self._add("nonzero", x.size + 2 * _LANES, [x])
+
+    def affine(
+        self,
+        x: Value,
+        activation: Activation = "none",
+        *,
+        times: Tensor | None = None,
+        plus: Tensor | None = None,
+        scale: float = 1.0,
+    ) -> Value:
+        """Make scale activation(x times + plus)."""
+        data = [None if v is None else self._vector(v) for v in (times, plus)]
+        return self._add("affine", x.size, [x], data, [_ACTIVATIONS.index(activation)], scale)
+
+    def multiply(self, a: Value, b: Value) -> Value:
+        """Make a b, element by element."""
+        return self._add("multiply", a.size, [a, b])
+
+    def lerp(self, start: Value, end: Value, share: Value) -> Value:
+        """Make start + (end - start) share."""
+        return self._add("lerp", start.size, [start, end, share])
+
+    def normalize(self, x: Value) -> Value:
+        """Divide each head by its length."""
+        return self._add("normalize", x.size, [x])
+
+    def add_bonus(self, y: Value, r: Value, k: Value, v: Value, weight: Tensor) -> Value:
+        """Make y + (r · (weight k)) v within each head."""
+        return self._add("bonus", y.size, [y, r, k, v], [self._vector(weight)])
+
+    def wkv7(
+        self, r: Value, log_decay: Value, k: Value, v: Value, kk: Value, a: Value, layer: int
+    ) -> Value:
+        """Run the recurrence of RWKV-7; see kernels.reference.wkv7."""
+        return self._add("wkv7", r.size, [r, log_decay, k, v, kk, a], [], [layer])
+
+    def wkv6(
+        self, r: Value, log_decay: Value | Tensor, k: Value, v: Value, u: Tensor, layer: int
+    ) -> Value:
+        """Run the recurrence of RWKV-6 and 5; see kernels.reference.wkv6."""
+        data = [self._vector(u)]
+        if isinstance(log_decay, Value):
+            return self._add("wkv6", r.size, [r, log_decay, k, v], data, [layer])
+        data.append(self._vector(log_decay))
+        return self._add("wkv6", r.size, [r, None, k, v], data, [layer])
+
+    def wkv4(self, log_decay: Tensor, u: Tensor, k: Value, v: Value, layer: int) -> Value:
+        """Run the recurrence of RWKV-4; see kernels.reference.wkv4."""
+        data = [self._vector(log_decay), self._vector(u)]
+        return self._add("wkv4", k.size, [k, v], data, [layer])
+
+    def row_product(self, x: Value, matrices: Value) -> Value:
+        """Multiply x (n) by a square matrix (n, n) of its own for each token."""
+        return self._add("row_product", x.size, [x, matrices])
+
+    def part(self, value: Value, start: int, size: int) -> Value:
+        """Name some elements of a value."""
+        whole = self._storages[value.number]
+        part = _Storage(size, 0, 0, whole.root, whole.start + start)
+        self._storages.append(part)
+        return Value(len(self._storages) - 1, size)
+
+    def slots(self) -> tuple[list[Slot], int]:
+        """Place values in memory, reusing what later phases do not need.
+
+        Returns:
+            A slot for each value, and the floats that one token takes.
+        """
+        offsets: dict[int, int] = {}
+        free: dict[int, list[int]] = {}
+        total = 0
+        roots = [s for number, s in enumerate(self._storages) if s.root == number]
+        for phase in range(len(self.phases)):
+            for storage in (s for s in roots if s.first_phase == phase):
+                width = _width(storage.size)
+                if free.get(width):
+                    offsets[storage.root] = free[width].pop()
+                else:
+                    offsets[storage.root] = total
+                    total += width
+            for storage in (s for s in roots if s.last_phase == phase):
+                free.setdefault(_width(storage.size), []).append(offsets[storage.root])
+        slots = []
+        for storage in self._storages:
+            root = self._storages[storage.root]
+            slots.append(
+                Slot(offsets[storage.root], storage.start, _width(root.size), storage.size)
+            )
+        return slots, total
+
+    def _value(self, size: int) -> Value:
+        phase, number = len(self.phases) - 1, len(self._storages)
+        self._storages.append(_Storage(size, phase, phase, number))
+        return Value(number, size)
+
+    def _add(
+        self,
+        kind: str,
+        size: int,
+        inputs: list[Value | None] | list[Value],
+        data: list[Tensor | None] | list[Tensor] | None = None,
+        numbers: list[int] | None = None,
+        value: float = 1.0,
+    ) -> Value:
+        out = self._value(size)
+        self._note(kind, out, inputs, data or [], numbers or [], value)
+        return out
+
+    def _note_product(
+        self,
+        weight: PackedMatrix,
+        inputs: list[Value | None],
+        out: Value | None,
+        activation: Activation,
+        is_added: bool,
+    ) -> None:
+        numbers = [weight.rows, weight.columns, FORMATS[weight.format] + 16 * is_added]
+        numbers.append(_ACTIVATIONS.index(activation))
+        self._note("product", out, inputs, [self._keep(weight.data)], numbers, 1.0)
+
+    def _note(
+        self,
+        kind: str,
+        out: Value | None,
+        inputs: list[Value | None] | list[Value],
+        data: list[Tensor | None] | list[Tensor],
+        numbers: list[int],
+        value: float,
+    ) -> None:
+        step = Step(kind=_KINDS.index(kind), out=-1 if out is None else out.number, value=value)
+        step.inputs[:] = [-1] * 6
+        for index, source in enumerate(inputs):
+            step.inputs[index] = -1 if source is None else source.number
+        for index, tensor in enumerate(data):
+            step.data[index] = None if tensor is None else tensor.data_ptr()
+        for index, number in enumerate(numbers):
+            step.number[index] = number
+        self.steps.append(step)
+        for used in (out, *inputs):
+            if used is not None:
+                root = self._storages[self._storages[used.number].root]
+                root.last_phase = len(self.phases) - 1
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        """Hold a tensor as long as the plan, which knows its address."""
+        self.kept.append(tensor)
+        return tensor
+
+    def _vector(self, tensor: Tensor) -> Tensor:
+        """Copy a constant to whole vectors of float32."""
+        flat = tensor.detach().float().flatten()
+        padded = torch.zeros(-(-flat.numel() // _LANES) * _LANES)
+        padded[: flat.numel()] = flat
+        return self._keep(padded)
+
+
+def _width(size: int) -> int:
+    return -(-size // _LANES) * _LANES + _LANES

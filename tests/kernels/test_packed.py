@@ -1,0 +1,182 @@
+"""Packed weights: every format means what its definition in torch says, to the last bit."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import Tensor
+
+from kernels.build import BuildError, default_cache
+from kernels.packed import FORMATS, PackedFormat, PackedLibrary, PackedMatrix, packed_library
+from kernels.packed import thread_pool as pool_of
+from rwkv_core.models.packed import pack
+from rwkv_core.quantization import (
+    dequantize_int4,
+    dequantize_int8,
+    quantize_int4,
+    quantize_int8,
+)
+
+# Panels have 64 rows, int4 groups 32 columns, sums 64 columns, tiles 6 or 12 tokens.
+SHAPES = [(1, 1), (3, 40), (63, 31), (64, 32), (65, 33), (130, 257)]
+TOKENS = [1, 2, 5, 6, 7, 13, 300]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library() -> PackedLibrary:
+    try:
+        return packed_library(default_cache())[0]
+    except BuildError as error:
+        pytest.skip(str(error))
+
+
+def int8(weight: Tensor) -> Tensor:
+    return dequantize_int8(*quantize_int8(weight))
+
+
+def int4(weight: Tensor) -> Tensor:
+    return dequantize_int4(*quantize_int4(weight), weight.shape[1])
+
+
+DEFINITIONS: dict[PackedFormat, Callable[[Tensor], Tensor]] = {
+    "fp32": lambda weight: weight,
+    "fp16": lambda weight: weight.half().float(),
+    "bf16": lambda weight: weight.bfloat16().float(),
+    "int8": int8,
+    "int4": int4,
+}
+every_format = pytest.mark.parametrize("format", DEFINITIONS)
+
+
+def test_every_format_has_a_definition() -> None:
+    assert DEFINITIONS.keys() == FORMATS.keys()
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_sums_close(actual: Tensor, expected: Tensor, magnitude: Tensor) -> None:
+    """Compare sums of products, each against the sum of its products' sizes."""
+    assert actual.shape == expected.shape
+    assert torch.isfinite(actual).all()
+    assert float(((actual - expected).abs() / magnitude.clamp_min(1e-30)).max()) < 2e-6
+
+
+@every_format
+@pytest.mark.parametrize(("rows", "columns"), SHAPES)
+@pytest.mark.parametrize("tokens", TOKENS)
+def test_products_are_those_of_the_definition(
+    format: PackedFormat, rows: int, columns: int, tokens: int
+) -> None:
+    weight, x = draw(rows, columns), draw(tokens, columns, seed=1)
+    expected = DEFINITIONS[format](weight).double()
+    actual = pack(weight, format, threads=2)(x)
+    magnitude = x.double().abs() @ expected.abs().T
+    if format == "int4":
+        # Nibbles 0 to 15 are multiplied before 8 is taken off.
+        magnitude = magnitude * 4
+    assert_sums_close(actual, (x.double() @ expected.T).float(), magnitude)
+
+
+@every_format
+@pytest.mark.parametrize(("rows", "columns"), [(65, 33), (130, 257)])
+@pytest.mark.parametrize("tokens", [1, 7])
+def test_weights_are_kept_bit_by_bit(
+    format: PackedFormat, rows: int, columns: int, tokens: int
+) -> None:
+    weight = draw(rows, columns)
+    packed = pack(weight, format, threads=1)
+    # An input of one 1 reads out one column of weights.
+    parts = torch.split(torch.eye(columns), tokens)
+    assert torch.equal(torch.cat([packed(part) for part in parts]).T, DEFINITIONS[format](weight))
+
+
+@pytest.mark.parametrize("format", ["fp16", "bf16", "fp32"])
+def test_subnormal_and_largest_weights_are_kept(format: PackedFormat) -> None:
+    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[format]
+    info = torch.finfo(dtype)
+    numbers = [0.0, -0.0, 1.0, info.max, -info.max, info.tiny, info.smallest_normal / 4]
+    weight = torch.tensor(numbers).to(dtype)[:, None]
+    packed = PackedMatrix(len(weight), 1, format, threads=1)
+    packed.write(0, weight)
+    assert torch.equal(packed.multiply(torch.ones(1, 1))[0], weight[:, 0].float())
+
+
+@pytest.mark.parametrize("format", ["fp32", "bf16"])
+def test_a_transposed_weight_is_packed_without_a_copy(format: PackedFormat) -> None:
+    weight, x = draw(70, 45), draw(3, 70)
+    turned = pack(weight.mT, format, threads=1)
+    assert torch.equal(turned(x), pack(weight.mT.contiguous(), format, threads=1)(x))
+
+
+def test_a_weight_larger_than_one_block_is_packed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwkv_core.models.packed.BLOCK_BYTES", 1)
+    weight, x = draw(200, 33), draw(2, 33)
+    for format in FORMATS:
+        in_blocks = pack(weight, format, threads=1)(x)
+        monkeypatch.setattr("rwkv_core.models.packed.BLOCK_BYTES", 2**20)
+        assert torch.equal(pack(weight, format, threads=1)(x), in_blocks)
+        monkeypatch.setattr("rwkv_core.models.packed.BLOCK_BYTES", 1)
+
+
+@every_format
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_only_the_result_is_written(
+    format: PackedFormat, tokens: int, library: PackedLibrary
+) -> None:
+    rows, columns, guard = 65, 33, 32
+    weight = pack(draw(rows, columns), format, threads=2).weight
+    x = draw(tokens, columns)
+    buffer = torch.full((tokens * rows + 2 * guard,), torch.nan)
+    bytes_before = weight.data.clone()
+    library.product(
+        pool_of(2),
+        FORMATS[format],
+        weight.data.data_ptr(),
+        rows,
+        columns,
+        x.data_ptr(),
+        buffer[guard:].data_ptr(),
+        tokens,
+    )
+    assert torch.isfinite(buffer[guard:-guard]).all()
+    assert torch.isnan(buffer[:guard]).all()
+    assert torch.isnan(buffer[-guard:]).all()
+    assert torch.equal(weight.data, bytes_before)
+
+
+@every_format
+def test_packing_writes_its_own_panels_only(format: PackedFormat) -> None:
+    whole = pack(draw(192, 40), format, threads=1).weight
+    middle = PackedMatrix(192, 40, format, threads=1)
+    middle.data.fill_(255)
+    part = pack(draw(192, 40)[64:128], format, threads=1).weight
+    size = len(part.data)
+    middle.data[size : 2 * size] = part.data
+    assert torch.equal(middle.data[size : 2 * size], whole.data[size : 2 * size])
+    assert len(whole.data) == 3 * size
+
+
+@pytest.mark.parametrize("tokens", [1, 9])
+def test_the_number_of_threads_changes_no_bit(tokens: int) -> None:
+    weight, x = draw(1000, 96), draw(tokens, 96)
+    one, two, five = (pack(weight, "bf16", threads=threads)(x) for threads in (1, 2, 5))
+    assert torch.equal(one, two)
+    assert torch.equal(one, five)
+
+
+def test_callers_from_several_threads_take_turns() -> None:
+    weight = pack(draw(700, 64), "fp32", threads=2)
+    inputs = [draw(1, 64, seed=seed) for seed in range(200)]
+    expected = [weight(x) for x in inputs]
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(weight, inputs))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_nan_in_is_nan_out() -> None:
+    x = torch.full((1, 40), torch.nan)
+    for format in FORMATS:
+        assert torch.isnan(pack(draw(70, 40), format, threads=1)(x)).all()
