@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels import Operator
+from kernels import Operator, Program
 from rwkv_core.config import Choice
 from rwkv_core.errors import InputError, NonFiniteError, ShapeError
+from rwkv_core.models.blocks import Network
 from rwkv_core.models.loading import GENERATIONS, Checkpoint, open_checkpoint
+from rwkv_core.models.packed import Packed
 from rwkv_core.models.placing import build_network
+from rwkv_core.models.runtime import Kernel, Runtime, choose_runtime
 from rwkv_core.recording import Recording
 from rwkv_core.state import State
 from rwkv_core.strategy import Placement, choose_strategy, explain, parse_strategy
@@ -38,22 +41,30 @@ class Model:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, placement: Placement, operator: Operator, reason: str
+        self,
+        checkpoint: Checkpoint,
+        placement: Placement,
+        operator: Operator,
+        reason: str,
+        runtime: Runtime,
     ) -> None:
         """Place the weights; see load_model. The reason is that of the placement."""
         self.config = checkpoint.config
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
-        self.network = build_network(checkpoint, placement)
+        self.network = build_network(checkpoint, placement, pack_threads=runtime.threads)
+        self._program: Program | None = None
+        if runtime.threads:
+            self._program = Program(self.network.plan(), threads=runtime.threads)
         self._operator = operator
         self.placement = placement
         self.parameters = sum(math.prod(shape) for shape in checkpoint.tensors.shapes.values())
         # Quantised matrices are buffers.
         held = (*self.network.parameters(), *self.network.buffers())
         self.weight_bytes = sum(tensor.nbytes for tensor in held)
-        self.choices = explain(placement, self.config.n_layer, reason) | {
-            "kernel": Choice(operator.name, operator.reason)
-        }
+        self.choices = explain(placement, self.config.n_layer, reason) | {"kernel": runtime.kernel}
+        if self._program:
+            self.choices["dtype"] = _packed_dtype(self.network, self.choices["dtype"])
 
     def initial_state(self, batch: int = 1) -> State:
         """Make the memory of conversations that have not begun."""
@@ -85,12 +96,32 @@ class Model:
                     f"tokens hold {ids.shape[0]} sequences, the state {state.batch_size}; "
                     "give one state per sequence"
                 )
-            x, after = self.network(ids, state, self._operator.run)
-            logits = self.network.logits(x if all_logits else x[:, -1]).to(state.wkv.device)
+            if self._program:
+                logits, after = self._run(self._program, ids, state, all_logits=all_logits)
+            else:
+                x, after = self.network(ids, state, self._operator.run)
+                logits = self.network.logits(x if all_logits else x[:, -1]).to(state.wkv.device)
             # A sum is NaN or infinite where any part is, and quicker than asking each.
             if not torch.isfinite(logits.sum()):
                 self._refuse_non_finite(ids, state)
             return logits, after
+
+    def _run(
+        self, program: Program, ids: Tensor, state: State, *, all_logits: bool
+    ) -> tuple[Tensor, State]:
+        """Run the plan, which takes the state's sizes on trust."""
+        L, C = self.config.n_layer, self.config.n_embd
+        expected = ((L, len(ids), C), (L, len(ids), *self.config.wkv_shape), (L, len(ids), C))
+        for (name, part), shape in zip(vars(state).items(), expected, strict=True):
+            if part.shape != shape or part.dtype != torch.float32:
+                raise ShapeError(
+                    f"the state's {name} is {part.dtype} {tuple(part.shape)}, this model needs "
+                    f"float32 {shape}; give a state of this model"
+                )
+        parts = (state.time_mix_shift.cpu(), state.wkv.cpu(), state.channel_mix_shift.cpu())
+        logits, after = program.run(ids, parts, all_logits=all_logits)
+        home = state.wkv.device
+        return logits.to(home), State(*(part.to(home) for part in after))
 
     def prefill(
         self,
@@ -208,8 +239,20 @@ class Model:
         return ids
 
 
+def _packed_dtype(network: Network, asked: Choice) -> Choice:
+    """Name the type of the weights in memory, which may be the file's, and of products."""
+    kept = {part.weight.format for part in network.modules() if isinstance(part, Packed)}
+    floats = " and ".join(sorted(kept & {"fp32", "fp16", "bf16"}))
+    return Choice(asked.value, f"float weights kept in {floats or 'none'}, products in fp32")
+
+
 def load_model(
-    path: str | Path, strategy: str | Choice | None = None, *, ln_x_eps: float | None = None
+    path: str | Path,
+    strategy: str | Choice | None = None,
+    *,
+    ln_x_eps: float | None = None,
+    kernel: Kernel = "fastest",
+    threads: int | None = None,
 ) -> Model:
     """Open a checkpoint and make it ready to run.
 
@@ -220,6 +263,9 @@ def load_model(
             -> cpu int8" (see rwkv_core.strategy); chosen for this machine when not given.
         ln_x_eps: epsilon of the group norm, where a file wants another than the official
             64e-5 and states none itself (some third-party RWKV-5 files: 1e-5).
+        kernel: "fastest" packs weights where that is possible (see rwkv_core.models.runtime);
+            "torch" never does.
+        threads: of packed weights; as many as torch has by default.
 
     Raises:
         CheckpointError: the file cannot be used; says why.
@@ -231,4 +277,5 @@ def load_model(
     placement = parse_strategy(text)
     checkpoint = open_checkpoint(path, ln_x_eps=ln_x_eps)
     operator = GENERATIONS[checkpoint.config.generation].select_operator(checkpoint.config)
-    return Model(checkpoint, placement, operator, reason)
+    runtime = choose_runtime(checkpoint.config, placement, operator, kernel=kernel, threads=threads)
+    return Model(checkpoint, placement, operator, reason, runtime)

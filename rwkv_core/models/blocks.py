@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator
+from kernels import Operator, PackedMatrix, Plan, Value
 from rwkv_core.config import ModelConfig
+from rwkv_core.models.packed import Packed
 from rwkv_core.models.sizes import Shapes
 from rwkv_core.state import State
 
@@ -34,9 +35,26 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x.to(weight.dtype), weight).float()
 
 
+def times(x: Tensor, weight: Tensor | nn.Module) -> Tensor:
+    """Compute x @ weight with a (in, out) weight, or a packed one in its place; float32."""
+    if isinstance(weight, nn.Module):
+        product: Tensor = weight(x)
+        return product
+    return linear(x, weight.mT)
+
+
+def times_each(x: Tensor, weight: Tensor | nn.Module) -> Tensor:
+    """Compute each x[i] @ weight[i], x (n, tokens, in), weight (n, in, out) or packed; float32."""
+    if isinstance(weight, nn.Module):
+        product: Tensor = weight(x)
+        return product
+    weight = weight.to(x.device, non_blocking=True)
+    return torch.bmm(x.to(weight.dtype), weight).float()
+
+
 def low_rank(x: Tensor, w1: Tensor, w2: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
     """Compute activation(x @ w1) @ w2 with w1 (C, rank) and w2 (rank, C); float32."""
-    return linear(activation(linear(x, w1.mT)), w2.mT)
+    return times(activation(times(x, w1)), w2)
 
 
 def identity(x: Tensor) -> Tensor:
@@ -87,6 +105,12 @@ class Vectors(nn.Module):
         """Add a parameter of this name and shape."""
         self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
+    def packed(self, name: str) -> PackedMatrix:
+        """Get a matrix that placing has packed."""
+        part = self.get_submodule(name)
+        assert isinstance(part, Packed)
+        return part.weight
+
 
 class GatedChannelMix(Vectors):
     """The feed-forward half of RWKV-4, 5 and 6: a squared-ReLU network behind a sigmoid gate."""
@@ -105,6 +129,17 @@ class GatedChannelMix(Vectors):
         added: Tensor = torch.sigmoid(self.receptance(z_r)) * self.value(hidden)
         return added
 
+    def plan_gated(self, p: Plan, x: Value, z_k: Value, z_r: Value) -> None:
+        """Note gated's steps in a plan; the result is added to x."""
+        with p.products():
+            hidden = p.product(self.packed("key"), z_k, "squared_relu")
+            gate = p.product(self.packed("receptance"), z_r, "sigmoid")
+        with p.rows():
+            nonzero = p.nonzero(hidden)
+        with p.products():
+            value = self.packed("value")
+            p.product(value, hidden, factor=gate, add_to=x, nonzero=nonzero)
+
 
 @dataclass
 class Shared:
@@ -119,6 +154,14 @@ class Shared:
     tokens: Tensor
     x0: Tensor
     v_first: Tensor | None = None
+
+
+@dataclass
+class SharedValues:
+    """What the layers of a plan hand on; see Shared."""
+
+    x0: Value
+    v_first: Value | None = None
 
 
 class Block(nn.Module):
@@ -158,6 +201,19 @@ class Block(nn.Module):
         yn = self.ln2(x)
         x = x + self.dropout(self.ffn(yn, channel_shift, shared))
         return x, (xn[:, -1], S, yn[:, -1])
+
+    def plan(self, p: Plan, x: Value, layer: int, shared: SharedValues) -> None:
+        """Note forward's steps in a plan; x is the stream, to which both halves add."""
+        with p.rows():
+            xn = p.layer_norm(x, self.ln1)
+        with p.rows():
+            dx = p.shift(xn, layer, "time_mix")
+        self.att.plan(p, x, xn, dx, layer, shared)  # type: ignore[operator]  # a time mix
+        with p.rows():
+            yn = p.layer_norm(x, self.ln2)
+        with p.rows():
+            dy = p.shift(yn, layer, "channel_mix")
+        self.ffn.plan(p, x, yn, dy, shared)  # type: ignore[operator]  # a channel mix
 
 
 class Network(nn.Module):
@@ -246,3 +302,21 @@ class Network(nn.Module):
         """Turn the normed stream (..., C) into logits (..., V), float32."""
         logits: Tensor = self.head(x)
         return logits
+
+    def plan(self) -> Plan:
+        """Note forward's steps, and those of logits, in a plan; matrices must be packed."""
+        # RWKV-4 has no heads; its channels may be cut anywhere.
+        p = Plan(self.config.n_embd, 64 if self.config.has_exponents else self.config.head_size)
+        ln0: nn.LayerNorm = self.blocks[0].ln0  # type: ignore[assignment]
+        with p.rows():
+            embedded = p.embed(self.emb.weight)
+            # Layers add to x, so the value that stays is made a second time.
+            x, x0 = p.layer_norm(embedded, ln0), p.layer_norm(embedded, ln0)
+        shared = SharedValues(x0)
+        for layer, block in enumerate(self.blocks):
+            block.plan(p, x, layer, shared)  # type: ignore[operator]  # a Block
+        with p.rows():
+            xn = p.layer_norm(x, self.ln_out)
+        with p.products():
+            p.logits(self.head.weight, xn)  # type: ignore[arg-type]  # Packed
+        return p

@@ -7,9 +7,11 @@ import re
 import torch
 from torch import Tensor, nn
 
+from kernels import WeightMemory
 from rwkv_core.checkpoint import StoredTensor
 from rwkv_core.models.blocks import Lookup, Matrix, Network
 from rwkv_core.models.loading import Checkpoint
+from rwkv_core.models.packed import pack, pack_low_rank, stored_format
 from rwkv_core.quantization import QuantizedMatrix
 from rwkv_core.strategy import Place, Placement
 
@@ -18,24 +20,38 @@ RESCALE_EVERY = 6
 _RESCALED = re.compile(r"blocks\.(\d+)\.(?:att\.output|ffn\.value)\.weight$")
 
 
-def build_network(checkpoint: Checkpoint, placement: Placement) -> Network:
+def build_network(
+    checkpoint: Checkpoint, placement: Placement, *, pack_threads: int = 0
+) -> Network:
     """Make the network and give it the checkpoint's weights, one after the other.
+
+    Args:
+        checkpoint: where the weights come from.
+        placement: where they go.
+        pack_threads: threads of packed matrices' products, whose format is the strategy's or
+            the file's (see models.packed); 0: matrices are torch's.
 
     Matrices take the type of their layer's place; vectors and norms stay float32, where
     rounding hurts. The embedding and other tables stay as they are in the file, in the CPU's
     memory. Whatever is converted is so in pieces, so that beside the network there is never
-    more than a few megabytes. Where fp16 occurs, generations that upstream rescales are rescaled the same way.
+    more than a few megabytes. Where fp16 occurs, generations that upstream rescales are
+    rescaled the same way.
     """
     with torch.device("meta"):
         network = checkpoint.make_network()
-    if placement.has_fp16 and network.is_rescaled:
+    # Packed products are of floats of 32 bits, which do not overflow.
+    if placement.has_fp16 and network.is_rescaled and not pack_threads:
         network.rescale_every = RESCALE_EVERY
     places = placement.allocate(checkpoint.config.n_layer)
+    memory = WeightMemory()
     for name in checkpoint.tensors:
         tensor = checkpoint.tensors.stored(name)
         if network.rescale_every and (found := _RESCALED.match(name)):
             tensor = _divided(tensor, 2 ** (int(found[1]) // network.rescale_every))
-        _put(network, name, tensor, _place_of(name, places))
+        if pack_threads and is_matrix(name, tensor) and not _is_table(network, name):
+            _pack(network, name, tensor, _place_of(name, places), pack_threads, memory)
+        else:
+            _put(network, name, tensor, _place_of(name, places))
     return network.requires_grad_(False).eval()
 
 
@@ -45,11 +61,40 @@ def _place_of(name: str, places: list[Place]) -> Place:
     return places[int(layer[1])] if layer else places[-1]
 
 
+def _is_table(network: Network, name: str) -> bool:
+    """Whether rows of this tensor are looked up, not multiplied."""
+    owner = network.get_submodule(name.rpartition(".")[0])
+    return isinstance(owner, Lookup) or owner is network.emb
+
+
+def _pack(
+    network: Network,
+    name: str,
+    tensor: StoredTensor,
+    place: Place,
+    threads: int,
+    memory: WeightMemory,
+) -> None:
+    """Put a packed matrix where an empty one, or an empty low-rank parameter, is."""
+    path, _, leaf = name.rpartition(".")
+    owner = network.get_submodule(path)
+    is_low_rank = not isinstance(owner, Matrix)
+    format = stored_format(tensor.dtype, place, is_low_rank=is_low_rank)
+    if is_low_rank:
+        delattr(owner, leaf)
+        owner.add_module(leaf, pack_low_rank(tensor[:], format, threads=threads, memory=memory))
+        return
+    parent, _, child = path.rpartition(".")
+    setattr(
+        network.get_submodule(parent), child, pack(tensor, format, threads=threads, memory=memory)
+    )
+
+
 def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> None:
     """Replace one empty parameter, or one empty matrix by a quantised one."""
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
-    if isinstance(owner, Lookup) or owner is network.emb:
+    if _is_table(network, name):
         owner.register_parameter(leaf, nn.Parameter(tensor[:], requires_grad=False))
         return
     is_streamed = place.is_streamed and isinstance(owner, Matrix)

@@ -19,7 +19,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from kernels import Operator, select_wkv4
+from kernels import Operator, Plan, Value, select_wkv4
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import (
     Block,
@@ -27,6 +27,7 @@ from rwkv_core.models.blocks import (
     Matrix,
     Network,
     Shared,
+    SharedValues,
     Vectors,
     Wkv,
     token_shift,
@@ -81,6 +82,23 @@ class TimeMix(Vectors):
         added: Tensor = self.output(r * y)
         return added, S
 
+    def plan(
+        self, p: Plan, x: Value, xn: Value, dx: Value, layer: int, shared: SharedValues
+    ) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            mixes = (self.time_mix_k, self.time_mix_v, self.time_mix_r)
+            z_k, z_v, z_r = (p.mix(xn, dx, 1 - share) for share in mixes)
+        with p.products():
+            k = p.product(self.packed("key"), z_k)
+            v = p.product(self.packed("value"), z_v)
+            r = p.product(self.packed("receptance"), z_r, "sigmoid")
+        with p.blocks():
+            y = p.wkv4(-self.time_decay.exp(), self.time_first, k, v, layer)
+            y = p.multiply(r, y)
+        with p.products():
+            p.product(self.packed("output"), y, add_to=x)
+
 
 class ChannelMix(GatedChannelMix):
     """The feed-forward half of a block, RWKV-5's too."""
@@ -99,6 +117,12 @@ class ChannelMix(GatedChannelMix):
         prev = token_shift(xn, shift)
         z_k = torch.lerp(prev, xn, self.time_mix_k)
         return self.gated(z_k, torch.lerp(prev, xn, self.time_mix_r))
+
+    def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            z_k, z_r = (p.mix(xn, dx, 1 - share) for share in (self.time_mix_k, self.time_mix_r))
+        self.plan_gated(p, x, z_k, z_r)
 
 
 class RWKV4(Network):

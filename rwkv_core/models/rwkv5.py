@@ -22,10 +22,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator, select_wkv6
+from kernels import Operator, Plan, Value, select_wkv6
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
-from rwkv_core.models.blocks import Block, Matrix, Network, Shared, Vectors, Wkv, token_shift
+from rwkv_core.models.blocks import (
+    Block,
+    Matrix,
+    Network,
+    Shared,
+    SharedValues,
+    Vectors,
+    Wkv,
+    token_shift,
+)
 from rwkv_core.models.rwkv4 import ChannelMix
 from rwkv_core.models.sizes import Shapes, common_sizes, matrix_shape
 
@@ -83,13 +92,39 @@ class TimeMix(Vectors):
         r = self.receptance(torch.lerp(prev, xn, self.time_mix_r)).view(heads)
         k = self.key(torch.lerp(prev, xn, self.time_mix_k)).view(heads)
         v = self.value(torch.lerp(prev, xn, self.time_mix_v)).view(heads)
-        u = self.time_first.exp() if self.bonus == "time_first" else self.time_faaaa
-        y, S = wkv(r, self.spread(-self.time_decay.exp()), k, v, self.spread(u), S)
+        log_decay, u = self.constants()
+        y, S = wkv(r, log_decay, k, v, u, S)
         y = self.ln_x(y.view(B * T, C)).view(B, T, C)
         if self.has_gate:
             y = y * F.silu(self.gate(torch.lerp(prev, xn, self.time_mix_g)))
         added: Tensor = self.output(y)
         return added, S
+
+    def plan(
+        self, p: Plan, x: Value, xn: Value, dx: Value, layer: int, shared: SharedValues
+    ) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            z_r = p.mix(xn, dx, 1 - self.time_mix_r)
+            z_k = p.mix(xn, dx, 1 - self.time_mix_k)
+            z_v = p.mix(xn, dx, 1 - self.time_mix_v)
+            z_g = p.mix(xn, dx, 1 - self.time_mix_g) if self.has_gate else None
+        with p.products():
+            r = p.product(self.packed("receptance"), z_r)
+            k = p.product(self.packed("key"), z_k)
+            v = p.product(self.packed("value"), z_v)
+            g = p.product(self.packed("gate"), z_g, "silu") if z_g else None
+        with p.blocks():
+            log_decay, u = self.constants()
+            y = p.group_norm(p.wkv6(r, log_decay, k, v, u, layer), self.ln_x)
+            y = p.multiply(y, g) if g else y
+        with p.products():
+            p.product(self.packed("output"), y, add_to=x)
+
+    def constants(self) -> tuple[Tensor, Tensor]:
+        """Compute log decay and bonus, (H, K) each."""
+        u = self.time_first.exp() if self.bonus == "time_first" else self.time_faaaa
+        return self.spread(-self.time_decay.exp()), self.spread(u)
 
     def spread(self, values: Tensor) -> Tensor:
         """Spread one number per head or per channel, whatever its shape, to (H, K)."""

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator, select_wkv6
+from kernels import Operator, Plan, Value, select_wkv6
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import (
@@ -30,10 +30,12 @@ from rwkv_core.models.blocks import (
     Matrix,
     Network,
     Shared,
+    SharedValues,
     Vectors,
     Wkv,
-    linear,
     low_rank,
+    times,
+    times_each,
     token_shift,
 )
 from rwkv_core.models.sizes import Shapes, common_sizes, matrix_shape
@@ -104,12 +106,40 @@ class TimeMix(Vectors):
         added: Tensor = self.output(y * g)
         return added, S
 
+    def plan(
+        self, p: Plan, x: Value, xn: Value, dx: Value, layer: int, shared: SharedValues
+    ) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            z_x = p.mix(xn, dx, self.time_maa_x)
+        with p.products():
+            hidden = p.product(self.packed("time_maa_w1"), z_x, "tanh")
+        with p.blocks():
+            inputs = []
+            for index, name in enumerate("wkvrg"):
+                w2 = self.packed(f"time_maa_w2.{index}")
+                m = p.product(w2, p.part(hidden, index * w2.columns, w2.columns))
+                inputs.append(p.mix(xn, dx, self.get_parameter(f"time_maa_{name}"), m))
+        z_w, z_k, z_v, z_r, z_g = inputs
+        with p.products():
+            hidden_w = p.product(self.packed("time_decay_w1"), z_w, "tanh")
+            r = p.product(self.packed("receptance"), z_r)
+            k = p.product(self.packed("key"), z_k)
+            v = p.product(self.packed("value"), z_v)
+            g = p.product(self.packed("gate"), z_g, "silu")
+        with p.blocks():
+            raw_w = p.product(self.packed("time_decay_w2"), hidden_w)
+            log_decay = p.affine(raw_w, "exp", plus=self.time_decay, scale=-1)
+            y = p.group_norm(p.wkv6(r, log_decay, k, v, self.time_faaaa, layer), self.ln_x)
+            y = p.multiply(y, g)
+        with p.products():
+            p.product(self.packed("output"), y, add_to=x)
+
     def mixes(self, z_x: Tensor) -> Tensor:
         """Say by token how much of dx is taken for w, k, v, r, g; (5, B, T, C)."""
         B, T, C = z_x.shape
-        hidden = torch.tanh(linear(z_x, self.time_maa_w1.mT)).view(B * T, 5, -1).transpose(0, 1)
-        w2 = self.time_maa_w2.to(z_x.device, non_blocking=True)
-        return torch.bmm(hidden.to(w2.dtype), w2).float().view(5, B, T, C)
+        hidden = torch.tanh(times(z_x, self.time_maa_w1)).view(B * T, 5, -1).transpose(0, 1)
+        return times_each(hidden, self.time_maa_w2).view(5, B, T, C)
 
 
 class ChannelMix(GatedChannelMix):
@@ -128,6 +158,12 @@ class ChannelMix(GatedChannelMix):
         """Map xn (B, T, C), with shift (B, C) before it, to what is added to the stream."""
         dx = token_shift(xn, shift) - xn
         return self.gated(xn + dx * self.time_maa_k, xn + dx * self.time_maa_r)
+
+    def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            z_k, z_r = (p.mix(xn, dx, share) for share in (self.time_maa_k, self.time_maa_r))
+        self.plan_gated(p, x, z_k, z_r)
 
 
 class RWKV6(Network):

@@ -22,13 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator, select_wkv7
+from kernels import Operator, Plan, Value, select_wkv7
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import (
     Block,
     Matrix,
     Network,
     Shared,
+    SharedValues,
     Vectors,
     Wkv,
     identity,
@@ -129,6 +130,40 @@ class TimeMix(Vectors):
         added: Tensor = self.output(y.view(B, T, C) * g)
         return added, S
 
+    def plan(
+        self, p: Plan, x: Value, xn: Value, dx: Value, layer: int, shared: SharedValues
+    ) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            z_r, z_w, z_k, z_v, z_a, z_g = (
+                p.mix(xn, dx, share)
+                for share in (self.x_r, self.x_w, self.x_k, self.x_v, self.x_a, self.x_g)
+            )
+        with p.products():
+            r = p.product(self.packed("receptance"), z_r)
+            k = p.product(self.packed("key"), z_k)
+            v = p.product(self.packed("value"), z_v)
+            hidden_w = p.product(self.packed("w1"), z_w, "tanh")
+            hidden_a = p.product(self.packed("a1"), z_a)
+            hidden_g = p.product(self.packed("g1"), z_g, "sigmoid")
+            hidden_v = p.product(self.packed("v1"), z_v) if layer else None
+        with p.blocks():
+            raw_w = p.product(self.packed("w2"), hidden_w)
+            log_decay = p.affine(raw_w, "sigmoid", plus=self.w0, scale=-DECAY_SCALE)
+            a = p.affine(p.product(self.packed("a2"), hidden_a), "sigmoid", plus=self.a0)
+            g = p.product(self.packed("g2"), hidden_g)
+            kk = p.normalize(p.affine(k, times=self.k_k))
+            k = p.multiply(k, p.affine(a, times=self.k_a, plus=1 - self.k_a))
+            if hidden_v is None or shared.v_first is None:
+                shared.v_first = v
+            else:
+                raw_mix = p.product(self.packed("v2"), hidden_v)
+                v = p.lerp(v, shared.v_first, p.affine(raw_mix, "sigmoid", plus=self.v0))
+            y = p.group_norm(p.wkv7(r, log_decay, k, v, kk, a, layer), self.ln_x)
+            y = p.multiply(p.add_bonus(y, r, k, v, self.r_k), g)
+        with p.products():
+            p.product(self.packed("output"), y, add_to=x)
+
 
 class ChannelMix(Vectors):
     """The feed-forward half of a block: a squared-ReLU network after a token shift."""
@@ -147,6 +182,17 @@ class ChannelMix(Vectors):
         z_k = xn + (token_shift(xn, shift) - xn) * self.x_k
         added: Tensor = self.value(torch.relu(self.key(z_k)).square())
         return added
+
+    def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            z_k = p.mix(xn, dx, self.x_k)
+        with p.products():
+            hidden = p.product(self.packed("key"), z_k, "squared_relu")
+        with p.rows():
+            nonzero = p.nonzero(hidden)
+        with p.products():
+            p.product(self.packed("value"), hidden, add_to=x, nonzero=nonzero)
 
 
 class RWKV7(Network):

@@ -20,9 +20,17 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from kernels import Plan, Value
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
-from rwkv_core.models.blocks import Lookup, Matrix, Shared, linear, token_shift
+from rwkv_core.models.blocks import (
+    Lookup,
+    Matrix,
+    Shared,
+    SharedValues,
+    times,
+    token_shift,
+)
 from rwkv_core.models.rwkv7 import RWKV7, ChannelMix, low_rank_ranks
 from rwkv_core.models.sizes import Shapes, matrix_shape
 
@@ -52,10 +60,29 @@ class DeepEmbedChannelMix(ChannelMix):
         row = self.s_emb(shared.tokens, xn.device) + self.s_emb_x(shared.x0.to(xn.device))
         M = row.unflatten(-1, (self.rank, self.rank))  # (B, T, R, R)
         # From xn itself, not from its mix with the token before.
-        steered = (linear(xn, self.s1.mT)[..., None, :] @ M).squeeze(-2)
-        scale = linear(steered, self.s2.mT) + self.s0
+        steered = (times(xn, self.s1)[..., None, :] @ M).squeeze(-2)
+        scale = times(steered, self.s2) + self.s0
         added: Tensor = self.value(hidden * scale)
         return added
+
+    def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
+        """Note the same equations in a plan."""
+        with p.rows():
+            z_k = p.mix(xn, dx, self.x_k)
+            M = p.embed(self.s_emb.weight)
+        with p.products():
+            hidden = p.product(self.packed("key"), z_k, "squared_relu")
+            p.product(self.packed("s_emb_x"), shared.x0, add_to=M)
+            unsteered = p.product(self.packed("s1"), xn)
+        with p.rows():
+            steered = p.row_product(unsteered, M)
+        with p.products():
+            scale = p.product(self.packed("s2"), steered)
+        with p.rows():
+            hidden = p.multiply(hidden, p.affine(scale, plus=self.s0))
+            nonzero = p.nonzero(hidden)
+        with p.products():
+            p.product(self.packed("value"), hidden, add_to=x, nonzero=nonzero)
 
 
 class RWKV7a(RWKV7):

@@ -1,6 +1,7 @@
 """Where weights land, in which form, and that running there is the same model."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ CPU = torch.device("cpu")
 
 every_generation = pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
 rescaled_generations = pytest.mark.parametrize("generation", ["4", "5.0", "5.1", "5.2", "6"])
+# Where torch's layers lie; a packed model has one place.
+load_torch = partial(load_model, kernel="torch")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,8 @@ def path(paths: dict[str, Path], generation: str) -> Path:
 
 @every_generation
 def test_two_stages_are_the_layers_of_two_models(path: Path) -> None:
-    mixed = load_model(path, "cpu fp32 *3 -> cpu bf16")
-    first, second = load_model(path, "cpu fp32"), load_model(path, "cpu bf16")
+    mixed = load_torch(path, "cpu fp32 *3 -> cpu bf16")
+    first, second = load_torch(path, "cpu fp32"), load_torch(path, "cpu bf16")
     for layer in range(3):
         second.network.blocks[layer] = first.network.blocks[layer]
     tokens = random_tokens(2, 9)
@@ -59,7 +62,7 @@ def test_two_stages_are_the_layers_of_two_models(path: Path) -> None:
 
 @every_generation
 def test_the_dtypes_of_a_stage_are_those_of_its_matrices_alone(path: Path) -> None:
-    network = load_model(path, "cpu fp32 *2 -> cpu bf16").network
+    network = load_torch(path, "cpu fp32 *2 -> cpu bf16").network
     dtypes = {name: parameter.dtype for name, parameter in network.named_parameters()}
     assert dtypes["blocks.1.att.key.weight"] == torch.float32
     assert dtypes["blocks.2.att.key.weight"] == torch.bfloat16
@@ -72,8 +75,8 @@ def test_the_dtypes_of_a_stage_are_those_of_its_matrices_alone(path: Path) -> No
 @pytest.mark.parametrize("strategy", ["cpu fp32 *2+", "cpu fp32 *0+", "cpu int8 *1+"])
 def test_streaming_changes_nothing_but_the_place(path: Path, strategy: str) -> None:
     tokens = random_tokens(1, 5)
-    whole = load_model(path, strategy.split(" *")[0])
-    assert torch.equal(load_model(path, strategy).forward(tokens)[0], whole.forward(tokens)[0])
+    whole = load_torch(path, strategy.split(" *")[0])
+    assert torch.equal(load_torch(path, strategy).forward(tokens)[0], whole.forward(tokens)[0])
 
 
 @every_generation
@@ -119,9 +122,9 @@ def test_a_state_goes_home_from_every_stage(path: Path) -> None:
 @every_generation
 @pytest.mark.parametrize("strategy", ["cpu int8", "cpu int4", "cpu bf16i8"])
 def test_every_matrix_but_the_embedding_is_quantised(path: Path, strategy: str) -> None:
-    model = load_model(path, strategy)
+    model = load_torch(path, strategy)
     kinds = {name: type(part) for name, part in model.network.named_modules()}
-    whole = load_model(path, "cpu fp32")
+    whole = load_torch(path, "cpu fp32")
     names = [name for name, part in whole.network.named_modules() if _is_matrix(part)]
     assert {kinds[name] for name in names if name != "emb"} == {QuantizedMatrix}
     assert kinds["emb"] is not QuantizedMatrix
@@ -133,21 +136,21 @@ def test_every_matrix_but_the_embedding_is_quantised(path: Path, strategy: str) 
 @rescaled_generations
 def test_fp16_halves_the_stream_as_the_package_does(path: Path) -> None:
     checkpoint = open_checkpoint(path)
-    network = load_model(path, "cpu fp16").network
+    network = load_torch(path, "cpu fp16").network
     assert network.rescale_every == 6
     for layer, share in ((5, 1), (6, 2)):
         for name in (f"blocks.{layer}.att.output.weight", f"blocks.{layer}.ffn.value.weight"):
             expected = (checkpoint.tensors[name] / share).half()
             assert torch.equal(network.get_parameter(name), expected)
-    assert load_model(path, "cpu bf16").network.rescale_every == 0
-    assert load_model(path, "cpu fp32 *3 -> cpu fp16").network.rescale_every == 6
+    assert load_torch(path, "cpu bf16").network.rescale_every == 0
+    assert load_torch(path, "cpu fp32 *3 -> cpu fp16").network.rescale_every == 6
 
 
 @rescaled_generations
 def test_halving_the_stream_changes_no_logits(path: Path) -> None:
     # An fp16 stage that holds no layer: the halving alone, in float32.
-    plain = load_model(path, "cpu fp32")
-    halved = load_model(path, "cpu fp32 *8 -> cpu fp16")
+    plain = load_torch(path, "cpu fp32")
+    halved = load_torch(path, "cpu fp32 *8 -> cpu fp16")
     assert halved.network.rescale_every == 6
     tokens = random_tokens(2, 9)
     # Not nearer: the norms' epsilon is not halved with the stream.
@@ -156,7 +159,7 @@ def test_halving_the_stream_changes_no_logits(path: Path) -> None:
 
 @pytest.mark.parametrize("generation", ["7", "7a"])
 def test_rwkv_7_is_never_rescaled(path: Path) -> None:
-    assert load_model(path, "cpu fp16").network.rescale_every == 0
+    assert load_torch(path, "cpu fp16").network.rescale_every == 0
 
 
 @pytest.mark.parametrize("generation", ["4", "5.2", "6"])
@@ -164,7 +167,7 @@ def test_fp16_agrees_with_the_pypi_package_in_fp16(path: Path, tmp_path: Path) -
     ids = random_tokens(1, 12)[0].tolist()
     result = tmp_path / "result.npz"
     expected = run_package(path, [ids], result, strategy="cpu fp16")
-    logits, _ = load_model(path, "cpu fp16").forward(ids)
+    logits, _ = load_torch(path, "cpu fp16").forward(ids)
     assert_close(logits, expected["logits"], torch.float16)
 
 
@@ -181,20 +184,20 @@ def test_an_overflow_names_its_layer_and_the_type_that_can_hold_it(
 ) -> None:
     path = overflowing(generation, tmp_path)
     with pytest.raises(NonFiniteError, match=r"layer 5 of 7 gave NaN or infinity in float16.*bf16"):
-        load_model(path, "cpu fp16").forward([1, 2, 3])
-    logits, _ = load_model(path, "cpu bf16").forward([1, 2, 3])
+        load_torch(path, "cpu fp16").forward([1, 2, 3])
+    logits, _ = load_torch(path, "cpu bf16").forward([1, 2, 3])
     assert torch.isfinite(logits).all()
 
 
 def test_an_overflow_in_the_head_is_named(paths: dict[str, Path]) -> None:
-    model = load_model(paths["7"], "cpu fp32")
+    model = load_torch(paths["7"], "cpu fp32")
     model.network.head.weight.mul_(1e38)
     with pytest.raises(NonFiniteError, match=r"the head gave NaN.*float32.*fetch the checkpoint"):
         model.forward([1, 2, 3])
 
 
 def test_a_memory_with_nan_is_not_blamed_on_a_layer(paths: dict[str, Path]) -> None:
-    model = load_model(paths["7"], "cpu fp32")
+    model = load_torch(paths["7"], "cpu fp32")
     state = model.initial_state()
     state.wkv[2] = torch.nan
     with pytest.raises(NonFiniteError, match="memory given already holds NaN"):
@@ -202,7 +205,7 @@ def test_a_memory_with_nan_is_not_blamed_on_a_layer(paths: dict[str, Path]) -> N
 
 
 def test_looking_for_an_overflow_leaves_no_hooks(paths: dict[str, Path]) -> None:
-    model: Model = load_model(paths["7"], "cpu fp32")
+    model: Model = load_torch(paths["7"], "cpu fp32")
     state = model.initial_state()
     state.wkv[0] = torch.inf
     with pytest.raises(NonFiniteError):

@@ -59,7 +59,7 @@ def test_forward_from_a_given_state_agrees_with_float64(
 def test_bf16_weights_stay_within_tolerance_of_float64(tmp_path: Path) -> None:
     weights = random_weights(n_embd=128, head_size=64, dtype=torch.bfloat16)
     path = write_pth(tmp_path / "tiny.pth", weights)
-    model, tokens = load_model(path, "cpu bf16"), random_tokens(2, 33)
+    model, tokens = load_model(path, "cpu bf16", kernel="torch"), random_tokens(2, 33)
     logits, state = model.forward(tokens, all_logits=True)
     assert logits.dtype == state.wkv.dtype == torch.float32
     expected, _ = Reference(as_numpy(weights)).forward(tokens.numpy())

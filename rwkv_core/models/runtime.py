@@ -1,0 +1,75 @@
+"""Choose who runs a model: the packed plan in C++, or the network in torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from kernels import BuildError, Operator, packed_library
+from kernels.build import default_cache
+from kernels.cpu_library import HEAD_SIZES
+from rwkv_core.config import Choice, ModelConfig
+from rwkv_core.strategy import Placement
+
+Kernel = Literal["fastest", "torch"]
+
+PACKED = "packed C++"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Who runs a model.
+
+    Attributes:
+        kernel: for the user, with the reason.
+        threads: of packed products and plans; 0: the network runs in torch.
+    """
+
+    kernel: Choice
+    threads: int = 0
+
+
+def choose_runtime(
+    config: ModelConfig,
+    placement: Placement,
+    operator: Operator,
+    *,
+    kernel: Kernel = "fastest",
+    threads: int | None = None,
+) -> Runtime:
+    """Choose the packed plan where it can run, and say why where it cannot.
+
+    Args:
+        config: sizes.
+        placement: where the layers run.
+        operator: of the recurrence, which torch's path uses.
+        kernel: "torch" to have torch's path all the same.
+        threads: of the plan; as many as torch has by default.
+    """
+    reason = "asked for" if kernel == "torch" else _why_not(config, placement)
+    if not reason:
+        try:
+            _, how = packed_library(default_cache())
+        except BuildError as error:
+            reason = str(error)
+        else:
+            threads = max(1, threads or torch.get_num_threads())
+            counted = f"{threads} thread{'s' if threads > 1 else ''}"
+            text = f"one call per token, weights in reading order, {counted}; {how}"
+            return Runtime(Choice(PACKED, text), threads)
+    return Runtime(Choice(operator.name, f"torch's matrices: {reason}; {operator.reason}"))
+
+
+def _why_not(config: ModelConfig, placement: Placement) -> str:
+    """Say why the plan cannot run a model; empty where it can."""
+    places = set(placement.allocate(config.n_layer))
+    if any(place.device.type != "cpu" for place in places):
+        return "packed weights are for the CPU"
+    if len(places) > 1 or any(place.is_streamed for place in places):
+        return "packed weights are for strategies of one stage"
+    if not config.has_exponents and config.head_size not in HEAD_SIZES:
+        sizes = ", ".join(map(str, HEAD_SIZES))
+        return f"heads of {config.head_size} have no packed code (only {sizes})"
+    return ""

@@ -1,0 +1,224 @@
+"""The packed runtime computes what the network in torch does: every generation, every format."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.load_memory import measure_apart
+from benchmarks.prefill_memory import PROC_STATUS
+from kernels.packed import packed_library
+from rwkv_core.errors import NonFiniteError, ShapeError
+from rwkv_core.models import Model, load_model
+from rwkv_core.models.runtime import PACKED
+from rwkv_core.state import State
+from tests.checkpoints import random_weights, write_pth
+from tests.generations import RANDOM_WEIGHTS, assert_states_close, random_state, random_tokens
+from tests.tolerances import assert_close
+
+# Two blocks of 64 channels, the second half full.
+SIZES = {"n_layer": 3, "n_embd": 96, "head_size": 16}
+STRATEGIES = ("cpu fp32", "cpu int8", "cpu int4")
+FILES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def packed(path: Path, strategy: str, threads: int = 2) -> Model:
+    model = load_model(path, strategy, threads=threads)
+    if model.choices["kernel"].value != PACKED:
+        pytest.skip(model.choices["kernel"].reason)
+    return model
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, torch.dtype], Path]:
+    folder = tmp_path_factory.mktemp("packed")
+    return {
+        (name, dtype): write_pth(folder / f"{name}-{dtype}.pth", draw(**SIZES, dtype=dtype))
+        for name, draw in RANDOM_WEIGHTS.items()
+        for dtype in FILES
+    }
+
+
+@pytest.fixture
+def path(paths: Mapping[tuple[str, torch.dtype], Path]) -> Path:
+    """An RWKV-7 file in bf16, as they are released."""
+    return paths["7", torch.bfloat16]
+
+
+@pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
+@pytest.mark.parametrize("dtype", FILES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_logits_and_state_are_those_of_torch(
+    paths: Mapping[tuple[str, torch.dtype], Path],
+    generation: str,
+    dtype: torch.dtype,
+    strategy: str,
+) -> None:
+    path = paths[generation, dtype]
+    model, torchs = packed(path, strategy), load_model(path, strategy, kernel="torch")
+    for batch, length in ((1, 1), (3, 1), (1, 37), (2, 9)):
+        _, start = torchs.forward(random_tokens(batch, 3, seed=5))
+        kept = [part.clone() for part in vars(start).values()]
+        tokens = random_tokens(batch, length)
+        expected, after = torchs.forward(tokens, start, all_logits=True)
+        logits, state = model.forward(tokens, start, all_logits=True)
+        assert_close(logits, expected, torch.float32)
+        assert_states_close(state, after)
+        assert_close(model.forward(tokens, start)[0], logits[:, -1], torch.float32)
+        assert all(torch.equal(a, b) for a, b in zip(kept, vars(start).values(), strict=True))
+
+
+@pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
+@pytest.mark.parametrize(("strategy", "relative"), [("cpu bf16", 0.02), ("cpu fp16", 0.003)])
+def test_where_torch_rounds_products_only_that_rounding_differs(
+    paths: Mapping[tuple[str, torch.dtype], Path], generation: str, strategy: str, relative: float
+) -> None:
+    path, tokens = paths[generation, torch.float32], random_tokens(2, 9)
+    expected, _ = load_model(path, strategy, kernel="torch").forward(tokens)
+    logits, _ = packed(path, strategy).forward(tokens)
+    assert float((logits - expected).norm() / expected.norm()) < relative
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 32])
+def test_a_batch_decodes_as_each_of_its_conversations(path: Path, batch: int) -> None:
+    model = packed(path, "cpu int8")
+    _, state = model.forward(random_tokens(batch, 4))
+    tokens = random_tokens(batch, 1, seed=8)
+    together, after = model.forward(tokens, state)
+    for index in range(batch):
+        alone, alone_after = model.forward(tokens[index : index + 1], state.select(index))
+        assert_close(together[index : index + 1], alone, torch.float32)
+        assert_states_close(after.select(index), alone_after)
+
+
+def test_a_text_longer_than_one_run_is_read_in_pieces(path: Path) -> None:
+    model, tokens = packed(path, "cpu fp32"), random_tokens(2, 300)
+    expected, after = load_model(path, "cpu fp32", kernel="torch").forward(tokens, all_logits=True)
+    logits, state = model.forward(tokens, all_logits=True)
+    assert_close(logits, expected, torch.float32)
+    assert_states_close(state, after)
+    assert_close(model.forward(tokens)[0], expected[:, -1], torch.float32)
+
+
+@pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
+def test_the_number_of_threads_changes_no_bit(
+    paths: Mapping[tuple[str, torch.dtype], Path], generation: str
+) -> None:
+    path = paths[generation, torch.bfloat16]
+    for batch, length in ((1, 1), (2, 5)):
+        tokens = random_tokens(batch, length)
+        found = [packed(path, "cpu fp32", threads).forward(tokens) for threads in (1, 2, 5)]
+        for logits, state in found[1:]:
+            assert torch.equal(logits, found[0][0])
+            pairs = zip(vars(state).values(), vars(found[0][1]).values(), strict=True)
+            assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
+def test_a_trace_is_that_of_torch(
+    paths: Mapping[tuple[str, torch.dtype], Path], generation: str
+) -> None:
+    path, ids = paths[generation, torch.bfloat16], random_tokens(1, 9)[0].tolist()
+    mine = packed(path, "cpu fp32").trace(ids)
+    expected = load_model(path, "cpu fp32", kernel="torch").trace(ids)
+    assert_close(mine.logits, expected.logits, torch.float32)
+    for name in ("state_norm", "change_norm", "log_decay"):
+        left, right = getattr(mine, name), getattr(expected, name)
+        assert abs(left - right).max() <= 1e-5 * abs(right).max()
+
+
+def test_bf16_weights_are_kept_in_bf16_where_products_are_in_fp32(path: Path) -> None:
+    model, torchs = packed(path, "cpu fp32"), load_model(path, "cpu fp32", kernel="torch")
+    matrices = sum(p.nbytes for n, p in torchs.network.named_parameters() if "emb" not in n)
+    mine = sum(b.nbytes for b in model.network.buffers())
+    # Half, though panels of 64 rows do not divide 96 channels or the low ranks.
+    assert mine < 0.75 * matrices
+    assert "kept in bf16, products in fp32" in model.choices["dtype"].reason
+    assert not {p.dtype for p in model.network.parameters()} & {torch.float16}
+
+
+def test_no_weight_is_held_twice(path: Path) -> None:
+    model = packed(path, "cpu int4")
+    held = {name for name, _ in model.network.named_parameters()}
+    assert not any(name.endswith(("key.weight", "w1", "g2", "head.weight")) for name in held)
+    assert "emb.weight" in held
+
+
+def test_a_strategy_of_two_stages_runs_in_torch_and_says_why(path: Path) -> None:
+    model = load_model(path, "cpu fp32 *2 -> cpu bf16")
+    assert model.choices["kernel"].value != PACKED
+    assert "packed weights are for strategies of one stage" in model.choices["kernel"].reason
+
+
+def test_a_head_without_code_runs_in_torch_and_says_why(tmp_path: Path) -> None:
+    path = write_pth(tmp_path / "narrow.pth", random_weights(n_embd=32, head_size=8))
+    model = load_model(path, "cpu fp32")
+    assert "heads of 8 have no packed code" in model.choices["kernel"].reason
+
+
+def test_without_a_compiler_torch_takes_over_and_says_why(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    packed_library.cache_clear()
+    try:
+        model = load_model(path, "cpu fp32")
+    finally:
+        packed_library.cache_clear()
+    assert model.choices["kernel"].value != PACKED
+    assert "no C++ compiler" in model.choices["kernel"].reason
+    assert model.forward([1, 2])[0].shape == (1, 50)
+
+
+def test_torch_can_be_asked_for(path: Path) -> None:
+    model = load_model(path, "cpu fp32", kernel="torch")
+    assert "torch's matrices: asked for" in model.choices["kernel"].reason
+
+
+def test_the_choice_names_the_threads(path: Path) -> None:
+    assert "3 threads" in packed(path, "cpu fp32", threads=3).choices["kernel"].reason
+
+
+def test_a_state_of_other_sizes_is_refused_before_it_is_read(path: Path) -> None:
+    model = packed(path, "cpu fp32")
+    state = model.initial_state()
+    other = State(state.time_mix_shift, state.wkv[:2], state.channel_mix_shift)
+    with pytest.raises(ShapeError, match=r"wkv is .*\(2, 1, 6, 16, 16\).*\(3, 1, 6, 16, 16\)"):
+        model.forward([1], other)
+    half = State(state.time_mix_shift, state.wkv.half(), state.channel_mix_shift)
+    with pytest.raises(ShapeError, match=r"float16.*needs float32"):
+        model.forward([1], half)
+
+
+def test_a_strided_state_is_understood(path: Path) -> None:
+    model = packed(path, "cpu fp32")
+    state = random_state(model, 2)
+    turned = State(state.time_mix_shift, state.wkv.mT.contiguous().mT, state.channel_mix_shift)
+    assert not turned.wkv.is_contiguous()
+    tokens = random_tokens(2, 1)
+    assert torch.equal(model.forward(tokens, turned)[0], model.forward(tokens, state)[0])
+
+
+def test_a_state_with_nan_is_named(path: Path) -> None:
+    model = packed(path, "cpu fp32")
+    state = model.initial_state()
+    state.wkv[1, 0, 0, 0, 0] = torch.nan
+    with pytest.raises(NonFiniteError, match="already holds NaN"):
+        model.forward([1], state)
+
+
+@pytest.mark.skipif(not PROC_STATUS.exists(), reason="memory is told by Linux")
+@pytest.mark.parametrize("strategy", ["cpu fp32", "cpu int4"])
+def test_loading_takes_little_more_than_the_packed_weights(
+    path: Path, tmp_path: Path, strategy: str
+) -> None:
+    packed(path, strategy)
+    weights = random_weights(
+        n_layer=2, n_embd=512, head_size=64, vocab_size=60000, dtype=torch.bfloat16
+    )
+    large = write_pth(tmp_path / "large.pth", weights)
+    del weights
+    found = measure_apart(large, strategy)
+    assert found["is_within_limit"], found
