@@ -1,41 +1,50 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.decode import paired
+from benchmarks.decode import in_turn, summed_up
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_neighbours_are_compared_and_the_first_pair_only_warms_up() -> None:
+def test_all_take_turns_and_the_first_round_only_warms_up() -> None:
     order: list[str] = []
     # Starts and ends: 9 and 9 seconds to warm up, then 1 and 2, 2 and 8, 1 and 3.
-    times = iter([0, 9, 18, 20, 21, 23, 30, 32, 40, 50, 51, 54])
-    result = paired(
-        lambda: order.append("ours"),
-        lambda: order.append("theirs"),
-        6,
+    times = iter([0, 9, 9, 18, 20, 21, 21, 23, 30, 32, 32, 40, 50, 51, 51, 54])
+    seconds = in_turn(
+        {"ours": lambda: order.append("ours"), "theirs": lambda: order.append("theirs")},
         rounds=3,
         clock=lambda: next(times),
     )
     assert order == ["ours", "theirs"] * 4
-    assert result["ratios"] == [2.0, 4.0, 3.0]
-    assert result["ratio"] == 3.0
-    assert (result["ours_tokens_per_s"], result["rwkv_tokens_per_s"]) == (6.0, 2.0)
+    assert seconds == {"ours": [1, 2, 1], "theirs": [2, 8, 3]}
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-def test_both_runtimes_compute_the_same_on_a_tiny_shape(dtype: str) -> None:
+def test_ratios_are_those_of_neighbours() -> None:
+    result = summed_up({"ours": [1, 2, 1], "theirs": [2, 8, 3]}, 6)
+    assert result["times_theirs_each"] == [2.0, 4.0, 3.0]
+    assert result["times_theirs"] == 3.0
+    assert (result["ours_tokens_per_s"], result["theirs_tokens_per_s"]) == (6.0, 2.0)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
+def test_all_runtimes_compute_the_same_on_a_tiny_shape(precision: str) -> None:
     # A process of its own: the package rwkv reads the environment when it is imported.
     program = (
+        "import json\n"
         "from benchmarks.decode import Shape, Work, run\n"
-        f"found = run(Shape(2, 64, 50), Work(2, 3, 1), ['{dtype}'])['{dtype}']\n"
-        "print(found['logits_apart'] / found['logits_size'], found['prefill']['ratio'] > 0)"
+        f"found = run(Shape(2, 64, 50), Work(2, 3, 1, (2,)), ['{precision}'])['{precision}']\n"
+        "print(json.dumps(found))"
     )
     command = [sys.executable, "-W", "ignore", "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    apart, is_timed = done.stdout.splitlines()[-1].split()
-    assert float(apart) < {"fp32": 1e-4, "bf16": 0.05}[dtype]
-    assert is_timed == "True"
+    found = json.loads(done.stdout.splitlines()[-1])
+    names = {"torch", "rwkv"} if precision in ("fp32", "bf16") else {"torch"}
+    assert found["logits_apart"].keys() == names
+    assert max(found["logits_apart"].values()) < (0.05 if precision == "bf16" else 1e-4)
+    assert found["decode"]["share_of_memory"] > 0
+    assert found["prefill"]["times_torch"] > 0
+    assert found["batch"]["2"]["times_torch"] > 0
