@@ -106,7 +106,7 @@ def measure_generation(generation: str, shape: Shape, amount: Amount) -> dict[st
         del weights
         for name, strategy in STRATEGIES.items():
             print(f"RWKV-{generation} in {name}", file=sys.stderr)
-            model = load_model(path, strategy)
+            model = load_model(path, strategy, kernel="torch")
             logits = {mode: read(model, tokens) for mode, read in MODES.items()}
             results[name] = {mode: errors(logits[mode], better[mode]) for mode in MODES}
             if name == "fp32":
@@ -119,7 +119,7 @@ def measure_text(path: Path, tokenizer: Tokenizer, characters: int) -> dict[str,
     text = public_text()[:characters]
     figures = {}
     for name, strategy in STRATEGIES.items():
-        model = load_model(path, strategy)
+        model = load_model(path, strategy, kernel="torch")
         read = lambda tokens, model=model: model.forward(tokens, all_logits=True)[0]  # noqa: E731
         figures[name] = round(bits_per_byte(read, tokenizer, [text]), 5)
     return {"bytes": len(text.encode()), "bits_per_byte": figures}
