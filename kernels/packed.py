@@ -93,8 +93,14 @@ class WeightMemory:
         """Get some bytes, on a 64-byte boundary."""
         size = -(-size // 64) * 64
         if size > len(self._rest):
-            # What is not written to is not there: the system gives pages on first use.
-            area = mmap.mmap(-1, max(size, AREA_BYTES))
+            # What is not written to is not there: the system gives pages on first use. Private,
+            # or else Linux counts them as shared, and keeps them small.
+            private = (
+                {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+                if hasattr(mmap, "MAP_PRIVATE")
+                else {}
+            )
+            area = mmap.mmap(-1, max(size, AREA_BYTES), **private)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 # A system without them says no, and that is all.
                 with contextlib.suppress(OSError):

@@ -7,8 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.prefill_memory import PROC_STATUS, anonymous_bytes
 from kernels.build import BuildError, default_cache
-from kernels.packed import FORMATS, PackedFormat, PackedLibrary, PackedMatrix, packed_library
+from kernels.packed import (
+    FORMATS,
+    PackedFormat,
+    PackedLibrary,
+    PackedMatrix,
+    WeightMemory,
+    packed_library,
+)
 from kernels.packed import thread_pool as pool_of
 from rwkv_core.models.packed import pack
 from rwkv_core.quantization import (
@@ -180,3 +188,11 @@ def test_nan_in_is_nan_out() -> None:
     x = torch.full((1, 40), torch.nan)
     for format in FORMATS:
         assert torch.isnan(pack(draw(70, 40), format, threads=1)(x)).all()
+
+
+@pytest.mark.skipif(not PROC_STATUS.exists(), reason="only Linux tells whose memory it is")
+def test_weights_count_as_memory_of_this_process() -> None:
+    size, before = 64 * 2**20, anonymous_bytes()
+    data = WeightMemory().take(size)
+    data.fill_(1)
+    assert size <= anonymous_bytes() - before < 1.2 * size
