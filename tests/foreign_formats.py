@@ -174,7 +174,10 @@ def write_gguf(
         writer.add_wkv_head_size(weights["blocks.0.att.r_k"].shape[1])
         converted = _gguf_v7(weights)
     for key, value in (metadata or {}).items():
-        writer.add_uint32(key, value)  # type: ignore[arg-type]  # tests give numbers
+        if isinstance(value, str):
+            writer.add_string(key, value)
+        else:
+            writer.add_uint32(key, value)  # type: ignore[arg-type]  # callers give numbers
     for name, value in converted.items():
         array = np.ascontiguousarray(value.float().numpy())
         is_f32 = array.ndim == 1 or any(part in name for part in GGUF_F32)

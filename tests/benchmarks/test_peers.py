@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import peers
+from benchmarks.peers import Work, main, parse, take_turns
+from benchmarks.peers_protocol import PeerError
+from tests.benchmarks.test_peers_report import results
+
+
+class FakePeer:
+    """Notes what it is asked; answers with a fixed time."""
+
+    def __init__(self, name: str, seconds: float, log: list[str], *tasks: str) -> None:
+        self.name, self.seconds, self.log = name, seconds, log
+        self.facts = {"tasks": tasks}
+
+    def ask(self, what: str, **request: Any) -> dict[str, Any]:
+        self.log.append(f"{self.name} {what} {len(request['ids'])}")
+        return {"seconds": self.seconds}
+
+    def array(self, what: str) -> Any:
+        self.log.append(what)
+        return np.array(4e10)
+
+
+def test_engines_take_turns_with_a_probe_before_each_task() -> None:
+    log: list[str] = []
+    a = FakePeer("a", 2.0, log, "decode", "prefill", "batch")
+    b = FakePeer("b", 4.0, log, "decode", "prefill")
+    work = Work(decode_tokens=8, prefill_tokens=16, batch=2, batch_tokens=3, rounds=2)
+    rows = take_turns([a, b], a, work, pause_s=0)  # type: ignore[list-item, arg-type]
+    turn = ["probe", "a decode 8", "b decode 8", "probe", "a prefill 16", "b prefill 16"]
+    assert log == [*turn, "probe", "a batch 3"] * 3
+    # The first round only warms up.
+    assert [(row["round"], row["task"]) for row in rows] == [
+        (number, task) for number in (1, 2) for task in ("decode", "prefill", "batch")
+    ]
+    assert rows[0]["tokens_per_s"] == {"a": 4.0, "b": 2.0}
+    assert rows[2]["tokens_per_s"] == {"a": 3.0}
+    assert rows[0]["bandwidth_gb_s"] == 40.0
+
+
+def test_words_of_the_command_are_read() -> None:
+    options = parse(["--precision", "int8,int4", "--against", "rwkv", "--shape", "0.4b"])
+    assert (options.precision, options.against) == (["int8", "int4"], ["rwkv"])
+    assert (options.shape, options.threads, options.peers) == ("0.4b", 2, Path("build/peers"))
+    assert parse([]).precision == ["fp32", "bf16", "int8", "int4"]
+
+
+@pytest.mark.parametrize("words", [["--precision", "fp8"], ["--against", "x"], ["--shape", "9b"]])
+def test_unknown_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(words)
+    assert words[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("off", "status"), [(0.01, 0), (0.2, 1)])
+def test_the_command_writes_its_result_and_fails_where_logits_disagree(
+    off: float, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = results(decode=off) | {"channel_mix_zeros": 0.5}
+    monkeypatch.setattr(peers, "run", lambda _: found)
+    out = tmp_path / "out.json"
+    assert main(["--json", str(out)]) == status
+    assert json.loads(out.read_text()) == found
+
+
+def test_an_engine_that_ends_fails_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: object) -> dict[str, Any]:
+        raise PeerError("rwkv ended")
+
+    monkeypatch.setattr(peers, "run", run)
+    assert main([]) == 2
+    assert "rwkv ended" in capsys.readouterr().err

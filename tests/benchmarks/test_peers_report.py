@@ -1,0 +1,57 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.peers_report import disagreements, relative_l2, summarise, table
+
+
+def turn(task: str, **tokens_per_s: float) -> dict[str, Any]:
+    return {"task": task, "tokens_per_s": tokens_per_s, "bandwidth_gb_s": 40.0}
+
+
+ROUNDS = [
+    turn("decode", ours=10.0, rwkv=5.0),
+    turn("batch", ours=30.0),
+    turn("decode", ours=90.0, rwkv=30.0),
+    turn("decode", ours=20.0, rwkv=2.0),
+]
+
+
+def results(**off: float) -> dict[str, Any]:
+    memory = {"rss_mib": 100.0, "peak_rss_mib": 200.0, "own_rss_mib": 50.0}
+    engine = {"load_s": 1.5, "memory": memory, "logits_off": {"decode": 0.0, "prefill": 0.0} | off}
+    engines = {"ours": engine, "rwkv": engine}
+    found = {"engines": engines, "medians": summarise(ROUNDS), "rounds": ROUNDS}
+    return {"precisions": {"int8": found}}
+
+
+def test_ratios_are_taken_within_a_round_before_their_median() -> None:
+    rwkv = summarise(ROUNDS)["decode"]["rwkv"]
+    # 20 / 5, the ratio of the medians, would be 4.
+    assert rwkv == {"tokens_per_s": 5.0, "ours_over_it": 3.0, "low": 2.0, "high": 10.0}
+
+
+def test_ours_has_no_ratio_and_an_engine_may_lack_a_task() -> None:
+    found = summarise(ROUNDS)
+    assert found["decode"]["ours"] == {"tokens_per_s": 20.0}
+    assert list(found["batch"]) == ["ours"]
+
+
+def test_logits_are_compared_relative_to_their_length() -> None:
+    expected, found = np.array([[3, 4], [3, 5]], dtype=np.float32)
+    assert relative_l2(found, expected) == pytest.approx(0.2)
+
+
+def test_the_table_has_a_row_for_each_engine_and_the_bandwidth() -> None:
+    ours, rwkv, _, note = table(results(decode=0.02)).splitlines()[2:]
+    assert ours.startswith("| int8 | ours | 20.0 |  |  |  | 30.0 |  | 100, 200 | 1.5 | 2.0e-02 /")
+    assert rwkv.startswith("| int8 | rwkv | 5.0 | 3.00 |")
+    assert note == "int8: bandwidth 40.0 to 40.0 GB/s, median 40.0"
+
+
+@pytest.mark.parametrize(("off", "expected"), [(0.09, 0), (0.11, 2), (float("nan"), 2)])
+def test_logits_further_off_than_the_format_allows_are_named(off: float, expected: int) -> None:
+    found = disagreements(results(prefill=off))
+    assert len(found) == expected
+    assert all("prefill" in line and "0.1" in line for line in found)

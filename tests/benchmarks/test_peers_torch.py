@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.peers_torch import OurEngine, ProbeEngine, RwkvEngine, random_ids, zero_share
+from rwkv_core.models import load_model
+from tests.checkpoints import random_weights, write_pth
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_pth(tmp_path / "m.pth", random_weights(n_layer=2, n_embd=64, head_size=64))
+
+
+def test_our_three_ways_of_reading_agree(model: Path) -> None:
+    engine = OurEngine(str(model), "cpu fp32")
+    ids = random_ids(5, 50)
+    together = engine.batch(ids, 3)
+    for row in range(3):
+        turned = ids[row:] + ids[:row]
+        np.testing.assert_allclose(together[row], engine.decode(turned), atol=1e-4)
+        np.testing.assert_allclose(together[row], engine.prefill(turned), atol=1e-4)
+
+
+def test_zeros_are_those_of_the_squared_relu(tmp_path: Path) -> None:
+    weights = random_weights(n_layer=2, n_embd=64, head_size=64)
+    quiet = weights | {"blocks.0.ffn.key.weight": torch.zeros(256, 64)}
+    # All zeros in one of two layers, about half of the other's.
+    share = zero_share(load_model(write_pth(tmp_path / "m.pth", quiet), "cpu fp32"))
+    assert 0.65 < share < 0.85
+
+
+def test_the_package_reads_one_sequence_at_a_time() -> None:
+    assert set(RwkvEngine.tasks(RwkvEngine.__new__(RwkvEngine))) <= {"decode", "prefill"}
+
+
+def test_the_probe_finds_a_plausible_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.peers_torch.PROBE_BYTES", 2**20)
+    assert 1e8 < float(ProbeEngine().probe()) < 1e13
