@@ -37,5 +37,5 @@ def test_the_package_reads_one_sequence_at_a_time() -> None:
 
 
 def test_the_probe_finds_a_plausible_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.peers_torch.PROBE_BYTES", 2**20)
+    monkeypatch.setattr("benchmarks.decode.MEMORY_BYTES", 2**22)
     assert 1e8 < float(ProbeEngine().probe()) < 1e13
