@@ -53,13 +53,15 @@ def choose_runtime(
         try:
             _, how = packed_library(default_cache())
         except BuildError as error:
-            reason = str(error)
+            # Where the operator could not be built either, its reason says the same.
+            reason = "" if str(error) in operator.reason else str(error)
         else:
             threads = max(1, threads or torch.get_num_threads())
             counted = f"{threads} thread{'s' if threads > 1 else ''}"
             text = f"one call per token, weights in reading order, {counted}; {how}"
             return Runtime(Choice(PACKED, text), threads)
-    return Runtime(Choice(operator.name, f"torch's matrices: {reason}; {operator.reason}"))
+    matrices = f"torch's matrices: {reason}" if reason else "torch's matrices"
+    return Runtime(Choice(operator.name, f"{matrices}; {operator.reason}"))
 
 
 def _why_not(config: ModelConfig, placement: Placement) -> str:
