@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
+from rwkv_core.checkpoint import DAMAGE
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.errors import StateError
 from rwkv_core.state import FILE_FORMAT, State
@@ -93,8 +94,7 @@ def _read(path: Path) -> tuple[dict[str, str], Mapping[object, object]]:
             f"{path.name} is no state file, or holds Python objects that could run code when "
             "loaded; give the .pth or .safetensors that state tuning saved"
         ) from error
-    # torch reports broken archives as RuntimeError, broken pickles as almost anything.
-    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError) as error:
+    except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StateError(
             f"{path.name} is not a readable state file ({reason}); give the .pth, .safetensors or "

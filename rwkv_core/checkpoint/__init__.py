@@ -37,6 +37,7 @@ from rwkv_core.checkpoint.weights import (
 from rwkv_core.errors import CheckpointError
 
 __all__ = [
+    "DAMAGE",
     "StoredTensor",
     "Weights",
     "WeightsFile",
@@ -47,7 +48,7 @@ __all__ = [
 
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.\w+$")
 # What torch, zipfile, safetensors and pickle raise for damaged files has no narrower class.
-_DAMAGE = (
+DAMAGE = (
     SafetensorError,
     zipfile.BadZipFile,
     pickle.UnpicklingError,
@@ -134,7 +135,7 @@ def _read(file: Path) -> Contents:
             return read_pth(file)
         if is_safetensors(head):
             return read_safetensors(file)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         raise CheckpointError(f"truncated or damaged ({reason[:200]}); {FETCH_AGAIN}") from error
     raise CheckpointError(_what_else(head))

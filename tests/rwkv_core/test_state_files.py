@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rwkv_core.config import ModelConfig
 from rwkv_core.errors import StateError
 from rwkv_core.models import Model, load_model
 from rwkv_core.pipeline import RWKV
@@ -269,3 +270,17 @@ def test_other_contents_are_refused(seven: Model, content: object, tmp_path: Pat
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(StateError, match=r"a\.pth holds"):
         read(tmp_path / "a.pth", seven)
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, AssertionError, MemoryError])
+def test_whatever_a_damaged_pickle_raises_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error("deep inside")
+
+    path = tmp_path / "damaged.pth"
+    path.write_bytes(b"PK")
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(StateError, match=r"damaged\.pth is not a readable state file"):
+        load_initial_state(path, ModelConfig("7", 50, 2, 32, 128, 4, 8), "")
