@@ -9,6 +9,7 @@ from ui.completion_tab import build_completion_tab
 from ui.components import banner
 from ui.endpoints import build_endpoints
 from ui.session import QUIET_EVENT, new_visitor
+from ui.words import say
 
 TITLE = "RWKV playground"
 
@@ -36,11 +37,11 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
             )
             gr.HTML(banner(engine, name), elem_id="banner")
         with gr.Tabs(elem_classes="tabs"):
-            with gr.Tab("Chat", id="chat"):
+            with gr.Tab(say("page.chat"), id="chat"):
                 build_chat_tab(engine, visitor, conversation)
-            with gr.Tab("Completion", id="completion"):
+            with gr.Tab(say("page.completion"), id="completion"):
                 build_completion_tab(engine, visitor)
-            with gr.Tab("State inspector", id="inspector"):
+            with gr.Tab(say("page.inspector"), id="inspector"):
                 build_inspector_tab(engine, visitor, conversation)
         build_endpoints(engine)
         page.load(new_visitor, None, visitor, **QUIET_EVENT)

@@ -5,6 +5,8 @@ from typing import Any
 
 import gradio as gr
 
+from ui.words import translations
+
 _FOLDER = Path(__file__).parent
 
 # Close to the middle of Viridis, so that the plots and the page are of one family.
@@ -105,6 +107,7 @@ def launch_look() -> dict[str, Any]:
         "theme": build_theme(),
         "css": (_FOLDER / "style.css").read_text(encoding="utf-8"),
         "favicon_path": _FOLDER / "icon.svg",
+        "i18n": translations(),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "show_error": True,

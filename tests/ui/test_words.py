@@ -1,0 +1,36 @@
+from types import SimpleNamespace
+from typing import cast
+
+import gradio as gr
+import pytest
+
+from presets.words import words
+from ui.words import language_of, say, translations
+
+
+def request(header: str) -> gr.Request:
+    return cast(gr.Request, SimpleNamespace(headers={"accept-language": header}))
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("fr-FR, ja;q=0.5", "ja"),
+        ("fr", "en"),
+        ("", "en"),
+    ],
+)
+def test_the_language_is_the_first_wish_that_the_page_speaks(header: str, language: str) -> None:
+    assert language_of(request(header)) == language
+
+
+def test_a_text_that_is_not_written_is_refused_while_the_page_is_built() -> None:
+    with pytest.raises(KeyError, match=r"page\.nothing"):
+        say("page.nothing")
+
+
+def test_the_browser_gets_every_text_under_the_names_it_uses() -> None:
+    given = translations().translations_dict
+    assert set(given) == {"en", "zh-CN", "zh-TW", "zh", "ja"}
+    assert given["zh-TW"] == dict(words()["zh"])
