@@ -1,241 +1,30 @@
-import asyncio
-import re
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import gradio as gr
 import pytest
 
-from rwkv_core.config import ModelConfig
-from rwkv_core.engine import MAX_TRACE_TOKENS, Engine
-from rwkv_core.errors import EngineBusyError, InputError, RwkvError
-from rwkv_core.recording import Recording
-from rwkv_core.sessions import Conversation, Turn
-from rwkv_core.streams import StreamStatus
-from tests.ui.recordings import make_recording
+from rwkv_core.engine import Engine
+from rwkv_core.sessions import Conversation
 from ui import inspector_tab
-from ui.components import status_line
-from ui.inspector_tab import MY_TEXT, THIS_CHAT, Panel, Source, ids_to_read, inspect_text
-from ui.session import RunningStreams
-
-CHAT = Conversation((0,), (Turn("hi", (5, 6), "hello", (7, 8)),))
+from ui.inspector_tab import SUB_TABS, SubTab, build_inspector_tab
 
 
-class FakeJob:
-    """A trace that reads in steps of ten tokens."""
-
-    def __init__(self, tokens: int, *, is_broken: bool = False) -> None:
-        self.tokens, self.is_broken = tokens, is_broken
-        self.is_cancelled = False
-
-    async def progress(self, interval_s: float) -> AsyncIterator[StreamStatus]:
-        yield StreamStatus("waiting", 2, 0, self.tokens)
-        for read in range(0, self.tokens, 10):
-            if self.is_cancelled:
-                raise RwkvError("the reading was ended: cancelled")
-            self.status = StreamStatus("reading", 0, read, self.tokens)
-            yield self.status
-            if self.is_broken:
-                raise RwkvError("the model gave NaN")
-
-    def result(self) -> Recording:
-        return make_recording(self.tokens)
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
-
-
-class FakeEngine:
-    """One token per character; remembers what it was asked to read."""
-
-    def __init__(self, *, is_busy: bool = False, is_broken: bool = False) -> None:
-        self.is_busy, self.is_broken = is_busy, is_broken
-        self.asked: list[tuple[str, tuple[int, ...]]] = []
-        self.jobs: list[FakeJob] = []
-        self.tokenizer = SimpleNamespace(end_of_text=0, token_bytes=lambda i: b"<i>" if i else b"")
-        self.model = SimpleNamespace(config=ModelConfig("7", 50, 3, 8, 32, 2, 4))
-
-    def encode(self, text: str) -> list[int]:
-        return [1 + ord(letter) % 49 for letter in text]
-
-    def trace(self, session_id: str, ids: Sequence[int]) -> FakeJob:
-        if self.is_busy:
-            raise EngineBusyError("24 texts wait to be inspected; try again in a minute")
-        self.asked.append((session_id, tuple(ids)))
-        self.jobs.append(FakeJob(len(ids), is_broken=self.is_broken))
-        return self.jobs[-1]
-
-
-@pytest.fixture
-def panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Panel:
-    monkeypatch.setattr(gr.Textbox, "GRADIO_CACHE", str(tmp_path), raising=False)
-    with gr.Blocks():
-        panel, _ = inspector_tab._lay_out()
-    panel.text.GRADIO_CACHE = str(tmp_path)
-    return panel
-
-
-def run(
-    engine: FakeEngine,
-    panel: Panel,
-    text: str = "",
-    *,
-    source: Source = MY_TEXT,
-    conversation: Conversation = CHAT,
-    stop_after: int | None = None,
-) -> list[dict[Any, Any]]:
-    running = RunningStreams()
-
-    async def collect() -> list[dict[Any, Any]]:
-        seen = []
-        async for updates in inspect_text(
-            cast(Engine, engine), panel, running, source, text, conversation, "me"
-        ):
-            seen.append(updates)
-            if len(seen) == stop_after:
-                running.stop("me")
-        return seen
-
-    return asyncio.run(collect())
-
-
-def test_a_text_is_read_after_the_end_of_text_token(panel: Panel) -> None:
-    engine = FakeEngine()
-    run(engine, panel, "abc")
-    assert engine.asked == [("me", (0, *engine.encode("abc")))]
-
-
-def test_the_chat_is_read_as_its_own_ids(panel: Panel) -> None:
-    engine = FakeEngine()
-    run(engine, panel, "ignored", source=THIS_CHAT)
-    assert engine.asked == [("me", (0, 5, 6, 7, 8))]
-
-
-def test_progress_is_shown_and_the_results_follow(panel: Panel) -> None:
-    seen = run(FakeEngine(), panel, "a" * 24)
-    said = [updates[panel.status] for updates in seen if panel.status in updates]
-    assert "number 2 in line" in said[0]
-    assert "20 of 25 tokens" in said[-2]
-    assert said[-1] == status_line()
-    shown = next(updates for updates in seen if panel.findings in updates)
-    assert shown[panel.empty]["visible"] is False
-    assert "25 tokens read" in shown[panel.findings]
-    for card in panel.cards.values():
-        assert shown[card.plot].type == "plotly"
-        assert '"displayModeBar": false' in shown[card.plot].plot
-        assert shown[card.reading]
-        assert Path(shown[card.numbers]["value"]).read_text().count("\n") > 1
-
-
-def test_buttons_change_places_while_it_reads(panel: Panel) -> None:
-    seen = run(FakeEngine(), panel, "abc")
-    places = [
-        (updates[panel.read]["visible"], updates[panel.stop]["visible"])
-        for updates in seen
-        if panel.read in updates
-    ]
-    assert places == [(False, True), (True, False)]
-
-
-def test_words_of_the_text_are_escaped(panel: Panel) -> None:
-    seen = run(FakeEngine(), panel, "abcdef")
-    shown = next(updates for updates in seen if panel.findings in updates)
-    for html in (shown[panel.findings], shown[panel.surprise], shown[panel.change]):
-        assert "<i>" not in html
-        assert "&lt;i&gt;" in html
-
-
-def test_number_files_lie_in_a_folder_nobody_can_guess(panel: Panel) -> None:
-    paths = []
-    for _ in range(2):
-        shown = next(u for u in run(FakeEngine(), panel, "abc") if panel.findings in u)
-        paths.append(Path(shown[panel.cards["heads"].numbers]["value"]))
-    assert paths[0].name == paths[1].name == "heads.csv"
-    assert paths[0].parent != paths[1].parent
-    assert re.fullmatch(r"[0-9a-f]{32}", paths[0].parent.name)
-
-
-def test_stop_ends_the_reading_and_leaves_what_was_shown(panel: Panel) -> None:
-    engine = FakeEngine()
-    seen = run(engine, panel, "a" * 100, stop_after=4)
-    assert "Stopped after 10 of 101 tokens." in seen[-1][panel.status]
-    assert seen[-1][panel.read]["visible"] is True
-    assert not any(panel.findings in updates or panel.empty in updates for updates in seen)
-
-
-def test_a_broken_reading_says_why(panel: Panel) -> None:
-    seen = run(FakeEngine(is_broken=True), panel, "abc")
-    assert "The model gave NaN." in seen[-1][panel.status]
-    assert seen[-1][panel.read]["visible"] is True
-
-
-def test_a_newer_reading_keeps_the_status_line_and_the_buttons(panel: Panel) -> None:
-    engine, running = FakeEngine(), RunningStreams()
-
-    async def overtake() -> list[dict[Any, Any]]:
-        first = inspect_text(cast(Engine, engine), panel, running, MY_TEXT, "a" * 50, CHAT, "me")
-        for _ in range(3):
-            await anext(first)
-        second = inspect_text(cast(Engine, engine), panel, running, MY_TEXT, "b", CHAT, "me")
-        await anext(second)
-        rest = [updates async for updates in first]
-        await second.aclose()  # type: ignore[attr-defined]  # the handler is an async generator
-        return rest
-
-    assert asyncio.run(overtake()) == []
-    assert all(job.is_cancelled for job in engine.jobs)
-
-
-def test_a_finished_job_is_let_go(panel: Panel) -> None:
-    engine = FakeEngine()
-    run(engine, panel, "abc")
-    assert engine.jobs[0].is_cancelled
-
-
-@pytest.mark.parametrize(
-    ("source", "text", "conversation", "expected"),
-    [
-        (MY_TEXT, "", CHAT, "nothing to read yet"),
-        (MY_TEXT, " \n ", CHAT, "nothing to read yet"),
-        (MY_TEXT, "a" * 5000, CHAT, r"5,001 tokens.*at most 4,096.*about 81 %"),
-        (THIS_CHAT, "abc", Conversation((0,)), "chat is still empty.*Chat tab"),
-        (THIS_CHAT, "", Conversation((0,) * 4097, CHAT.turns), r"4,101 tokens.*at most 4,096"),
-    ],
-)
-def test_what_cannot_be_read_gets_one_sentence_and_nothing_is_lost(
-    panel: Panel, source: Source, text: str, conversation: Conversation, expected: str
+def test_every_sub_tab_is_built_in_order_with_the_same_arguments(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen = run(FakeEngine(), panel, text, source=source, conversation=conversation)
-    assert [set(updates) for updates in seen] == [{panel.status}]
-    assert re.search(expected, seen[0][panel.status])
+    built = []
 
+    def build(*arguments: object) -> None:
+        built.append(arguments)
 
-def test_exactly_the_limit_is_read() -> None:
-    engine = cast(Engine, FakeEngine())
-    ids = ids_to_read(engine, MY_TEXT, "a" * (MAX_TRACE_TOKENS - 1), CHAT)
-    assert len(ids) == MAX_TRACE_TOKENS
-    with pytest.raises(InputError):
-        ids_to_read(engine, MY_TEXT, "a" * MAX_TRACE_TOKENS, CHAT)
-
-
-def test_a_busy_engine_says_so_in_the_tab(panel: Panel) -> None:
-    seen = run(FakeEngine(is_busy=True), panel, "abc")
-    assert "24 texts wait" in seen[0][panel.status]
-
-
-def test_every_update_goes_to_a_declared_output(panel: Panel) -> None:
-    for updates in run(FakeEngine(), panel, "abc"):
-        assert set(updates) <= panel.outputs()
-
-
-def test_the_tab_is_built_with_private_unbounded_reading_events() -> None:
-    with gr.Blocks() as page:
+    monkeypatch.setattr(inspector_tab, "SUB_TABS", (SubTab("a", "inspector.see", build),) * 2)
+    engine = cast(Engine, object())
+    with gr.Blocks():
         visitor, conversation = gr.State(""), gr.State(Conversation())
-        inspector_tab.build_inspector_tab(cast(Engine, FakeEngine()), visitor, conversation)
-    events = list(page.fns.values())
-    assert events
-    assert {event.api_visibility for event in events} == {"private"}
-    reading = [event for event in events if event.queue]
-    assert {event.concurrency_limit for event in reading} == {None}
+        build_inspector_tab(engine, visitor, conversation)
+    assert built == [(engine, visitor, conversation)] * 2
+
+
+def test_no_two_sub_tabs_share_a_name() -> None:
+    assert len({tab.id for tab in SUB_TABS}) == len(SUB_TABS)
+    assert len({tab.label for tab in SUB_TABS}) == len(SUB_TABS)
