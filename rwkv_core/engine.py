@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -16,14 +16,15 @@ import torch
 from rwkv_core.config import Choice
 from rwkv_core.errors import EngineClosedError, InputError, RwkvError, SettingsError
 from rwkv_core.generate import GenerationSettings, TextAssembler
+from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.models import Model, load_model
-from rwkv_core.rows import Row, Tracing
+from rwkv_core.rows import Row, Study, Tracing
 from rwkv_core.sampling import Penalties, draw_seed
 from rwkv_core.scheduling import EngineLimits, Scheduler
 from rwkv_core.sessions import StateStore
 from rwkv_core.state import State
 from rwkv_core.state_files import load_initial_state
-from rwkv_core.streams import Stream, StreamResult, StreamStatus, TraceJob
+from rwkv_core.streams import Stream, StreamResult, StreamStatus, TraceJob, WorkJob
 from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
@@ -33,9 +34,11 @@ __all__ = [
     "StreamResult",
     "StreamStatus",
     "TraceJob",
+    "WorkJob",
     "load_engine",
 ]
 
+T = TypeVar("T")
 MAX_ALTERNATIVES = 10
 MAX_TRACE_TOKENS = 4096
 
@@ -164,6 +167,24 @@ class Engine:
         with self._lock:
             self._require_open()
             self._scheduler.add_trace(Tracing(job, text))
+        return job
+
+    def study(self, session_id: str, begin: Callable[[Lab], Steps[T]], tokens: int) -> WorkJob[T]:
+        """Ask for an experiment, which is run a step at a time, by turns with everyone's work.
+
+        Args:
+            session_id: whose kept memories it may use, and who keeps new ones.
+            begin: starts the experiment; every step of it must be short and its end bounded.
+            tokens: about how many tokens it reads and writes.
+
+        Raises:
+            EngineBusyError: too many experiments and traces wait.
+            EngineClosedError: the engine has been closed.
+        """
+        job: WorkJob[T] = WorkJob(self._lock, self._clock, session_id, tokens)
+        with self._lock:
+            self._require_open()
+            self._scheduler.add_study(Study(job), begin)
         return job
 
     def encode(self, text: str) -> list[int]:

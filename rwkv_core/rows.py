@@ -1,17 +1,21 @@
-"""One generation, or one trace, on its way through the engine: what it has read and written."""
+"""One generation, trace or study on its way through the engine: what it has read and written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import GenerationSettings, TextAssembler, Token, make_token
+from rwkv_core.inspection.lab import Steps
 from rwkv_core.recording import Recording
 from rwkv_core.sampling import Logits, Penalties, sample
 from rwkv_core.state import State
-from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob
+from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob, WorkJob
 from rwkv_core.tokenizer import Tokenizer
 
 
@@ -135,12 +139,42 @@ class Tracing:
         ids: the text.
         pieces: what is recorded so far, in order.
         tokens_read: how many tokens that is.
+        is_dropped: its session is gone; guarded by the lock.
     """
 
     job: TraceJob
     ids: list[int]
     pieces: list[Recording] = field(default_factory=list)
     tokens_read: int = 0
+    is_dropped: bool = False
+
+
+@dataclass(eq=False)
+class Study:
+    """One experiment under way.
+
+    Attributes:
+        job: the reader's side.
+        steps: the work, a bounded piece at a time; None until the engine has begun it.
+        is_dropped: its session is gone, so nothing of it may be kept; guarded by the lock.
+    """
+
+    job: WorkJob[Any]
+    steps: Steps[Any] | None = None
+    is_dropped: bool = False
+
+    def step(self) -> bool:
+        """Do the next piece and publish it; returns whether the work is done."""
+        assert self.steps is not None
+        try:
+            done, so_far = next(self.steps)
+        except StopIteration as end:
+            self.job.finish(end.value)
+            return True
+        if so_far is not None:
+            self.job.show(so_far)
+        self.job.report("reading", tokens_read=done)
+        return False
 
 
 def join_recordings(pieces: list[Recording]) -> Recording:
@@ -158,3 +192,22 @@ def join_recordings(pieces: list[Recording]) -> Recording:
         logits=last.logits,
         state=last.state,
     )
+
+
+def batch_of(places: Sequence[Place]) -> State:
+    """Join memories; as long as nobody joins or leaves they are the last step's batch."""
+    state = places[0].state
+    if state.batch_size == len(places) and all(
+        place.state is state and place.index == index for index, place in enumerate(places)
+    ):
+        return state
+    return State.stack([place.state.select(place.index) for place in places])
+
+
+def relative_change(before: State, after: State) -> list[tuple[float, ...]]:
+    """Compute ||S_t - S_{t-1}|| / ||S_{t-1}|| per row and layer, Frobenius over all heads."""
+    axes = (2, 3, 4)  # of (L, B, H, V, K)
+    moved = torch.linalg.vector_norm(after.memory - before.memory, dim=axes)
+    size = torch.linalg.vector_norm(before.memory, dim=axes)
+    ratio = moved / (size + 1e-8)
+    return [tuple(row) for row in ratio.T.tolist()]

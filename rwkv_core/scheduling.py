@@ -8,17 +8,27 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from rwkv_core.errors import EngineBusyError, RwkvError
 from rwkv_core.generate import Token
+from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.models import Model
 from rwkv_core.recording import Recording
-from rwkv_core.rows import Place, Row, Tracing, join_recordings
+from rwkv_core.rows import (
+    Place,
+    Row,
+    Study,
+    Tracing,
+    batch_of,
+    join_recordings,
+    relative_change,
+)
 from rwkv_core.sampling import Logits
-from rwkv_core.sessions import StateStore
+from rwkv_core.sessions import Snapshot, StateStore
 from rwkv_core.state import State
 from rwkv_core.streams import Reason
 from rwkv_core.tokenizer import Tokenizer
@@ -32,7 +42,7 @@ class EngineLimits:
 
     Attributes:
         slots: generations that read or write at the same time.
-        waiting: generations that may wait for a slot, and traces that may wait their turn.
+        waiting: generations that may wait for a slot, and traces and studies that may wait.
         prefill_chunk: tokens read at once between two steps of those who write.
         store_bytes: kept states of all sessions.
         session_bytes: kept states of one session.
@@ -59,10 +69,10 @@ class Scheduler:
     """Runs everyone's reading and writing on one model, a step at a time.
 
     A step ends what has to end, gives free slots to the waiting, reads one chunk of one prompt
-    (or of one trace, when no prompt is being read), and writes one token for all who write,
+    (or of one trace or study, when no prompt is being read), and writes one token for all who write,
     as one batch. So a long prompt costs the others one chunk per token, however long it is.
 
-    `add`, `add_trace`, `drop` and `has_work` are for any thread, the rest for the engine's
+    `add`, `add_trace`, `add_study`, `drop` and `has_work` are for any thread, the rest for the engine's
     only. Lists change under the lock; the engine's thread, which alone takes from them, may
     look at them without.
 
@@ -94,7 +104,7 @@ class Scheduler:
         self._waiting: deque[Row] = deque()
         # Who reads stands in the order of turns, who writes in the order of the batch.
         self._active: list[Row] = []
-        self._traces: deque[Tracing] = deque()
+        self._traces: deque[Tracing | Study] = deque()
 
     @property
     def has_work(self) -> bool:
@@ -117,7 +127,20 @@ class Scheduler:
             self._waiting.append(row)
             row.stream.report("waiting", queue_position=len(self._waiting))
 
-    def add_trace(self, tracing: Tracing) -> None:
+    def add_study(self, study: Study, begin: Callable[[Lab], Steps[Any]]) -> None:
+        """Put an experiment into the line of the traces; errors as there."""
+        lab = Lab(
+            self._model,
+            self._tokenizer,
+            self._start,
+            self._limits.prefill_chunk,
+            lambda ids: self._recall(study, ids),
+            lambda ids, snapshot: self._keep_of(study, ids, snapshot),
+        )
+        study.steps = begin(lab)
+        self.add_trace(study)
+
+    def add_trace(self, tracing: Tracing | Study) -> None:
         """Put a trace into its own line.
 
         Raises:
@@ -142,6 +165,7 @@ class Scheduler:
                     row.stream.cancel()
             for tracing in traces:
                 if tracing.job.session_id == session_id:
+                    tracing.is_dropped = True
                     tracing.job.cancel()
             self._store.drop(session_id)
 
@@ -153,7 +177,7 @@ class Scheduler:
         if reading:
             self._read(reading[0])
         elif self._traces:
-            self._trace(self._traces[0])
+            self._measure(self._traces[0])
         if writing := [row for row in self._active if not row.is_reading]:
             self._write(writing)
 
@@ -165,7 +189,7 @@ class Scheduler:
         for tracing in traces:
             self._end_trace(tracing, error)
 
-    def _jobs(self) -> tuple[list[Row], list[Tracing]]:
+    def _jobs(self) -> tuple[list[Row], list[Tracing | Study]]:
         # Other threads may add some meanwhile.
         with self._lock:
             return [*self._waiting, *self._active], [*self._traces]
@@ -235,10 +259,10 @@ class Scheduler:
         """Let the model read one token per row, as one batch."""
         tokens = torch.tensor([[token.id] for _, token in chosen])
         try:
-            before = _batch([row.place for row, _ in chosen if row.place])
+            before = batch_of([row.place for row, _ in chosen if row.place])
             logits, after = self._model.forward(tokens, before)
             scores = logits.cpu().numpy()
-            changes = _relative_change(before, after)
+            changes = relative_change(before, after)
         except Exception as error:
             if len(chosen) == 1:
                 self._fail(chosen[0][0], error)
@@ -256,22 +280,38 @@ class Scheduler:
                 elif row.written == row.settings.max_tokens:
                     self._end(row, "length")
 
-    def _trace(self, tracing: Tracing) -> None:
-        """Record one chunk of a trace; then it is the next one's turn."""
+    def _measure(self, work: Tracing | Study) -> None:
+        """Do one piece of a trace or study; then it is the next one's turn."""
         with self._lock:
             self._traces.rotate(-1)
+        try:
+            if isinstance(work, Tracing):
+                self._trace(work)
+            elif work.step():
+                with self._lock:
+                    self._traces.remove(work)
+        except Exception as error:
+            self._end_trace(work, _as_sentence(error))
+
+    def _recall(self, study: Study, ids: Sequence[int]) -> Snapshot | None:
+        kept = self._store.nearest(study.job.session_id, ids)
+        return kept and replace(kept, state=kept.state.to(self._device))
+
+    def _keep_of(self, study: Study, ids: Sequence[int], snapshot: Snapshot) -> None:
+        with self._lock:
+            if not study.is_dropped:
+                self._store.put(study.job.session_id, ids, snapshot.state, snapshot.logits)
+
+    def _trace(self, tracing: Tracing) -> None:
+        """Record one chunk of a text."""
         start = tracing.tokens_read
         chunk = tracing.ids[start : start + self._limits.prefill_chunk]
-        try:
-            if tracing.pieces:
-                last = tracing.pieces[-1]
-                logits = torch.from_numpy(last.logits).to(self._device)[None]
-                piece = self._model.trace(chunk, last.state, logits=logits)
-            else:
-                piece = self._model.trace(chunk, self._start)
-        except Exception as error:
-            self._end_trace(tracing, _as_sentence(error))
-            return
+        if tracing.pieces:
+            last = tracing.pieces[-1]
+            logits = torch.from_numpy(last.logits).to(self._device)[None]
+            piece = self._model.trace(chunk, last.state, logits=logits)
+        else:
+            piece = self._model.trace(chunk, self._start)
         tracing.pieces.append(piece)
         tracing.tokens_read += len(chunk)
         tracing.job.report("reading", tokens_read=tracing.tokens_read)
@@ -279,7 +319,7 @@ class Scheduler:
             self._end_trace(tracing, join_recordings(tracing.pieces))
 
     def _forward(self, tokens: list[int], place: Place | None) -> Place:
-        state = _batch([place]) if place else self._start
+        state = batch_of([place]) if place else self._start
         logits, state = self._model.forward(tokens, state)
         length = len(tokens) + (place.length if place else 0)
         return Place(length, state, 0, _checked(logits.cpu().numpy()[0]))
@@ -319,7 +359,7 @@ class Scheduler:
             if not row.is_dropped:
                 self._store.put(row.stream.session_id, ids, state, logits)
 
-    def _end_trace(self, tracing: Tracing, outcome: Recording | RwkvError) -> None:
+    def _end_trace(self, tracing: Tracing | Study, outcome: Recording | RwkvError) -> None:
         with self._lock:
             self._traces.remove(tracing)
             tracing.job.finish(outcome)
@@ -334,25 +374,6 @@ class Scheduler:
             yield
         except Exception as error:
             self._fail(row, error)
-
-
-def _batch(places: Sequence[Place]) -> State:
-    """Join memories; as long as nobody joins or leaves they are the last step's batch."""
-    state = places[0].state
-    if state.batch_size == len(places) and all(
-        place.state is state and place.index == index for index, place in enumerate(places)
-    ):
-        return state
-    return State.stack([place.state.select(place.index) for place in places])
-
-
-def _relative_change(before: State, after: State) -> list[tuple[float, ...]]:
-    """Compute ||S_t - S_{t-1}|| / ||S_{t-1}|| per row and layer, Frobenius over all heads."""
-    axes = (2, 3, 4)  # of (L, B, H, V, K)
-    moved = torch.linalg.vector_norm(after.memory - before.memory, dim=axes)
-    size = torch.linalg.vector_norm(before.memory, dim=axes)
-    ratio = moved / (size + 1e-8)
-    return [tuple(row) for row in ratio.T.tolist()]
 
 
 def _checked(logits: Logits) -> Logits:

@@ -6,12 +6,13 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
 from rwkv_core.recording import Recording
 
+T = TypeVar("T")
 Phase = Literal["waiting", "reading", "writing", "done"]
 Reason = Literal["stop", "end_of_text", "length", "cancelled", "deadline", "unread", "error"]
 
@@ -213,8 +214,8 @@ class Stream(Job):
             return tokens, self._look()
 
 
-class TraceJob(Job):
-    """One text being read for the inspector."""
+class WorkJob(Job, Generic[T]):
+    """Work on the model whose outcome is one value: a recording, a comparison, an experiment."""
 
     def __init__(
         self,
@@ -224,13 +225,14 @@ class TraceJob(Job):
         tokens_to_read: int,
     ) -> None:
         super().__init__(lock, clock, session_id, tokens_to_read)
-        self._outcome: Recording | RwkvError | None = None
+        self._outcome: T | RwkvError | None = None
+        self._so_far: T | None = None
 
     @property
-    def recording(self) -> Recording | None:
-        """What was measured; None while it runs, and when it failed or was cancelled."""
+    def so_far(self) -> T | None:
+        """What was found by now, where the work says so; stays after it failed or was ended."""
         with self._lock:
-            return self._outcome if isinstance(self._outcome, Recording) else None
+            return self._so_far
 
     async def progress(self, interval_s: float = 0.05) -> AsyncGenerator[StreamStatus]:
         """Yield the status once per interval until the job is done.
@@ -241,7 +243,7 @@ class TraceJob(Job):
             interval_s: seconds between two looks.
 
         Raises:
-            RwkvError: the reading failed, or was cancelled.
+            RwkvError: the work failed, or was cancelled.
         """
         try:
             while True:
@@ -255,11 +257,11 @@ class TraceJob(Job):
         finally:
             self.cancel()
 
-    def result(self) -> Recording:
-        """Block until the text is read, and return what was measured.
+    def result(self) -> T:
+        """Block until the work is done, and return its outcome.
 
         Raises:
-            RwkvError: the reading failed, or was cancelled.
+            RwkvError: the work failed, or was cancelled.
         """
         with self._lock:
             self._block_until(lambda: self._outcome is not None)
@@ -269,8 +271,23 @@ class TraceJob(Job):
         assert outcome is not None
         return outcome
 
-    def finish(self, outcome: Recording | RwkvError) -> None:
+    def show(self, so_far: T) -> None:
+        """Engine: publish what was found by now."""
+        with self._lock:
+            self._so_far = so_far
+
+    def finish(self, outcome: T | RwkvError) -> None:
         """Engine: end the job."""
         with self._lock:
             self._outcome = outcome
             self.report("done", tokens_read=self._status.tokens_read)
+
+
+class TraceJob(WorkJob[Recording]):
+    """One text being read for the inspector."""
+
+    @property
+    def recording(self) -> Recording | None:
+        """What was measured; None while it runs, and when it failed or was cancelled."""
+        with self._lock:
+            return self._outcome if isinstance(self._outcome, Recording) else None
