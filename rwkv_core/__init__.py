@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from rwkv_core.engine import Engine, load_engine
     from rwkv_core.errors import RwkvError
     from rwkv_core.generate import GenerationSettings, Token
+    from rwkv_core.limits import EngineLimits
     from rwkv_core.models import Model, load_model
     from rwkv_core.pipeline import PIPELINE, PIPELINE_ARGS, RWKV
     from rwkv_core.recording import Recording
     from rwkv_core.sampling import SamplingSettings
-    from rwkv_core.scheduling import EngineLimits
     from rwkv_core.state import State
     from rwkv_core.state_files import load_initial_state
     from rwkv_core.switches import explain_switches
@@ -63,7 +63,7 @@ _HOMES = {
     "pipeline": ["PIPELINE", "PIPELINE_ARGS", "RWKV"],
     "recording": ["Recording"],
     "sampling": ["SamplingSettings"],
-    "scheduling": ["EngineLimits"],
+    "limits": ["EngineLimits"],
     "state": ["State"],
     "state_files": ["load_initial_state"],
     "switches": ["explain_switches"],

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -17,12 +18,13 @@ from rwkv_core.config import Choice
 from rwkv_core.errors import EngineClosedError, InputError, RwkvError, SettingsError
 from rwkv_core.generate import GenerationSettings, TextAssembler
 from rwkv_core.inspection.lab import Lab, Steps
+from rwkv_core.limits import EngineLimits
 from rwkv_core.models import Model, load_model
 from rwkv_core.rows import Row, Study, Tracing
 from rwkv_core.sampling import Penalties, draw_seed
-from rwkv_core.scheduling import EngineLimits, Scheduler
+from rwkv_core.scheduling import Scheduler
 from rwkv_core.sessions import StateStore
-from rwkv_core.state import State
+from rwkv_core.state import Memory, State
 from rwkv_core.state_files import load_initial_state
 from rwkv_core.streams import Stream, StreamResult, StreamStatus, TraceJob, WorkJob
 from rwkv_core.tokenizer import Tokenizer, load_tokenizer
@@ -82,7 +84,11 @@ class Engine:
         self._lock = threading.Condition()
         self._is_closed = False
         self._store = StateStore(
-            limits.store_bytes, limits.session_bytes, idle_ttl_s=limits.idle_ttl_s, clock=clock
+            limits.store_bytes,
+            limits.session_bytes,
+            idle_ttl_s=limits.idle_ttl_s,
+            held_ttl_s=limits.held_ttl_s,
+            clock=clock,
         )
         self._scheduler = Scheduler(
             model, tokenizer, limits, store=self._store, lock=self._lock, clock=clock, start=start
@@ -108,17 +114,20 @@ class Engine:
         settings: GenerationSettings,
         *,
         alternatives: int = 0,
+        root: str = "",
     ) -> Stream:
         """Ask for a text that goes on after these ids; states kept for the session are used.
 
         Args:
             session_id: whose states may be used and kept; unguessable where it matters.
-            ids: the whole text so far, at least one token.
+            ids: the whole text since the root, at least one token where the root is "".
             settings: how to write.
             alternatives: 0 to 10, how many likely tokens to list with each token.
+            root: the held memory that the text begins from, see `hold`.
 
         Raises:
             InputError: no ids, too many, or some outside the vocabulary.
+            HeldMemoryError: the session does not hold the root.
             SettingsError: a setting outside its range.
             EngineBusyError: all slots and the waiting line are full.
             EngineClosedError: the engine has been closed.
@@ -133,9 +142,47 @@ class Engine:
                 f"banned token {banned} is outside the vocabulary, 0 to "
                 f"{self.model.config.vocab_size - 1}; give ids of this model's vocabulary"
             )
-        prompt = self._checked(ids, self.limits.max_context_tokens)
+        row = self._row(session_id, ids, settings, alternatives, root)
+        with self._lock:
+            self._require_open()
+            self._scheduler.add(row)
+        return row.stream
+
+    def read(self, session_id: str, ids: Sequence[int], *, root: str = "") -> Stream:
+        """Read these ids and keep the memory after them; nothing is written.
+
+        Args:
+            session_id: whose states may be used and kept.
+            ids: the whole text since the root, at least one token.
+            root: the held memory that the text begins from.
+
+        Returns:
+            A stream without tokens, whose result has the reason "read".
+
+        Raises:
+            InputError: no ids, too many, or some outside the vocabulary.
+            HeldMemoryError: the session does not hold the root.
+            EngineBusyError: all slots and the waiting line are full.
+            EngineClosedError: the engine has been closed.
+        """
+        row = replace(self._row(session_id, ids, GenerationSettings(), 0, root), writes=False)
+        with self._lock:
+            self._require_open()
+            self._scheduler.add(row)
+        return row.stream
+
+    def _row(
+        self,
+        session_id: str,
+        ids: Sequence[int],
+        settings: GenerationSettings,
+        alternatives: int,
+        root: str,
+    ) -> Row:
+        can_begin = bool(root) and self._store.held(session_id, root).logits is not None
+        prompt = self._checked(ids, self.limits.max_context_tokens, least=0 if can_begin else 1)
         seed = settings.sampling.seed
-        row = Row(
+        return Row(
             stream=Stream(self._lock, self._clock, session_id, len(prompt)),
             ids=prompt,
             settings=settings,
@@ -144,29 +191,29 @@ class Engine:
             assembler=TextAssembler(self.tokenizer, settings.stop),
             penalties=Penalties(settings.sampling, self.tokenizer),
             submitted_at=self._clock(),
+            root=root,
         )
-        with self._lock:
-            self._require_open()
-            self._scheduler.add(row)
-        return row.stream
 
-    def trace(self, session_id: str, ids: Sequence[int]) -> TraceJob:
+    def trace(self, session_id: str, ids: Sequence[int], *, root: str = "") -> TraceJob:
         """Ask for a recording of the model reading these ids from the memory at the start.
 
         Args:
             session_id: who asks.
             ids: 1 to 4096 tokens.
+            root: the held memory that the text begins from; "" for that of every text.
 
         Raises:
             InputError: no ids, too many, or some outside the vocabulary.
+            HeldMemoryError: the session does not hold the root.
             EngineBusyError: too many texts wait to be inspected.
             EngineClosedError: the engine has been closed.
         """
+        start = self._store.held(session_id, root) if root else None
         text = self._checked(ids, MAX_TRACE_TOKENS)
         job = TraceJob(self._lock, self._clock, session_id, len(text))
         with self._lock:
             self._require_open()
-            self._scheduler.add_trace(Tracing(job, text))
+            self._scheduler.add_trace(Tracing(job, text, start))
         return job
 
     def study(self, session_id: str, begin: Callable[[Lab], Steps[T]], tokens: int) -> WorkJob[T]:
@@ -207,13 +254,47 @@ class Engine:
             )
         return self.tokenizer.encode(text)
 
-    def state_at(self, session_id: str, ids: Sequence[int]) -> State | None:
-        """Look up the session's memory after exactly these ids; None when it is not kept."""
-        kept = self._store.nearest(session_id, ids)
-        return kept.state if kept is not None and kept.length == len(ids) else None
+    def hold(self, session_id: str, memory: Memory) -> str:
+        """Hold a memory that no ids explain: loaded, edited or tuned.
+
+        Returns:
+            Its name, which `submit`, `read` and `trace` take as the root of a text. It is made
+            from the content, so the same memory held again later is the same root.
+
+        Raises:
+            HeldMemoryError: the session's share is full.
+        """
+        return self._store.hold(session_id, replace(memory, state=memory.state.to("cpu")))
+
+    def release(self, session_id: str, root: str) -> None:
+        """Let go of a held memory and of what was read from it."""
+        self._store.release(session_id, root)
+
+    def memory_at(self, session_id: str, ids: Sequence[int], *, root: str = "") -> Memory | None:
+        """Look up the session's memory after exactly these ids; None when it is not kept.
+
+        Raises:
+            HeldMemoryError: the session does not hold the root.
+        """
+        held = self._store.held(session_id, root) if root else None
+        if held is not None and not ids:
+            return held
+        kept = self._store.nearest(session_id, ids, root=root)
+        if kept is None or kept.length != len(ids):
+            return None
+        return Memory(kept.state, kept.length + (held.tokens if held else 0), kept.logits)
+
+    def state_at(self, session_id: str, ids: Sequence[int], *, root: str = "") -> State | None:
+        """Look up the state of `memory_at`."""
+        memory = self.memory_at(session_id, ids, root=root)
+        return memory.state if memory else None
+
+    def forget_texts(self, session_id: str) -> None:
+        """End what a session has running and forget its states; what it holds stays."""
+        self._scheduler.drop(session_id, is_gone=False)
 
     def drop_session(self, session_id: str) -> None:
-        """End everything a session has running and forget its states."""
+        """End everything a session has running and forget all its memories."""
         self._scheduler.drop(session_id)
 
     def close(self) -> None:
@@ -227,10 +308,10 @@ class Engine:
         if self._is_closed:
             raise EngineClosedError("the engine has been shut down; start the playground again")
 
-    def _checked(self, ids: Sequence[int], limit: int) -> list[int]:
-        if not 1 <= len(ids) <= limit:
+    def _checked(self, ids: Sequence[int], limit: int, *, least: int = 1) -> list[int]:
+        if not least <= len(ids) <= limit:
             raise InputError(
-                f"the text has {len(ids)} tokens, but must have 1 to {limit}; "
+                f"the text has {len(ids)} tokens, but must have {least} to {limit}; "
                 + ("type something" if not ids else "shorten it")
             )
         array = np.asarray(ids, dtype=np.int64)

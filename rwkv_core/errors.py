@@ -5,6 +5,7 @@ RwkvError
 ├── CheckpointError       a weights file that cannot be read
 │   └── UnsupportedModelError   a readable file of a model that is not supported
 ├── StateError            a saved state that is broken or belongs to another model
+├── HeldMemoryError       a memory that is not held (any more), or no room to hold one
 ├── DownloadError         a file that could not be fetched
 ├── TokenizerError        an unreadable vocabulary, or ids outside it
 ├── StrategyError         strategy text that says nothing runnable
@@ -35,6 +36,10 @@ class UnsupportedModelError(CheckpointError):
 
 class StateError(RwkvError):
     """A saved state is broken or belongs to another model."""
+
+
+class HeldMemoryError(RwkvError):
+    """A memory is not held for this visitor, or there is no room to hold it."""
 
 
 class DownloadError(RwkvError):

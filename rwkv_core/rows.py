@@ -14,7 +14,7 @@ from rwkv_core.generate import GenerationSettings, TextAssembler, Token, make_to
 from rwkv_core.inspection.lab import Steps
 from rwkv_core.recording import Recording
 from rwkv_core.sampling import Logits, Penalties, sample
-from rwkv_core.state import State
+from rwkv_core.state import Memory, State
 from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob, WorkJob
 from rwkv_core.tokenizer import Tokenizer
 
@@ -49,6 +49,9 @@ class Row:
         assembler: turns written tokens into text.
         penalties: for what is written so far.
         submitted_at: on the engine's clock, as are the other times.
+        root: the held memory that ids are read from; "" for the memory of every text.
+        writes: whether a text is to be written, or the prompt only read.
+        before: tokens that the root has read.
         started_at: when it got a slot.
         read_at: when the whole prompt was read.
         first_token_at: when the first token was handed over.
@@ -67,6 +70,9 @@ class Row:
     assembler: TextAssembler
     penalties: Penalties
     submitted_at: float
+    root: str = ""
+    writes: bool = True
+    before: int = 0
     started_at: float | None = None
     read_at: float | None = None
     first_token_at: float | None = None
@@ -94,7 +100,7 @@ class Row:
             logits,
             self.settings.sampling,
             seed=self.seed,
-            position=self.place.length,
+            position=self.before + self.place.length,
             penalties=self.penalties,
         )
         return make_token(token, logits, tokenizer, alternatives=self.alternatives)
@@ -137,6 +143,7 @@ class Tracing:
     Attributes:
         job: the reader's side.
         ids: the text.
+        start: memory before it; None for that of every text.
         pieces: what is recorded so far, in order.
         tokens_read: how many tokens that is.
         is_dropped: its session is gone; guarded by the lock.
@@ -144,6 +151,7 @@ class Tracing:
 
     job: TraceJob
     ids: list[int]
+    start: Memory | None = None
     pieces: list[Recording] = field(default_factory=list)
     tokens_read: int = 0
     is_dropped: bool = False

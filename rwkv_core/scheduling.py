@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from rwkv_core.errors import EngineBusyError, RwkvError
 from rwkv_core.generate import Token
 from rwkv_core.inspection.lab import Lab, Steps
+from rwkv_core.limits import EngineLimits
 from rwkv_core.models import Model
 from rwkv_core.recording import Recording
 from rwkv_core.rows import (
@@ -34,35 +35,6 @@ from rwkv_core.streams import Reason
 from rwkv_core.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EngineLimits:
-    """What one engine gives out, to all visitors together and to each.
-
-    Attributes:
-        slots: generations that read or write at the same time.
-        waiting: generations that may wait for a slot, and traces and studies that may wait.
-        prefill_chunk: tokens read at once between two steps of those who write.
-        store_bytes: kept states of all sessions.
-        session_bytes: kept states of one session.
-        idle_ttl_s: seconds after its last use until a session's states are dropped.
-        deadline_s: seconds a generation may hold its slot.
-        unread_s: seconds until a job that nobody looks at ends.
-        max_context_tokens: tokens of a prompt.
-        max_text_bytes: UTF-8 bytes of a text to encode.
-    """
-
-    slots: int = 8
-    waiting: int = 24
-    prefill_chunk: int = 128
-    store_bytes: int = 512 * 2**20
-    session_bytes: int = 64 * 2**20
-    idle_ttl_s: float = 1200
-    deadline_s: float = 300
-    unread_s: float = 3.0
-    max_context_tokens: int = 1_000_000
-    max_text_bytes: int = 2_000_000
 
 
 class Scheduler:
@@ -155,8 +127,13 @@ class Scheduler:
             self._traces.append(tracing)
             tracing.job.report("waiting", queue_position=len(self._traces))
 
-    def drop(self, session_id: str) -> None:
-        """End a session's jobs and forget its states, those still to come included."""
+    def drop(self, session_id: str, *, is_gone: bool = True) -> None:
+        """End a session's jobs and forget its states, those still to come included.
+
+        Args:
+            session_id: whose.
+            is_gone: whether the memories that it holds go too.
+        """
         with self._lock:
             rows, traces = self._jobs()
             for row in rows:
@@ -167,7 +144,7 @@ class Scheduler:
                 if tracing.job.session_id == session_id:
                     tracing.is_dropped = True
                     tracing.job.cancel()
-            self._store.drop(session_id)
+            (self._store.drop if is_gone else self._store.forget)(session_id)
 
     def step(self) -> None:
         """Do the next piece of everyone's work."""
@@ -215,13 +192,25 @@ class Scheduler:
                     other.stream.report("waiting", queue_position=position)
             row.started_at = self._clock()
             with self._failures_of(row):
-                kept = self._store.nearest(row.stream.session_id, row.ids)
-                if kept is None:
-                    row.stream.report("reading")
-                else:
-                    row.reused = kept.length
-                    state = kept.state.to(self._device)
-                    self._move(row, Place(kept.length, state, 0, kept.logits))
+                self._begin(row)
+
+    def _begin(self, row: Row) -> None:
+        """Put a row where the nearest kept state is, or at its root."""
+        session_id = row.stream.session_id
+        root = self._store.held(session_id, row.root) if row.root else None
+        kept = self._store.nearest(session_id, row.ids, root=row.root)
+        row.before = root.tokens if root else 0
+        if kept is not None:
+            row.reused = kept.length
+            place = Place(kept.length, kept.state.to(self._device), 0, kept.logits)
+        elif root is not None:
+            # Without scores it must read a token first; the engine has seen to that.
+            logits = np.zeros(0, np.float32) if root.logits is None else root.logits
+            place = Place(0, root.state.to(self._device), 0, logits)
+        else:
+            row.stream.report("reading")
+            return
+        self._move(row, place)
 
     def _read(self, row: Row) -> None:
         """Read one chunk of a prompt; then it is the next reader's turn."""
@@ -231,16 +220,18 @@ class Scheduler:
         with self._failures_of(row):
             chunk = row.ids[row.length : row.length + self._limits.prefill_chunk]
             self._move(row, self._forward(chunk, row.place))
-            if not row.is_reading:
+            if not row.is_reading and row.writes:
                 # So that writing another answer needs no reading.
                 self._keep(row, row.ids, row.place)
 
     def _move(self, row: Row, place: Place) -> None:
-        """Note how far a prompt has been read."""
+        """Note how far a prompt has been read; the end of it may be all that was asked for."""
         row.place = row.settled = place
         if not row.is_reading:
             row.read_at = self._clock()
         row.stream.report("reading" if row.is_reading else "writing", tokens_read=place.length)
+        if not row.is_reading and not row.writes:
+            self._end(row, "read")
 
     def _write(self, rows: Sequence[Row]) -> None:
         """Write one token for each row."""
@@ -306,12 +297,12 @@ class Scheduler:
         """Record one chunk of a text."""
         start = tracing.tokens_read
         chunk = tracing.ids[start : start + self._limits.prefill_chunk]
-        if tracing.pieces:
-            last = tracing.pieces[-1]
-            logits = torch.from_numpy(last.logits).to(self._device)[None]
-            piece = self._model.trace(chunk, last.state, logits=logits)
-        else:
-            piece = self._model.trace(chunk, self._start)
+        before = tracing.pieces[-1] if tracing.pieces else tracing.start
+        logits = None
+        if before is not None and before.logits is not None:
+            logits = torch.from_numpy(before.logits)[None]
+        state = before.state.to(self._device) if before else self._start
+        piece = self._model.trace(chunk, state, logits=logits)
         tracing.pieces.append(piece)
         tracing.tokens_read += len(chunk)
         tracing.job.report("reading", tokens_read=tracing.tokens_read)
@@ -346,7 +337,7 @@ class Scheduler:
         ids = [*row.ids, *row.assembler.ids]
         # After a stop string, go back to before it; a token it cut in two is read in part.
         place = row.settled if row.assembler.is_stopped else row.place
-        if place is None:
+        if place is None or place.length == 0:
             return
         if row.assembler.is_stopped and place.length < len(ids):
             place = self._forward(ids[place.length :], place)
@@ -357,7 +348,7 @@ class Scheduler:
         state, logits = place.state.select(place.index).to("cpu"), place.logits.copy()
         with self._lock:
             if not row.is_dropped:
-                self._store.put(row.stream.session_id, ids, state, logits)
+                self._store.put(row.stream.session_id, ids, state, logits, root=row.root)
 
     def _end_trace(self, tracing: Tracing | Study, outcome: Recording | RwkvError) -> None:
         with self._lock:

@@ -1,4 +1,9 @@
-"""Conversations as values, and the store of states that saves reading them again."""
+"""Conversations as values, and the store of states that saves reading them again.
+
+A text is the ids read since its root. The root is the memory that every text begins from, or a
+held one: a memory that no ids explain, since it was loaded, edited or tuned. What was read from a
+root is a cache; a held memory itself is not, so it is never given up for one.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,17 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rwkv_core.state import State
+from rwkv_core.errors import HeldMemoryError
+from rwkv_core.state import Memory, State
+
+# Held memories may fill this part of a budget; the rest is for what was read from them.
+_HELD_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """An opening and its turns. Undo, retry and edit are `before` and `with_turn`."""
+    """An opening and its turns. Undo, retry and edit are `before` and `with_turn`.
+
+    Attributes:
+        opening_ids: read before the first turn.
+        turns: the exchanges, in order.
+        root: the held memory it begins from, see StateStore.hold; "" for that of every text.
+    """
 
     opening_ids: tuple[int, ...] = ()
     turns: tuple[Turn, ...] = ()
+    root: str = ""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -47,11 +63,11 @@ class Conversation:
 
     def before(self, index: int) -> Conversation:
         """Return the conversation as it was before turn `index`."""
-        return Conversation(self.opening_ids, self.turns[:index])
+        return replace(self, turns=self.turns[:index])
 
     def with_turn(self, turn: Turn) -> Conversation:
         """Return the conversation with one more turn at its end."""
-        return Conversation(self.opening_ids, (*self.turns, turn))
+        return replace(self, turns=(*self.turns, turn))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,25 +85,35 @@ class Snapshot:
     logits: NDArray[np.float32]
 
 
+# The root of a text, and its token ids as bytes.
+_Key = tuple[str, bytes]
+
+
 @dataclass(eq=False)
 class _Session:
     used_at: float
+    # Of all snapshots, and of all held memories.
     nbytes: int = 0
-    # Token ids as bytes -> snapshot, least recently used first.
-    kept: OrderedDict[bytes, Snapshot] = field(default_factory=OrderedDict)
+    held_nbytes: int = 0
+    # Least recently used first.
+    kept: OrderedDict[_Key, Snapshot] = field(default_factory=OrderedDict)
+    held: OrderedDict[str, Memory] = field(default_factory=OrderedDict)
 
 
 class StateStore:
-    """Cache of states keyed by session and token ids; losing one costs only time.
+    """States keyed by session, root and token ids: a cache, and the held memories.
 
-    A session never sees another's states. Over its own budget a session loses its least recently
-    used state; over the global budget the least recently used session does. A session idle
-    longer than the time to live is dropped at the next call. Safe to use from any thread.
+    Losing a cached state costs only time. A session never sees another's. Over its own budget a
+    session loses its least recently used cached state; over the global budget the least recently
+    used session does. Held memories fill at most half of either budget: a session's next one is
+    refused then, while over the global half the least recently used session loses its own. Cached
+    states go when their session has been idle, held memories much later. Safe from any thread.
 
     Args:
         total_bytes: budget for all sessions.
         session_bytes: budget for one session.
-        idle_ttl_s: seconds after its last use until a session is dropped.
+        idle_ttl_s: seconds after its last use until a session's cached states are dropped.
+        held_ttl_s: the same for its held memories; not shorter.
         clock: seconds, monotonic; tests give their own.
     """
 
@@ -97,72 +123,129 @@ class StateStore:
         session_bytes: int,
         *,
         idle_ttl_s: float = 1200,
+        held_ttl_s: float = 6 * 3600,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total_bytes = total_bytes
         self._session_bytes = min(session_bytes, total_bytes)
-        self._idle_ttl_s = idle_ttl_s
+        self._idle_ttl_s, self._held_ttl_s = idle_ttl_s, max(idle_ttl_s, held_ttl_s)
         self._clock = clock
         self._lock = threading.Lock()
-        self._nbytes = 0
+        self._nbytes = self._held_nbytes = 0
         # Least recently used first.
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
     @property
     def nbytes(self) -> int:
-        """Bytes held: states, logits and token ids."""
-        return self._nbytes
+        """Bytes of everything kept and held: states, logits and token ids."""
+        return self._nbytes + self._held_nbytes
 
     def put(
-        self, session_id: str, ids: Sequence[int], state: State, logits: NDArray[np.float32]
+        self,
+        session_id: str,
+        ids: Sequence[int],
+        state: State,
+        logits: NDArray[np.float32],
+        *,
+        root: str = "",
     ) -> None:
         """Keep the state after exactly these ids; one larger than the budget is not kept.
 
         Args:
             session_id: whose state it is.
-            ids: all tokens read to get here, at least one.
+            ids: all tokens read since the root, at least one.
             state: B = 1, any device; copied to the CPU.
             logits: (V,) the scores after the last token.
+            root: the held memory that the ids were read from; without it nothing is kept.
         """
-        key = _key(ids)
+        key = (root, _bytes_of(ids))
         snapshot = Snapshot(len(ids), state.to("cpu"), logits)
         with self._lock:
             session = self._touch(session_id)
-            self._forget(session, key)
-            session.kept[key] = snapshot
-            self._account(session, _nbytes(key, snapshot))
-            while session.nbytes > self._session_bytes:
-                self._forget(session, next(iter(session.kept)))
-            while self._nbytes > self._total_bytes:
-                oldest_id, oldest = next(iter(self._sessions.items()))
-                self._forget(oldest, next(iter(oldest.kept)))
-                if not oldest.kept:
-                    del self._sessions[oldest_id]
-            if not session.kept:
-                self._sessions.pop(session_id, None)
+            if not root or root in session.held:
+                self._forget(session, key)
+                session.kept[key] = snapshot
+                self._account(session, _nbytes(key, snapshot))
+                self._shrink(session)
+            self._drop_if_empty(session_id)
 
-    def nearest(self, session_id: str, ids: Sequence[int]) -> Snapshot | None:
-        """Find the session's kept state that covers the most of these ids from their start."""
-        wanted = _key(ids)
+    def nearest(self, session_id: str, ids: Sequence[int], *, root: str = "") -> Snapshot | None:
+        """Find the kept state that covers the most of these ids, read since this root."""
+        wanted = _bytes_of(ids)
         with self._lock:
             self._expire()
             if session_id not in self._sessions:
                 return None
             session = self._touch(session_id)
             # startswith compares the ids themselves: no hash, so no collision to fear.
-            keys = (key for key in session.kept if wanted.startswith(key))
-            key = max(keys, key=len, default=None)
+            keys = (key for key in session.kept if key[0] == root and wanted.startswith(key[1]))
+            key = max(keys, key=lambda key: len(key[1]), default=None)
             if key is None:
                 return None
             session.kept.move_to_end(key)
             return session.kept[key]
 
+    def hold(self, session_id: str, memory: Memory) -> str:
+        """Hold a memory that no ids explain; returns its name, to be used as a root.
+
+        Raises:
+            HeldMemoryError: the session's share is full.
+        """
+        key = memory.key()
+        with self._lock:
+            session = self._touch(session_id)
+            if key not in session.held:
+                limit = int(self._session_bytes * _HELD_SHARE)
+                if session.held_nbytes + memory.nbytes > limit:
+                    count = len(session.held)
+                    self._drop_if_empty(session_id)
+                    raise HeldMemoryError(
+                        f"{count} memories are held and one more of {memory.nbytes:,} bytes would "
+                        f"pass the limit of {limit:,} bytes; save one to a file and drop it here"
+                    )
+                session.held[key] = memory
+                session.held_nbytes += memory.nbytes
+                self._held_nbytes += memory.nbytes
+                self._shrink(session)
+            session.held.move_to_end(key)
+            return key
+
+    def held(self, session_id: str, root: str) -> Memory:
+        """Look up a held memory.
+
+        Raises:
+            HeldMemoryError: the session does not hold it, or not any more.
+        """
+        with self._lock:
+            self._expire()
+            if session_id not in self._sessions or root not in self._sessions[session_id].held:
+                raise HeldMemoryError(
+                    "the memory that this text begins from is no longer held here; load its file "
+                    "again, or begin a new text"
+                )
+            return self._touch(session_id).held[root]
+
+    def release(self, session_id: str, root: str) -> None:
+        """Let go of a held memory and of what was read from it."""
+        with self._lock:
+            if (session := self._sessions.get(session_id)) is not None:
+                self._release(session, root)
+                self._drop_if_empty(session_id)
+
+    def forget(self, session_id: str) -> None:
+        """Drop a session's cached states; what it holds stays."""
+        with self._lock:
+            if (session := self._sessions.get(session_id)) is not None:
+                self._clear(session)
+                self._drop_if_empty(session_id)
+
     def drop(self, session_id: str) -> None:
-        """Forget everything kept for a session."""
+        """Drop everything kept and held for a session."""
         with self._lock:
             session = self._sessions.pop(session_id, None)
             if session is not None:
                 self._nbytes -= session.nbytes
+                self._held_nbytes -= session.held_nbytes
 
     def _touch(self, session_id: str) -> _Session:
         self._expire()
@@ -173,15 +256,46 @@ class StateStore:
         return session
 
     def _expire(self) -> None:
-        limit = self._clock() - self._idle_ttl_s
-        while self._sessions:
-            session_id, oldest = next(iter(self._sessions.items()))
-            if oldest.used_at >= limit:
+        now = self._clock()
+        for session_id, session in list(self._sessions.items()):
+            if session.used_at >= now - self._idle_ttl_s:
                 return
-            del self._sessions[session_id]
-            self._nbytes -= oldest.nbytes
+            self._clear(session)
+            if session.used_at < now - self._held_ttl_s:
+                for root in list(session.held):
+                    self._release(session, root)
+            self._drop_if_empty(session_id)
 
-    def _forget(self, session: _Session, key: bytes) -> None:
+    def _shrink(self, session: _Session) -> None:
+        """Give up what is over a budget; `session` is the one just used."""
+        while session.kept and session.nbytes + session.held_nbytes > self._session_bytes:
+            self._forget(session, next(iter(session.kept)))
+        while self._held_nbytes > self._total_bytes * _HELD_SHARE:
+            oldest_id, oldest = next((i, s) for i, s in self._sessions.items() if s.held)
+            self._release(oldest, next(iter(oldest.held)))
+            self._drop_if_empty(oldest_id)
+        while self.nbytes > self._total_bytes:
+            oldest_id, oldest = next((i, s) for i, s in self._sessions.items() if s.kept)
+            self._forget(oldest, next(iter(oldest.kept)))
+            self._drop_if_empty(oldest_id)
+
+    def _release(self, session: _Session, root: str) -> None:
+        if (memory := session.held.pop(root, None)) is not None:
+            session.held_nbytes -= memory.nbytes
+            self._held_nbytes -= memory.nbytes
+        for key in [key for key in session.kept if root and key[0] == root]:
+            self._forget(session, key)
+
+    def _clear(self, session: _Session) -> None:
+        self._account(session, -session.nbytes)
+        session.kept.clear()
+
+    def _drop_if_empty(self, session_id: str) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None and not session.kept and not session.held:
+            del self._sessions[session_id]
+
+    def _forget(self, session: _Session, key: _Key) -> None:
         snapshot = session.kept.pop(key, None)
         if snapshot is not None:
             self._account(session, -_nbytes(key, snapshot))
@@ -191,9 +305,9 @@ class StateStore:
         self._nbytes += nbytes
 
 
-def _key(ids: Sequence[int]) -> bytes:
+def _bytes_of(ids: Sequence[int]) -> bytes:
     return np.asarray(ids, dtype=np.uint32).tobytes()
 
 
-def _nbytes(key: bytes, snapshot: Snapshot) -> int:
-    return len(key) + snapshot.state.nbytes + snapshot.logits.nbytes
+def _nbytes(key: _Key, snapshot: Snapshot) -> int:
+    return len(key[1]) + snapshot.state.nbytes + snapshot.logits.nbytes

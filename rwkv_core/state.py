@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,6 +22,8 @@ from rwkv_core.errors import ShapeError, StateError
 FILE_FORMAT = "rwkv-state-1"
 # RWKV-4's largest exponent before any token: every exponent is larger.
 EMPTY_EXPONENT = -1e30
+MAX_TEXT_TAIL = 200
+MAX_NAME = 80
 _PARTS = ("time_mix_shift", "wkv", "channel_mix_shift")
 
 
@@ -89,7 +94,15 @@ class State:
         return State(*(getattr(self, part).to(device) for part in _PARTS))
 
     def save(
-        self, path: Path, config: ModelConfig, fingerprint: str, *, tokens: int, text_tail: str
+        self,
+        path: Path,
+        config: ModelConfig,
+        fingerprint: str,
+        *,
+        tokens: int,
+        text_tail: str,
+        name: str = "",
+        logits: NDArray[np.float32] | None = None,
     ) -> None:
         """Write one safetensors file that says which model it belongs to.
 
@@ -99,6 +112,8 @@ class State:
             fingerprint: hash of that model's weights.
             tokens: how many tokens were read to get here.
             text_tail: the last words read, shown when the file is chosen again.
+            name: what a person calls it.
+            logits: (V,) scores of the token that comes next, so that no word is needed to go on.
 
         Raises:
             ShapeError: more than one conversation; select one first.
@@ -113,9 +128,12 @@ class State:
             "sizes": json.dumps([config.n_layer, config.n_embd, config.n_head, config.head_size]),
             "fingerprint": fingerprint,
             "tokens": str(tokens),
-            "text_tail": text_tail[-200:],
+            "text_tail": text_tail[-MAX_TEXT_TAIL:],
+            "name": name[:MAX_NAME],
         }
         tensors = {part: getattr(self, part).cpu().contiguous() for part in _PARTS}
+        if logits is not None:
+            tensors["logits"] = torch.from_numpy(logits).contiguous()
         save_file(tensors, path, metadata=metadata)
 
     @classmethod
@@ -128,22 +146,83 @@ class State:
         Raises:
             StateError: not a state file, another model's, or holding NaN or infinity.
         """
-        expected = cls.zeros(config, batch=1, device="meta")
+        saved = SavedMemory.load(path, config, fingerprint)
+        return saved.memory.state, saved.memory.tokens, saved.text_tail
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """A state and what else it takes to go on from it with the very same words.
+
+    Attributes:
+        state: B = 1.
+        tokens: how many tokens it has read; the next one is drawn with the noise of that place.
+        logits: (V,) float32, the scores of the next token; None where nobody knows them.
+    """
+
+    state: State
+    tokens: int
+    logits: NDArray[np.float32] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the state and the scores."""
+        return self.state.nbytes + (0 if self.logits is None else self.logits.nbytes)
+
+    def key(self) -> str:
+        """Name it by its content, so that the same memory has the same name everywhere."""
+        digest = hashlib.sha256(str(self.tokens).encode())
+        for part in _PARTS:
+            digest.update(getattr(self.state, part).cpu().contiguous().numpy().tobytes())
+        if self.logits is not None:
+            digest.update(self.logits.tobytes())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True, eq=False)
+class SavedMemory:
+    """What a file holds that State.save wrote.
+
+    Attributes:
+        memory: the state, how much it has read, and the scores of the next token if kept.
+        text_tail: the last words read.
+        name: what a person called it; may be empty.
+    """
+
+    memory: Memory
+    text_tail: str
+    name: str
+
+    @classmethod
+    def load(cls, path: Path, config: ModelConfig, fingerprint: str) -> SavedMemory:
+        """Read a state file that this very model wrote.
+
+        Raises:
+            StateError: not a state file, another model's, or holding NaN or infinity.
+        """
+        expected = State.zeros(config, batch=1, device="meta")
+        scores = torch.zeros(config.vocab_size, device="meta")
+        logits = None
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 _check_owner(metadata, config, fingerprint)
-                if sorted(file.keys()) != sorted(_PARTS):
+                names = set(file.keys())
+                if names - {"logits"} != set(_PARTS):
                     raise StateError(f"{path.name} lacks the tensors {', '.join(_PARTS)}")
                 tensors = [
                     _checked(part, file.get_slice(part), getattr(expected, part)) for part in _PARTS
                 ]
+                if "logits" in names:
+                    logits = _checked("logits", file.get_slice("logits"), scores).numpy()
         except (SafetensorError, OSError) as error:
             raise StateError(
                 f"{path.name} is not a readable state file ({error}); "
                 "choose a .safetensors file saved by this playground"
             ) from error
-        return cls(*tensors), int(metadata["tokens"]), metadata.get("text_tail", "")
+        memory = Memory(State(*tensors), int(metadata["tokens"]), logits)
+        tail, name = metadata.get("text_tail", ""), metadata.get("name", "")
+        return cls(memory, tail[-MAX_TEXT_TAIL:], name[:MAX_NAME])
 
 
 def _check_owner(metadata: dict[str, str], config: ModelConfig, fingerprint: str) -> None:

@@ -14,7 +14,9 @@ from rwkv_core.recording import Recording
 
 T = TypeVar("T")
 Phase = Literal["waiting", "reading", "writing", "done"]
-Reason = Literal["stop", "end_of_text", "length", "cancelled", "deadline", "unread", "error"]
+Reason = Literal[
+    "stop", "end_of_text", "length", "read", "cancelled", "deadline", "unread", "error"
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class StreamResult:
     """How a generation ended and what it cost.
 
     Attributes:
-        reason: why it ended.
+        reason: why it ended; "read" where nothing was to be written.
         error: the sentence to show when the reason is "error".
         generated_ids: the answer's tokens, without a stop string or end token.
         text: the answer.

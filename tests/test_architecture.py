@@ -25,7 +25,7 @@ LAYERS = (
     {"checkpoint", "strategy", "quantization", "models", "hub", "state_files"},
     {"sampling", "generate", "tokenizer", "pipeline", "trainer"},
     {"sessions", "streams", "inspection", "training"},
-    {"rows"},
+    {"rows", "limits"},
     {"scheduling"},
     {"engine"},
 )

@@ -19,6 +19,7 @@ _BYTE_UNITS = ("bytes", "kB", "MB", "GB")
 _ENDINGS = {
     "stop": "",
     "end_of_text": "",
+    "read": "",
     "length": "Reached the longest answer allowed; raise it under Fine controls. ",
     "cancelled": "Stopped. ",
     "deadline": "Took too long and was ended. ",

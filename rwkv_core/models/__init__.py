@@ -178,7 +178,11 @@ class Model:
             squares = torch.stack(measures)  # (L, T, H, 2)
             norms = squares.sum(2).sqrt()
             before = every[:-1] if logits is None else torch.cat([logits, every[:-1]])
-            told = before.log_softmax(-1).gather(1, ids[0, -len(before) :, None]).squeeze(1)
+            told = (
+                before.log_softmax(-1)
+                .gather(1, ids[0, len(tokens) - len(before) :, None])
+                .squeeze(1)
+            )
             surprise = np.full(len(tokens), np.nan, dtype=np.float32)
             surprise[len(tokens) - len(before) :] = -told.numpy() / np.log(2)
         return Recording(

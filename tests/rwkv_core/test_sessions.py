@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import HeldMemoryError
 from rwkv_core.sessions import Conversation, StateStore, Turn
-from rwkv_core.state import State
+from rwkv_core.state import Memory, State
 from tests.rwkv_core.clock import Clock
 
 CONFIG = ModelConfig("7", 10, 1, 4, 4, 2, 2)
@@ -130,3 +131,65 @@ def test_using_a_session_keeps_it_alive() -> None:
     for _ in range(4):
         clock.now += 8
         assert kept_length(store, "a", [1]) == 1
+
+
+def memory(number: int) -> Memory:
+    return Memory(State.zeros(CONFIG), number, LOGITS)
+
+
+def test_a_held_memory_outlives_what_was_read_from_it() -> None:
+    clock = Clock()
+    store = StateStore(2**20, 2**20, idle_ttl_s=10, held_ttl_s=100, clock=clock)
+    root = store.hold("a", memory(1))
+    store.put("a", [1], State.zeros(CONFIG), LOGITS, root=root)
+    clock.now = 11
+    assert store.nearest("a", [1], root=root) is None
+    assert store.nbytes == STATE_BYTES
+    assert store.held("a", root).tokens == 1
+    clock.now = 112
+    with pytest.raises(HeldMemoryError, match="load its file"):
+        store.held("a", root)
+    assert store.nbytes == 0
+
+
+def test_held_memories_may_fill_half_of_a_budget_and_the_next_is_refused() -> None:
+    store = store_for(16, of_session=4)
+    for number in (1, 2, 2):
+        store.hold("a", memory(number))
+    with pytest.raises(HeldMemoryError, match="2 memories are held"):
+        store.hold("a", memory(3))
+    assert store.nbytes == 2 * STATE_BYTES
+
+
+def test_cached_states_go_before_held_ones_and_those_of_idle_visitors_first() -> None:
+    store = store_for(8, of_session=8)
+    roots = [store.hold("a", memory(number)) for number in (1, 2)]
+    for number in range(9):
+        store.put("b", [number], State.zeros(CONFIG), LOGITS)
+    assert kept_length(store, "b", [8]) == 1
+    assert [store.held("a", root).tokens for root in roots] == [1, 2]
+    store.put("b", [9], State.zeros(CONFIG), LOGITS)
+    for number in range(3, 7):
+        store.hold("c", memory(number))
+    with pytest.raises(HeldMemoryError):
+        store.held("a", roots[0])
+    assert store.held("a", roots[1]).tokens == 2
+    assert store.nbytes <= 8 * (STATE_BYTES + 8 * ID_BYTES)
+
+
+def test_letting_go_of_a_memory_drops_what_was_read_from_it() -> None:
+    store = store_for(8)
+    root = store.hold("a", memory(1))
+    store.put("a", [1], State.zeros(CONFIG), LOGITS, root=root)
+    store.put("a", [1], State.zeros(CONFIG), LOGITS)
+    store.release("a", root)
+    assert store.nbytes == STATE_BYTES + ID_BYTES
+    store.put("a", [1], State.zeros(CONFIG), LOGITS, root=root)
+    assert store.nbytes == STATE_BYTES + ID_BYTES
+    store.forget("a")
+    assert store.nbytes == 0
+
+
+def test_a_conversation_keeps_its_root_through_undo_and_retry() -> None:
+    talk = Conversation((1,), root="r").with_turn(Turn("hi", (2,), "ho", (3,)))
+    assert talk.root == talk.before(0).root == "r"

@@ -1,13 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import ShapeError, StateError
-from rwkv_core.state import State
+from rwkv_core.state import SavedMemory, State
 
 CONFIG = ModelConfig("7", 50, n_layer=2, n_embd=12, n_ffn=48, n_head=3, head_size=4)
 FINGERPRINT = "ab" * 32
@@ -189,3 +190,20 @@ def test_truncated_and_missing_files_and_folders_are_refused(saved: Path) -> Non
     for path in (saved, saved.with_name("missing.safetensors"), saved.parent):
         with pytest.raises(StateError, match="not a readable state file"):
             State.load(path, CONFIG, FINGERPRINT)
+
+
+def test_scores_of_the_next_word_come_back_and_foreign_ones_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    logits = np.arange(50, dtype=np.float32)
+    random_state().save(
+        path, CONFIG, FINGERPRINT, tokens=7, text_tail="x" * 999, name="n" * 999, logits=logits
+    )
+    saved = SavedMemory.load(path, CONFIG, FINGERPRINT)
+    assert saved.memory.logits is not None
+    np.testing.assert_array_equal(saved.memory.logits, logits)
+    assert saved.memory.nbytes == CONFIG.state_bytes + logits.nbytes
+    assert (len(saved.text_tail), len(saved.name)) == (200, 80)
+    assert State.load(path, CONFIG, FINGERPRINT)[1] == 7
+    resave(path, changes={}, logits=torch.zeros(51))
+    with pytest.raises(StateError, match="logits is F32"):
+        SavedMemory.load(path, CONFIG, FINGERPRINT)
