@@ -18,27 +18,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rwkv_core.errors import HeldMemoryError
+from rwkv_core.generate import GenerationSettings
 from rwkv_core.state import Memory, State
+from rwkv_core.streams import Reason
+from rwkv_core.thinning import Place, least_missed
 
 # Held memories may fill this part of a budget; the rest is for what was read from them.
 _HELD_SHARE = 0.5
 
 
 @dataclass(frozen=True)
+class Making:
+    """How an answer, or a part of one, was made: all that is needed to make it again.
+
+    Attributes:
+        settings: how its words were chosen, the seed in use included.
+        reason: why it ended.
+        tokens: how many tokens were written.
+        reread: tokens that had been read before and had to be read once more.
+        first_token_s: seconds until its first token.
+        tokens_per_s: tokens written per second.
+    """
+
+    settings: GenerationSettings
+    reason: Reason
+    tokens: int
+    reread: int
+    first_token_s: float
+    tokens_per_s: float
+
+
+@dataclass(frozen=True)
 class Turn:
-    """One exchange; the ids are what the model read and wrote, the text is what people see.
+    """One exchange; the ids are what the model keeps in memory, the text is what people see.
 
     Attributes:
         user: the visitor's words.
         prompt_ids: everything read before the answer, role names included.
         answer: the model's words.
-        answer_ids: the tokens it wrote.
+        answer_ids: the tokens it wrote, as they are remembered.
+        thinking: what it wrote before the answer and does not remember.
+        live_ids: all that followed the prompt while it wrote, where that is more than the answer.
+        makings: how the answer was made; several where a cut one went on.
     """
 
     user: str
     prompt_ids: tuple[int, ...]
     answer: str
     answer_ids: tuple[int, ...]
+    thinking: str = ""
+    live_ids: tuple[int, ...] = ()
+    makings: tuple[Making, ...] = ()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the model has written anything."""
+        return bool(self.answer_ids or self.live_ids)
 
 
 @dataclass(frozen=True)
@@ -60,6 +95,12 @@ class Conversation:
         """Every token of the conversation, in order."""
         turns = (turn.prompt_ids + turn.answer_ids for turn in self.turns)
         return tuple(chain(self.opening_ids, *turns))
+
+    @property
+    def length(self) -> int:
+        """How many tokens that is."""
+        turns = (len(turn.prompt_ids) + len(turn.answer_ids) for turn in self.turns)
+        return len(self.opening_ids) + sum(turns)
 
     def before(self, index: int) -> Conversation:
         """Return the conversation as it was before turn `index`."""
@@ -90,13 +131,21 @@ _Key = tuple[str, bytes]
 
 
 @dataclass(eq=False)
+class _Kept:
+    """One kept state; `place.before` is kept up to date as others come and go."""
+
+    snapshot: Snapshot
+    place: Place[_Key]
+
+
+@dataclass(eq=False)
 class _Session:
     used_at: float
     # Of all snapshots, and of all held memories.
     nbytes: int = 0
     held_nbytes: int = 0
     # Least recently used first.
-    kept: OrderedDict[_Key, Snapshot] = field(default_factory=OrderedDict)
+    kept: OrderedDict[_Key, _Kept] = field(default_factory=OrderedDict)
     held: OrderedDict[str, Memory] = field(default_factory=OrderedDict)
 
 
@@ -104,8 +153,8 @@ class StateStore:
     """States keyed by session, root and token ids: a cache, and the held memories.
 
     Losing a cached state costs only time. A session never sees another's. Over its own budget a
-    session loses its least recently used cached state; over the global budget the least recently
-    used session does. Held memories fill at most half of either budget: a session's next one is
+    session loses the cached state that is missed least, see `thinning`; over the global budget
+    the least recently used session does. Held memories fill at most half of either budget: a session's next one is
     refused then, while over the global half the least recently used session loses its own. Cached
     states go when their session has been idle, held memories much later. Safe from any thread.
 
@@ -164,8 +213,7 @@ class StateStore:
             session = self._touch(session_id)
             if not root or root in session.held:
                 self._forget(session, key)
-                session.kept[key] = snapshot
-                self._account(session, _nbytes(key, snapshot))
+                self._add(session, key, snapshot)
                 self._shrink(session)
             self._drop_if_empty(session_id)
 
@@ -177,13 +225,11 @@ class StateStore:
             if session_id not in self._sessions:
                 return None
             session = self._touch(session_id)
-            # startswith compares the ids themselves: no hash, so no collision to fear.
-            keys = (key for key in session.kept if key[0] == root and wanted.startswith(key[1]))
-            key = max(keys, key=lambda key: len(key[1]), default=None)
+            key = _longest_start(session, (root, wanted))
             if key is None:
                 return None
             session.kept.move_to_end(key)
-            return session.kept[key]
+            return session.kept[key].snapshot
 
     def hold(self, session_id: str, memory: Memory) -> str:
         """Hold a memory that no ids explain; returns its name, to be used as a root.
@@ -269,14 +315,14 @@ class StateStore:
     def _shrink(self, session: _Session) -> None:
         """Give up what is over a budget; `session` is the one just used."""
         while session.kept and session.nbytes + session.held_nbytes > self._session_bytes:
-            self._forget(session, next(iter(session.kept)))
+            self._forget(session, _least_missed(session))
         while self._held_nbytes > self._total_bytes * _HELD_SHARE:
             oldest_id, oldest = next((i, s) for i, s in self._sessions.items() if s.held)
             self._release(oldest, next(iter(oldest.held)))
             self._drop_if_empty(oldest_id)
         while self.nbytes > self._total_bytes:
             oldest_id, oldest = next((i, s) for i, s in self._sessions.items() if s.kept)
-            self._forget(oldest, next(iter(oldest.kept)))
+            self._forget(oldest, _least_missed(oldest))
             self._drop_if_empty(oldest_id)
 
     def _release(self, session: _Session, root: str) -> None:
@@ -295,10 +341,22 @@ class StateStore:
         if session is not None and not session.kept and not session.held:
             del self._sessions[session_id]
 
+    def _add(self, session: _Session, key: _Key, snapshot: Snapshot) -> None:
+        before = _longest_start(session, key)
+        for other, kept in session.kept.items():
+            if kept.place.before == before and _goes_on(other, key):
+                kept.place = replace(kept.place, before=key)
+        nbytes = len(key[1]) + snapshot.state.nbytes + snapshot.logits.nbytes
+        session.kept[key] = _Kept(snapshot, Place(snapshot.length, before, nbytes))
+        self._account(session, nbytes)
+
     def _forget(self, session: _Session, key: _Key) -> None:
-        snapshot = session.kept.pop(key, None)
-        if snapshot is not None:
-            self._account(session, -_nbytes(key, snapshot))
+        if (gone := session.kept.pop(key, None)) is None:
+            return
+        for kept in session.kept.values():
+            if kept.place.before == key:
+                kept.place = replace(kept.place, before=gone.place.before)
+        self._account(session, -gone.place.nbytes)
 
     def _account(self, session: _Session, nbytes: int) -> None:
         session.nbytes += nbytes
@@ -309,5 +367,15 @@ def _bytes_of(ids: Sequence[int]) -> bytes:
     return np.asarray(ids, dtype=np.uint32).tobytes()
 
 
-def _nbytes(key: _Key, snapshot: Snapshot) -> int:
-    return len(key[1]) + snapshot.state.nbytes + snapshot.logits.nbytes
+def _goes_on(text: _Key, start: _Key) -> bool:
+    # startswith compares the ids themselves: no hash, so no collision to fear.
+    return text[0] == start[0] and text[1].startswith(start[1])
+
+
+def _longest_start(session: _Session, text: _Key) -> _Key | None:
+    starts = (key for key in session.kept if _goes_on(text, key))
+    return max(starts, key=lambda key: len(key[1]), default=None)
+
+
+def _least_missed(session: _Session) -> _Key:
+    return least_missed({key: kept.place for key, kept in session.kept.items()})

@@ -16,7 +16,7 @@ PACKAGES = {
     "rwkv_core": {"kernels"},
     "presets": {"rwkv_core"},
     "ui": {"presets", "rwkv_core"},
-    "benchmarks": {"presets", "rwkv_core", "kernels"},
+    "benchmarks": {"ui", "presets", "rwkv_core", "kernels"},
     "app": {"ui", "presets", "rwkv_core"},
 }
 # Inside rwkv_core a module may import its own layer and those above it in this list.
@@ -24,7 +24,7 @@ LAYERS = (
     {"errors", "config", "state", "recording", "switches"},
     {"checkpoint", "strategy", "quantization", "models", "hub", "state_files"},
     {"sampling", "generate", "tokenizer", "pipeline", "trainer"},
-    {"sessions", "streams", "inspection", "training"},
+    {"sessions", "branches", "thinning", "streams", "inspection", "training"},
     {"rows", "limits"},
     {"scheduling"},
     {"engine"},

@@ -1,0 +1,149 @@
+"""A conversation with all its branches: nothing that was said is lost by saying something else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rwkv_core.sessions import Conversation, Turn
+
+
+@dataclass(frozen=True)
+class Node:
+    """One exchange and where it hangs.
+
+    Attributes:
+        turn: what was said.
+        parent: the exchange before it; None for a first one, which begins the text.
+        opening_ids: what the text begins with, persona included; only where parent is None.
+        child: the exchange after it that was shown last; None where the text ended here.
+    """
+
+    turn: Turn
+    parent: int | None
+    opening_ids: tuple[int, ...] = ()
+    child: int | None = None
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The variants of one message or one answer, as node numbers in the order of making."""
+
+    nodes: tuple[int, ...]
+    at: int
+
+    @property
+    def place(self) -> int:
+        """Which of them is shown, from 1."""
+        return self.at + 1
+
+    def step(self, by: int) -> int | None:
+        """The node that many variants further; None beyond the ends."""
+        at = self.at + by
+        return self.nodes[at] if 0 <= at < len(self.nodes) else None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """All exchanges of a chat, oldest first, and the one that the shown text ends with.
+
+    Retry and edit add a node beside an old one, undo moves the tip up, switching moves it over.
+    """
+
+    nodes: tuple[Node, ...] = ()
+    tip: int | None = None
+
+    @property
+    def path(self) -> tuple[int, ...]:
+        """Node numbers of the shown text, first exchange first."""
+        return self.path_to(self.tip)
+
+    def path_to(self, node: int | None) -> tuple[int, ...]:
+        """Node numbers from the first exchange to this one."""
+        found: list[int] = []
+        while node is not None:
+            found.append(node)
+            node = self.nodes[node].parent
+        return tuple(reversed(found))
+
+    @property
+    def conversation(self) -> Conversation:
+        """The shown text."""
+        return self.conversation_to(self.tip)
+
+    def conversation_to(self, node: int | None) -> Conversation:
+        """The text that ends with this exchange."""
+        path = self.path_to(node)
+        opening = self.nodes[path[0]].opening_ids if path else ()
+        return Conversation(opening, tuple(self.nodes[index].turn for index in path))
+
+    def added(self, parent: int | None, turn: Turn, opening_ids: tuple[int, ...] = ()) -> Tree:
+        """Hang a new exchange under `parent` and show the text that ends with it."""
+        node = Node(turn, parent, opening_ids if parent is None else ())
+        return Tree((*self.nodes, node), self.tip).shown(len(self.nodes))
+
+    def with_turn(self, index: int, turn: Turn) -> Tree:
+        """Rewrite one exchange, which must have nothing after it."""
+        return self._replaced(index, replace(self.nodes[index], turn=turn))
+
+    def settled(self) -> Tree:
+        """Drop the newest exchange where it was never answered."""
+        if not self.nodes or self.nodes[-1].turn.is_answered:
+            return self
+        gone, last = len(self.nodes) - 1, self.nodes[-1]
+        tree = Tree(self.nodes[:-1], last.parent if self.tip == gone else self.tip)
+        if last.parent is not None and tree.nodes[last.parent].child == gone:
+            tree = tree._replaced(last.parent, replace(tree.nodes[last.parent], child=None))
+        return tree
+
+    def shown(self, tip: int | None) -> Tree:
+        """Show the text that ends with this exchange."""
+        nodes = list(self.nodes)
+        child: int | None = None
+        for index in reversed(self.path_to(tip)):
+            nodes[index] = replace(nodes[index], child=child)
+            child = index
+        return Tree(tuple(nodes), tip)
+
+    def switched(self, node: int) -> Tree:
+        """Show a text through this exchange: the one that was shown last."""
+        tip = node
+        while (child := self.nodes[tip].child) is not None:
+            tip = child
+        return self.shown(tip)
+
+    def answer_versions(self, node: int) -> Versions:
+        """The answers to this very message."""
+        own = self.nodes[node]
+        same = (
+            index
+            for index, other in enumerate(self.nodes)
+            if other.parent == own.parent
+            and other.turn.prompt_ids == own.turn.prompt_ids
+            and other.opening_ids == own.opening_ids
+        )
+        return _versions(tuple(same), node)
+
+    def message_versions(self, node: int) -> Versions:
+        """The messages said at this place, each by its newest answer, but by `node` for its own."""
+        own = self.nodes[node]
+        newest: dict[object, int] = {}
+        for index, other in enumerate(self.nodes):
+            if other.parent == own.parent:
+                newest[other.turn.prompt_ids, other.opening_ids] = index
+        newest[own.turn.prompt_ids, own.opening_ids] = node
+        return _versions(tuple(newest.values()), node)
+
+    def only(self, node: int | None) -> Tree:
+        """The shown text up to this exchange, without its branches."""
+        tree = Tree()
+        for index in self.path_to(node):
+            tree = tree.added(tree.tip, self.nodes[index].turn, self.nodes[index].opening_ids)
+        return tree
+
+    def _replaced(self, index: int, node: Node) -> Tree:
+        return Tree((*self.nodes[:index], node, *self.nodes[index + 1 :]), self.tip)
+
+
+def _versions(nodes: Sequence[int], node: int) -> Versions:
+    return Versions(tuple(nodes), nodes.index(node))
