@@ -16,12 +16,14 @@ class Node:
         turn: what was said.
         parent: the exchange before it; None for a first one, which begins the text.
         opening_ids: what the text begins with, persona included; only where parent is None.
+        root: the held memory it begins from, see Conversation; only where parent is None.
         child: the exchange after it that was shown last; None where the text ended here.
     """
 
     turn: Turn
     parent: int | None
     opening_ids: tuple[int, ...] = ()
+    root: str = ""
     child: int | None = None
 
 
@@ -74,12 +76,16 @@ class Tree:
     def conversation_to(self, node: int | None) -> Conversation:
         """The text that ends with this exchange."""
         path = self.path_to(node)
-        opening = self.nodes[path[0]].opening_ids if path else ()
-        return Conversation(opening, tuple(self.nodes[index].turn for index in path))
+        if not path:
+            return Conversation()
+        first, turns = self.nodes[path[0]], tuple(self.nodes[index].turn for index in path)
+        return Conversation(first.opening_ids, turns, first.root)
 
-    def added(self, parent: int | None, turn: Turn, opening_ids: tuple[int, ...] = ()) -> Tree:
+    def added(
+        self, parent: int | None, turn: Turn, opening_ids: tuple[int, ...] = (), root: str = ""
+    ) -> Tree:
         """Hang a new exchange under `parent` and show the text that ends with it."""
-        node = Node(turn, parent, opening_ids if parent is None else ())
+        node = Node(turn, parent, opening_ids, root) if parent is None else Node(turn, parent)
         return Tree((*self.nodes, node), self.tip).shown(len(self.nodes))
 
     def with_turn(self, index: int, turn: Turn) -> Tree:
@@ -118,9 +124,7 @@ class Tree:
         same = (
             index
             for index, other in enumerate(self.nodes)
-            if other.parent == own.parent
-            and other.turn.prompt_ids == own.turn.prompt_ids
-            and other.opening_ids == own.opening_ids
+            if other.parent == own.parent and _said(other) == _said(own)
         )
         return _versions(tuple(same), node)
 
@@ -130,19 +134,25 @@ class Tree:
         newest: dict[object, int] = {}
         for index, other in enumerate(self.nodes):
             if other.parent == own.parent:
-                newest[other.turn.prompt_ids, other.opening_ids] = index
-        newest[own.turn.prompt_ids, own.opening_ids] = node
+                newest[_said(other)] = index
+        newest[_said(own)] = node
         return _versions(tuple(newest.values()), node)
 
     def only(self, node: int | None) -> Tree:
         """The shown text up to this exchange, without its branches."""
         tree = Tree()
         for index in self.path_to(node):
-            tree = tree.added(tree.tip, self.nodes[index].turn, self.nodes[index].opening_ids)
+            own = self.nodes[index]
+            tree = tree.added(tree.tip, own.turn, own.opening_ids, own.root)
         return tree
 
     def _replaced(self, index: int, node: Node) -> Tree:
         return Tree((*self.nodes[:index], node, *self.nodes[index + 1 :]), self.tip)
+
+
+def _said(node: Node) -> object:
+    """What the model was asked here, and from which memory."""
+    return node.turn.prompt_ids, node.opening_ids, node.root
 
 
 def _versions(nodes: Sequence[int], node: int) -> Versions:

@@ -293,6 +293,11 @@ class Engine:
         """End what a session has running and forget its states; what it holds stays."""
         self._scheduler.drop(session_id, is_gone=False)
 
+    def kept_length(self, session_id: str, ids: Sequence[int], *, root: str = "") -> int:
+        """How many of these ids, from the first on, need not be read again; 0 for none."""
+        kept = self._store.nearest(session_id, ids, root=root)
+        return kept.length if kept is not None else 0
+
     def drop_session(self, session_id: str) -> None:
         """End everything a session has running and forget all its memories."""
         self._scheduler.drop(session_id)

@@ -38,7 +38,7 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
             gr.HTML(banner(engine, name), elem_id="banner")
         with gr.Tabs(elem_classes="tabs"):
             with gr.Tab(say("page.chat"), id="chat"):
-                build_chat_tab(engine, visitor, conversation)
+                build_chat_tab(engine, page, visitor, conversation)
             with gr.Tab(say("page.completion"), id="completion"):
                 build_completion_tab(engine, visitor)
             with gr.Tab(say("page.inspector"), id="inspector"):

@@ -12,7 +12,7 @@ from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sessions import Conversation
-from ui.chat_tab import open_turn, with_answer
+from ui.chat.turns import open_turn, with_answer
 from ui.components import as_gradio_error
 from ui.controls import controls_of, generation_settings, preset_named
 

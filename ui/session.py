@@ -65,21 +65,6 @@ class RunningStreams:
             del self._streams[visitor]
 
 
-@dataclass(frozen=True)
-class Pending:
-    """What a visitor asked for, before anything was done about it.
-
-    Attributes:
-        text: the words to send.
-        turn: the turn they replace; None to go on after the last one.
-        is_typed: whether the words still stand in the message box.
-    """
-
-    text: str
-    turn: int | None = None
-    is_typed: bool = True
-
-
 class Draft(NamedTuple):
     """A text and the tokens the model read or wrote to get it; no ids where it was typed.
 

@@ -193,3 +193,35 @@ def test_letting_go_of_a_memory_drops_what_was_read_from_it() -> None:
 def test_a_conversation_keeps_its_root_through_undo_and_retry() -> None:
     talk = Conversation((1,), root="r").with_turn(Turn("hi", (2,), "ho", (3,)))
     assert talk.root == talk.before(0).root == "r"
+
+
+def test_ends_of_texts_and_the_places_near_them_outlive_the_long_way_there() -> None:
+    budget = 16 * (STATE_BYTES + 200 * ID_BYTES)
+    store = StateStore(budget, budget, clock=Clock())
+    texts = {start: [start, *range(10, 210)] for start in range(3)}
+    for ids in texts.values():
+        for length in range(5, 201, 5):
+            store.put("a", ids[:length], State.zeros(CONFIG), LOGITS)
+    for ids in texts.values():
+        kept = [kept_length(store, "a", ids[:length]) for length in (200, 195, 190)]
+        assert kept[:2] == [200, 195]
+        assert kept[2] >= 185
+
+
+def test_the_ends_of_texts_take_at_most_half_so_that_going_back_stays_instant() -> None:
+    store = store_for(8, of_session=8)
+    for length in (1, 2, 3):
+        store.put("a", range(length), State.zeros(CONFIG), LOGITS)
+    for other in range(50, 70):
+        store.put("a", [0, 1, 2, other], State.zeros(CONFIG), LOGITS)
+    assert kept_length(store, "a", [0, 1, 2]) == 3
+    assert kept_length(store, "a", [0, 1, 2, 69]) == 4
+
+
+def test_a_forgotten_place_hands_over_what_goes_on_from_it() -> None:
+    store = store_for(2, of_session=2)
+    for length in (1, 2, 3):
+        store.put("a", range(length), State.zeros(CONFIG), LOGITS)
+    assert kept_length(store, "a", [0, 1, 2]) == 3
+    store.put("a", [0, 1], State.zeros(CONFIG), LOGITS)
+    assert kept_length(store, "a", [0, 1, 9]) == 2

@@ -46,6 +46,7 @@ class FakeStream:
     status: StreamStatus = StreamStatus("waiting", 1, 0, 1)
     cancelled: bool = False
     interval_s: float = 0.0
+    kept: list[tuple[int, ...]] = field(default_factory=list)
     written: list[Token] = field(default_factory=list)
 
     def cancel(self) -> None:
@@ -69,6 +70,7 @@ class FakeStream:
     def _finish(self) -> None:
         reason: Reason = "cancelled" if self.cancelled else "stop"
         ids = tuple(token.id for token in self.written)
+        self.kept += [self.ids, self.ids + ids]
         text = "".join(token.text for token in self.written)
         read = len(self.ids) - self.tokens_reused
         self.status = StreamStatus("done", 0, len(self.ids), len(self.ids))
@@ -135,6 +137,7 @@ class FakeEngine:
         settings: GenerationSettings,
         *,
         alternatives: int = 0,
+        root: str = "",
     ) -> FakeStream:
         if self.refusal is not None:
             raise self.refusal
@@ -143,9 +146,17 @@ class FakeEngine:
         stream = FakeStream(
             tuple(ids), settings, self.words, self.failure, max(map(len, known), default=0)
         )
+        stream.kept = kept
         self.streams.append(stream)
-        kept += [tuple(ids), tuple(ids) + tuple(fake_token(word).id for word in self.words)]
         return stream
+
+    def kept_length(self, session_id: str, ids: Sequence[int], *, root: str = "") -> int:
+        kept = self._kept.get(session_id, [])
+        return max((len(k) for k in kept if tuple(ids[: len(k)]) == k), default=0)
+
+    def forget(self) -> None:
+        """Lose all memories, as a full store would."""
+        self._kept.clear()
 
     def drop_session(self, session_id: str) -> None:
         self.dropped.append(session_id)

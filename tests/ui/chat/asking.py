@@ -1,0 +1,47 @@
+"""Answers of the fake engine, collected as the page would show them."""
+
+import asyncio
+
+from presets import chat_template
+from tests.ui.fakes import FakeEngine, as_engine
+from ui.chat.answering import answer
+from ui.chat.frames import ChatFrame
+from ui.chat.values import Ask, Chats
+from ui.controls import choose_preset
+from ui.session import RunningStreams
+
+TEMPLATE = chat_template()
+
+
+def run(
+    engine: FakeEngine,
+    ask: str | Ask,
+    chats: Chats | None = None,
+    *,
+    persona: str = "",
+    running: RunningStreams | None = None,
+    stop_after: int | None = None,
+) -> list[ChatFrame]:
+    """Answer a message and collect what the page shows; stop after that many frames."""
+    running = running or RunningStreams()
+
+    async def collect() -> list[ChatFrame]:
+        frames = []
+        async for shown in answer(
+            as_engine(engine), TEMPLATE, running, "me", "en", chats or Chats(),
+            ask if isinstance(ask, Ask) else Ask(ask), persona, *choose_preset("Balanced"),
+        ):  # fmt: skip
+            frames.append(shown)
+            if len(frames) == stop_after:
+                running.stop("me")
+        return frames
+
+    return asyncio.run(collect())
+
+
+def talked(engine: FakeEngine, *messages: str) -> Chats:
+    """A chat in which these messages were answered."""
+    chats = Chats()
+    for message in messages:
+        chats = run(engine, message, chats)[-1].chats
+    return chats

@@ -1,0 +1,180 @@
+"""What the Chat tab shows of a chat: messages, the marks beside them, one quiet line."""
+
+import json
+from html import escape
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from presets.words import speak
+from rwkv_core.branches import Versions
+from rwkv_core.engine import Engine
+from rwkv_core.sessions import Conversation, Turn
+from rwkv_core.streams import Reason, StreamResult, StreamStatus
+from ui.chat.values import Chat, Chats
+from ui.components import bytes_text, memory_card, words_in
+
+Message = dict[str, Any]
+_ENDINGS: dict[Reason, str] = {
+    "length": "chat.reached_length",
+    "cancelled": "chat.stopped",
+    "deadline": "chat.too_long",
+    "unread": "chat.unread",
+}
+SKIP: dict[str, Any] = gr.skip()
+
+
+class ChatFrame(NamedTuple):
+    """What the tab shows next, in the order of its outputs.
+
+    Attributes:
+        messages: of the drawn exchanges.
+        chats: all the visitor has.
+        conversation: the shown text, which other tabs read.
+        box: the message box.
+        status: one line of HTML.
+        memory: the memory card.
+        marks: JSON for tools.js: versions of each drawn exchange, and the words of its buttons.
+        go_on: the button that goes on with a cut answer.
+        earlier: the button that draws more of a long chat.
+    """
+
+    messages: list[Message]
+    chats: Chats
+    conversation: Conversation
+    box: dict[str, Any]
+    status: str
+    memory: str
+    marks: str | dict[str, Any]
+    go_on: dict[str, Any]
+    earlier: dict[str, Any]
+
+
+def box_for(language: str, value: str | None = None, *, is_busy: bool = False) -> dict[str, Any]:
+    """The message box with its one button, and other words in it unless None."""
+    buttons: dict[str, Any] = {
+        "submit_btn": False if is_busy else speak(language, "chat.send"),
+        "stop_btn": speak(language, "chat.stop") if is_busy else False,
+    }
+    if value is not None:
+        buttons["value"] = value
+    update: dict[str, Any] = gr.update(**buttons)
+    return update
+
+
+def messages_of(chat: Chat) -> list[Message]:
+    """Write a chat as it is drawn; an answer without words is left out."""
+    messages: list[Message] = []
+    for turn in chat.conversation.turns[chat.first_drawn :]:
+        messages.append({"role": "user", "content": turn.user})
+        if turn.answer:
+            messages.append({"role": "assistant", "content": turn.answer})
+    return messages
+
+
+def marks_of(chat: Chat, language: str) -> str:
+    """Say which versions each drawn exchange has, for the small tools beside the messages."""
+    path = chat.tree.path[chat.first_drawn :]
+    words = {
+        name: speak(language, f"chat.{name}")
+        for name in ("earlier_version", "later_version", "version", "fork_here")
+    }
+    turns = [
+        {
+            "answer": _mark(chat.tree.answer_versions(node)),
+            "message": _mark(chat.tree.message_versions(node)),
+        }
+        for node in path
+    ]
+    return json.dumps({"words": words, "turns": turns}, ensure_ascii=False)
+
+
+def _mark(versions: Versions) -> list[int]:
+    return [versions.place, len(versions.nodes)]
+
+
+def frame(
+    engine: Engine,
+    chats: Chats,
+    box: dict[str, Any],
+    status: str,
+    language: str,
+) -> ChatFrame:
+    """Draw the whole tab for the open chat."""
+    chat = chats.current
+    hidden = chat.first_drawn
+    return ChatFrame(
+        messages_of(chat),
+        chats,
+        chat.conversation,
+        box,
+        status,
+        memory_of(engine, chat.conversation),
+        marks_of(chat, language),
+        gr.update(visible=chat.is_cut),
+        gr.update(visible=hidden > 0, value=speak(language, "chat.show_earlier", count=hidden)),
+    )
+
+
+def memory_of(engine: Engine, talk: Conversation, change: tuple[float, ...] = ()) -> str:
+    """Draw the memory card; a message that is still being read is not in the memory yet."""
+    if talk.turns and not talk.turns[-1].is_answered:
+        talk = talk.before(len(talk.turns) - 1)
+    words = sum(words_of(turn) for turn in talk.turns)
+    tokens = talk.length if talk.turns else 0
+    return memory_card(engine.model.config, words, tokens, change)
+
+
+def words_of(turn: Turn) -> int:
+    """Count the words of an exchange."""
+    return words_in(turn.user) + words_in(turn.answer)
+
+
+def line(text: str, *, is_announced: bool = False) -> str:
+    """One quiet line under the input; screen readers say an announced one."""
+    role = ' role="status"' if is_announced else ""
+    return f'<p class="status"{role}>{escape(text)}</p>'
+
+
+def doing(status: StreamStatus, language: str) -> str:
+    """Say what a running stream is doing."""
+    if status.phase == "waiting":
+        return line(speak(language, "chat.waiting", place=max(1, status.queue_position)))
+    if status.phase == "reading" and status.tokens_to_read > status.tokens_read:
+        return line(
+            speak(
+                language,
+                "chat.reading",
+                read=f"{status.tokens_read:,}",
+                whole=f"{status.tokens_to_read:,}",
+            )
+        )
+    return line(speak(language, "chat.writing"))
+
+
+def outcome(result: StreamResult, turn: Turn, reread: int, state_bytes: int, language: str) -> str:
+    """Say how an answer went: why it ended, speed, memory, and what had to be read again."""
+    facts = []
+    if key := _ENDINGS.get(result.reason):
+        facts.append(speak(language, key))
+    if not result.generated_ids and result.reason in ("stop", "end_of_text"):
+        facts.append(speak(language, "chat.nothing_to_add"))
+    if result.generated_ids:
+        facts += [
+            speak(language, "chat.speed", speed=f"{result.tokens_per_s:,.0f}"),
+            speak(language, "chat.first_word", seconds=f"{result.first_token_s:.2f}"),
+        ]
+    facts += [
+        speak(language, "chat.memory", size=bytes_text(state_bytes)),
+        speak(language, "chat.reread" if reread else "chat.reread_none", count=f"{reread:,}"),
+        speak(language, "chat.seed", seed=result.seed),
+    ]
+    items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    return f'<ul class="status">{items}</ul>{announcement(turn, language)}'
+
+
+def announcement(turn: Turn, language: str) -> str:
+    """Say to screen readers that an answer is finished."""
+    count = words_in(turn.answer)
+    said = speak(language, "chat.finished_one" if count == 1 else "chat.finished", count=count)
+    return f'<p class="for-ears" role="status" aria-live="polite">{escape(said)}</p>'
