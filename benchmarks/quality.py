@@ -41,6 +41,7 @@ GREEDY = SamplingSettings(
 LIMITS = EngineLimits(
     slots=SLOTS,
     waiting=10_000,
+    session_jobs=10_000,
     store_bytes=2**20,
     session_bytes=2**20,
     unread_s=1e9,

@@ -100,7 +100,7 @@ def sampling_presets(path: Path = _FOLDER / "sampling.toml") -> tuple[SamplingPr
     Raises:
         SettingsError: the file is broken or a value lies outside its range.
     """
-    entries = _entry(_read(path), "preset", list, path)
+    entries = _entry(read_table(path), "preset", list, path)
     if not entries:
         raise SettingsError(f"{path.name} holds no [[preset]]; add at least one")
     return tuple(_sampling_preset(entry, path) for entry in entries)
@@ -128,7 +128,7 @@ def chat_template(name: str = "chat", path: Path = _FOLDER / "chat_templates.tom
     Raises:
         SettingsError: no such template, a missing key, or a form without its placeholder.
     """
-    table = _entry(_read(path), name, dict, path)
+    table = _entry(read_table(path), name, dict, path)
     opening, first, later = (
         _entry(table, key, str, path) for key in ("opening", "first_turn", "next_turn")
     )
@@ -147,7 +147,7 @@ def examples(path: Path = _FOLDER / "examples.toml") -> Examples:
     Raises:
         SettingsError: the file is broken or a key is missing.
     """
-    table = _read(path)
+    table = read_table(path)
     inspector = tuple(
         Example(_entry(entry, "title", str, path), _entry(entry, "text", str, path))
         for entry in _entry(table, "inspector", list, path)
@@ -155,7 +155,12 @@ def examples(path: Path = _FOLDER / "examples.toml") -> Examples:
     return Examples(_texts(table, "chat", path), _texts(table, "completion", path), inspector)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: it is not there, or is no TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:

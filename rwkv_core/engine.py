@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-import numpy as np
 import torch
 
+from rwkv_core.admission import check_settings, check_text, checked_ids
 from rwkv_core.config import Choice
-from rwkv_core.errors import EngineClosedError, InputError, RwkvError, SettingsError
+from rwkv_core.errors import EngineClosedError, RwkvError
 from rwkv_core.generate import GenerationSettings, TextAssembler
 from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.limits import EngineLimits
@@ -27,6 +27,7 @@ from rwkv_core.sessions import StateStore
 from rwkv_core.state import Memory, State
 from rwkv_core.state_files import load_initial_state
 from rwkv_core.streams import Stream, StreamResult, StreamStatus, TraceJob, WorkJob
+from rwkv_core.tally import Usage
 from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
@@ -41,8 +42,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-MAX_ALTERNATIVES = 10
-MAX_TRACE_TOKENS = 4096
+MAX_TRACE_TOKENS = EngineLimits.max_trace_tokens
 
 _log = logging.getLogger(__name__)
 
@@ -82,12 +82,12 @@ class Engine:
         self.limits = limits = limits or EngineLimits()
         self._clock = clock
         self._lock = threading.Condition()
-        self._is_closed = False
+        self._is_closed = self._is_draining = False
         self._store = StateStore(
             limits.store_bytes,
             limits.session_bytes,
             idle_ttl_s=limits.idle_ttl_s,
-            held_ttl_s=limits.held_ttl_s,
+            max_sessions=limits.sessions,
             clock=clock,
         )
         self._scheduler = Scheduler(
@@ -122,26 +122,18 @@ class Engine:
             session_id: whose states may be used and kept; unguessable where it matters.
             ids: the whole text since the root, at least one token where the root is "".
             settings: how to write.
-            alternatives: 0 to 10, how many likely tokens to list with each token.
+            alternatives: how many likely tokens to list with each token, 10 at most.
             root: the held memory that the text begins from, see `hold`.
 
         Raises:
             InputError: no ids, too many, or some outside the vocabulary.
             HeldMemoryError: the session does not hold the root.
             SettingsError: a setting outside its range.
-            EngineBusyError: all slots and the waiting line are full.
+            EngineBusyError: all slots and the waiting line are full, or the session has its share.
             EngineClosedError: the engine has been closed.
         """
-        if not 0 <= alternatives <= MAX_ALTERNATIVES:
-            raise SettingsError(
-                f"{alternatives} alternatives asked for; choose 0 to {MAX_ALTERNATIVES}"
-            )
-        banned = max(settings.sampling.banned, default=0)
-        if banned >= self.model.config.vocab_size:
-            raise SettingsError(
-                f"banned token {banned} is outside the vocabulary, 0 to "
-                f"{self.model.config.vocab_size - 1}; give ids of this model's vocabulary"
-            )
+        vocab_size = self.model.config.vocab_size
+        check_settings(settings, alternatives, self.limits, vocab_size=vocab_size)
         row = self._row(session_id, ids, settings, alternatives, root)
         with self._lock:
             self._require_open()
@@ -199,7 +191,7 @@ class Engine:
 
         Args:
             session_id: who asks.
-            ids: 1 to 4096 tokens.
+            ids: 1 to 4096 tokens, fewer where the limits say so.
             root: the held memory that the text begins from; "" for that of every text.
 
         Raises:
@@ -209,7 +201,7 @@ class Engine:
             EngineClosedError: the engine has been closed.
         """
         start = self._store.held(session_id, root) if root else None
-        text = self._checked(ids, MAX_TRACE_TOKENS)
+        text = self._checked(ids, self.limits.max_trace_tokens)
         job = TraceJob(self._lock, self._clock, session_id, len(text))
         with self._lock:
             self._require_open()
@@ -241,17 +233,7 @@ class Engine:
             InputError: the text is empty, too long, or holds a NUL character.
             TokenizerError: the text holds half a surrogate pair.
         """
-        if not text:
-            raise InputError("the text is empty; type at least one character")
-        limit = self.limits.max_text_bytes
-        nbytes = len(text) if len(text) > limit else len(text.encode("utf-8", "surrogatepass"))
-        if nbytes > limit:
-            raise InputError(f"the text has {nbytes} bytes or more, the limit is {limit}; cut it")
-        if "\0" in text:
-            raise InputError(
-                f"character {text.index(chr(0)) + 1} of the text is NUL, which no text holds; "
-                "remove it"
-            )
+        check_text(text, self.limits.max_text_bytes)
         return self.tokenizer.encode(text)
 
     def hold(self, session_id: str, memory: Memory) -> str:
@@ -302,6 +284,40 @@ class Engine:
         """End everything a session has running and forget all its memories."""
         self._scheduler.drop(session_id)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it will never run a text again: shut down, or its thread has died."""
+        return self._is_closed
+
+    def usage(self) -> Usage:
+        """Sum up what is held now and was done so far."""
+        with self._lock:
+            tally = self._scheduler.tally
+            return Usage(
+                *self._scheduler.counts,
+                tally.tokens_read,
+                tally.tokens_written,
+                dict(tally.ended),
+                tally.first_token,
+                len(self._store),
+                self._store.nbytes,
+            )
+
+    def drain(self, limit_s: float) -> None:
+        """Take nothing new, let what runs end, and stop what has not ended by then.
+
+        Whoever reads a stopped text gets what was written so far.
+
+        Args:
+            limit_s: seconds that running texts get; a second more is given to stopping them.
+        """
+        with self._lock:
+            self._is_draining = True
+            if self._lock.wait_for(lambda: not self._scheduler.has_work, limit_s):
+                return
+            self._scheduler.stop_all()
+            self._lock.wait_for(lambda: not self._scheduler.has_work, 1.0)
+
     def close(self) -> None:
         """End everything and wait for the engine's thread; may be called twice."""
         with self._lock:
@@ -312,22 +328,11 @@ class Engine:
     def _require_open(self) -> None:
         if self._is_closed:
             raise EngineClosedError("the engine has been shut down; start the playground again")
+        if self._is_draining:
+            raise EngineClosedError("the server is being restarted; try again in a minute")
 
     def _checked(self, ids: Sequence[int], limit: int, *, least: int = 1) -> list[int]:
-        if not least <= len(ids) <= limit:
-            raise InputError(
-                f"the text has {len(ids)} tokens, but must have {least} to {limit}; "
-                + ("type something" if not ids else "shorten it")
-            )
-        array = np.asarray(ids, dtype=np.int64)
-        wrong = array[(array < 0) | (array >= self.model.config.vocab_size)]
-        if wrong.size:
-            raise InputError(
-                f"token id {wrong[0]} is outside this model's vocabulary, 0 to "
-                f"{self.model.config.vocab_size - 1}; use the tokenizer that belongs to it"
-            )
-        checked: list[int] = array.tolist()
-        return checked
+        return checked_ids(ids, limit, least=least, vocab_size=self.model.config.vocab_size)
 
     def _run(self) -> None:
         try:
@@ -363,6 +368,7 @@ def load_engine(
     strategy: str | None = None,
     tokenizer: str | Path | None = None,
     state: str | Path | None = None,
+    limits: EngineLimits | None = None,
 ) -> Engine:
     """Load a model with its vocabulary and start an engine.
 
@@ -371,6 +377,7 @@ def load_engine(
         strategy: devices and dtypes; chosen for this machine when not given.
         tokenizer: "world", "20B" or a file, see rwkv_core.tokenizer.load_tokenizer.
         state: a file whose memory every text begins from, see rwkv_core.state_files.
+        limits: what to give out; the defaults suit two CPU cores.
 
     Raises:
         RwkvError: one of them cannot be used; says why and what can.
@@ -380,4 +387,4 @@ def load_engine(
     start, choices = None, {"tokenizer": why}
     if state is not None:
         start, choices["state"] = load_initial_state(state, model.config, model.fingerprint)
-    return Engine(model, vocabulary, start=start, choices=choices)
+    return Engine(model, vocabulary, limits, start=start, choices=choices)

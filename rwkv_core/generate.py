@@ -24,7 +24,7 @@ from rwkv_core.state import State
 from rwkv_core.tokenizer import StreamDecoder, Tokenizer
 
 MAX_TOKENS = 4096
-MAX_STOP_STRINGS = 4
+MAX_STOP_STRINGS = 8
 MAX_STOP_LENGTH = 64
 
 
@@ -49,7 +49,7 @@ class GenerationSettings:
     Attributes:
         sampling: how each token is chosen.
         max_tokens: 1 to 4096.
-        stop: at most 4 strings of 1 to 64 characters that end the text; never shown.
+        stop: at most 8 strings of 1 to 64 characters that end the text; never shown.
         stop_tokens: ids that end the text; never shown.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from rwkv_core.sampling import Logits, Penalties, sample
 from rwkv_core.state import Memory, State
 from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob, WorkJob
 from rwkv_core.tokenizer import Tokenizer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,3 +222,29 @@ def relative_change(before: State, after: State) -> list[tuple[float, ...]]:
     size = torch.linalg.vector_norm(before.memory, dim=axes)
     ratio = moved / (size + 1e-8)
     return [tuple(row) for row in ratio.T.tolist()]
+
+
+def checked_scores(logits: Logits) -> Logits:
+    """Refuse scores that are no numbers.
+
+    Raises:
+        RwkvError: the model's numbers overflowed.
+    """
+    # The maximum is NaN when any of them is.
+    if not np.isfinite(logits.max()):
+        raise RwkvError(
+            "the model's numbers overflowed, so this text cannot go on; go back one turn, or "
+            "load the model with the strategy 'cpu fp32'"
+        )
+    return logits
+
+
+def as_sentence(error: Exception) -> RwkvError:
+    """Turn a failure into what a visitor may read; the log has the rest."""
+    if isinstance(error, RwkvError):
+        return error
+    _log.error("a job failed", exc_info=error)
+    return RwkvError(
+        f"the model failed ({type(error).__name__}) and this text ended there; try again, and "
+        "look into the server's log if it happens again"
+    )

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rwkv_core.errors import EngineBusyError, RwkvError
+from rwkv_core.admission import Admission
+from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
 from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.limits import EngineLimits
@@ -24,14 +25,16 @@ from rwkv_core.rows import (
     Row,
     Study,
     Tracing,
+    as_sentence,
     batch_of,
+    checked_scores,
     join_recordings,
     relative_change,
 )
-from rwkv_core.sampling import Logits
 from rwkv_core.sessions import Snapshot, StateStore
 from rwkv_core.state import State
-from rwkv_core.streams import Reason
+from rwkv_core.streams import Job, Reason
+from rwkv_core.tally import Tally
 from rwkv_core.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,9 @@ class Scheduler:
         lock: guards all that is shared with readers; notified when there is news.
         clock: seconds, monotonic.
         start: memory that every text begins from; an empty one by default.
+
+    Attributes:
+        tally: what was done; read it under the lock.
     """
 
     def __init__(
@@ -77,6 +83,13 @@ class Scheduler:
         # Who reads stands in the order of turns, who writes in the order of the batch.
         self._active: list[Row] = []
         self._traces: deque[Tracing | Study] = deque()
+        self.tally = Tally()
+        self._admission = Admission(limits, self.tally)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many texts run, wait, and are inspected; ask under the lock."""
+        return len(self._active), len(self._waiting), len(self._traces)
 
     @property
     def has_work(self) -> bool:
@@ -87,17 +100,13 @@ class Scheduler:
         """Put a generation into the waiting line.
 
         Raises:
-            EngineBusyError: the line is full.
+            EngineBusyError: the line is full, or the session has too much running.
         """
         with self._lock:
-            queued = len(self._waiting) + len(self._active) - self._limits.slots
-            if queued >= self._limits.waiting:
-                raise EngineBusyError(
-                    f"all {self._limits.slots} slots are taken and {queued} visitors wait, "
-                    "which is the limit; try again in a moment"
-                )
+            queued = max(0, len(self._waiting) + len(self._active) - self._limits.slots)
+            self._admission.admit_row(row.stream.session_id, self._sessions(), queued)
             self._waiting.append(row)
-            row.stream.report("waiting", queue_position=len(self._waiting))
+            self._report_place(row, len(self._waiting))
 
     def add_study(self, study: Study, begin: Callable[[Lab], Steps[Any]]) -> None:
         """Put an experiment into the line of the traces; errors as there."""
@@ -119,11 +128,8 @@ class Scheduler:
             EngineBusyError: the line is full.
         """
         with self._lock:
-            if len(self._traces) >= self._limits.waiting:
-                raise EngineBusyError(
-                    f"{len(self._traces)} texts wait to be inspected, which is the limit; "
-                    "try again in a moment"
-                )
+            session_id = tracing.job.session_id
+            self._admission.admit_trace(session_id, self._sessions(), len(self._traces))
             self._traces.append(tracing)
             tracing.job.report("waiting", queue_position=len(self._traces))
 
@@ -158,6 +164,11 @@ class Scheduler:
         if writing := [row for row in self._active if not row.is_reading]:
             self._write(writing)
 
+    def stop_all(self) -> None:
+        """Let every job end as if its reader had stopped it; for any thread."""
+        for job in self._handles():
+            job.cancel()
+
     def end_all(self, error: RwkvError) -> None:
         """End every job with this error."""
         rows, traces = self._jobs()
@@ -170,6 +181,17 @@ class Scheduler:
         # Other threads may add some meanwhile.
         with self._lock:
             return [*self._waiting, *self._active], [*self._traces]
+
+    def _handles(self) -> list[Job]:
+        rows, traces = self._jobs()
+        return [*(row.stream for row in rows), *(tracing.job for tracing in traces)]
+
+    def _sessions(self) -> list[str]:
+        return [job.session_id for job in self._handles()]
+
+    def _report_place(self, row: Row, position: int) -> None:
+        wait_s = self.tally.wait_s(position, self._limits.slots)
+        row.stream.report("waiting", queue_position=position, wait_s=wait_s)
 
     def _end_what_must(self) -> None:
         rows, traces = self._jobs()
@@ -189,7 +211,7 @@ class Scheduler:
                 row = self._waiting.popleft()
                 self._active.append(row)
                 for position, other in enumerate(self._waiting, start=1):
-                    other.stream.report("waiting", queue_position=position)
+                    self._report_place(other, position)
             row.started_at = self._clock()
             with self._failures_of(row):
                 self._begin(row)
@@ -253,6 +275,7 @@ class Scheduler:
             before = batch_of([row.place for row, _ in chosen if row.place])
             logits, after = self._model.forward(tokens, before)
             scores = logits.cpu().numpy()
+            self.tally.tokens_written += len(chosen)
             changes = relative_change(before, after)
         except Exception as error:
             if len(chosen) == 1:
@@ -264,7 +287,7 @@ class Scheduler:
             return
         for index, (row, token) in enumerate(chosen):
             with self._failures_of(row):
-                place = Place(row.length + 1, after, index, _checked(scores[index]))
+                place = Place(row.length + 1, after, index, checked_scores(scores[index]))
                 self._hand_over(row, row.accept(replace(token, change=changes[index]), place))
                 if row.assembler.is_stopped:
                     self._end(row, "stop")
@@ -282,7 +305,7 @@ class Scheduler:
                 with self._lock:
                     self._traces.remove(work)
         except Exception as error:
-            self._end_trace(work, _as_sentence(error))
+            self._end_trace(work, as_sentence(error))
 
     def _recall(self, study: Study, ids: Sequence[int]) -> Snapshot | None:
         kept = self._store.nearest(study.job.session_id, ids)
@@ -305,6 +328,7 @@ class Scheduler:
         piece = self._model.trace(chunk, state, logits=logits)
         tracing.pieces.append(piece)
         tracing.tokens_read += len(chunk)
+        self.tally.tokens_read += len(chunk)
         tracing.job.report("reading", tokens_read=tracing.tokens_read)
         if tracing.tokens_read == len(tracing.ids):
             self._end_trace(tracing, join_recordings(tracing.pieces))
@@ -312,8 +336,9 @@ class Scheduler:
     def _forward(self, tokens: list[int], place: Place | None) -> Place:
         state = batch_of([place]) if place else self._start
         logits, state = self._model.forward(tokens, state)
+        self.tally.tokens_read += len(tokens)
         length = len(tokens) + (place.length if place else 0)
-        return Place(length, state, 0, _checked(logits.cpu().numpy()[0]))
+        return Place(length, state, 0, checked_scores(logits.cpu().numpy()[0]))
 
     def _hand_over(self, row: Row, tokens: list[Token]) -> None:
         if tokens and row.first_token_at is None:
@@ -331,7 +356,11 @@ class Scheduler:
             _log.exception("the state after a text could not be kept")
         with self._lock:
             (self._active if row in self._active else self._waiting).remove(row)
-            row.stream.finish(row.result(reason, error, self._clock()))
+            now = self._clock()
+            result = row.result(reason, error, now)
+            held_s = 0.0 if row.started_at is None else now - row.started_at
+            self.tally.end(reason, first_token_s=result.first_token_s, held_s=held_s)
+            row.stream.finish(result)
 
     def _keep_end(self, row: Row) -> None:
         ids = [*row.ids, *row.assembler.ids]
@@ -356,7 +385,7 @@ class Scheduler:
             tracing.job.finish(outcome)
 
     def _fail(self, row: Row, error: Exception) -> None:
-        self._end(row, "error", _as_sentence(error))
+        self._end(row, "error", as_sentence(error))
 
     @contextmanager
     def _failures_of(self, row: Row) -> Iterator[None]:
@@ -365,24 +394,3 @@ class Scheduler:
             yield
         except Exception as error:
             self._fail(row, error)
-
-
-def _checked(logits: Logits) -> Logits:
-    # The maximum is NaN when any of them is.
-    if not np.isfinite(logits.max()):
-        raise RwkvError(
-            "the model's numbers overflowed, so this text cannot go on; go back one turn, or "
-            "load the model with the strategy 'cpu fp32'"
-        )
-    return logits
-
-
-def _as_sentence(error: Exception) -> RwkvError:
-    """Turn a failure into what a visitor may read; the log has the rest."""
-    if isinstance(error, RwkvError):
-        return error
-    _log.error("a job failed", exc_info=error)
-    return RwkvError(
-        f"the model failed ({type(error).__name__}) and this text ended there; try again, and "
-        "look into the server's log if it happens again"
-    )

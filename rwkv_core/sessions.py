@@ -163,6 +163,7 @@ class StateStore:
         session_bytes: budget for one session.
         idle_ttl_s: seconds after its last use until a session's cached states are dropped.
         held_ttl_s: the same for its held memories; not shorter.
+        max_sessions: of more the least recently used are dropped.
         clock: seconds, monotonic; tests give their own.
     """
 
@@ -173,11 +174,13 @@ class StateStore:
         *,
         idle_ttl_s: float = 1200,
         held_ttl_s: float = 6 * 3600,
+        max_sessions: int = 1000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total_bytes = total_bytes
         self._session_bytes = min(session_bytes, total_bytes)
         self._idle_ttl_s, self._held_ttl_s = idle_ttl_s, max(idle_ttl_s, held_ttl_s)
+        self._max_sessions = max_sessions
         self._clock = clock
         self._lock = threading.Lock()
         self._nbytes = self._held_nbytes = 0
@@ -188,6 +191,9 @@ class StateStore:
     def nbytes(self) -> int:
         """Bytes of everything kept and held: states, logits and token ids."""
         return self._nbytes + self._held_nbytes
+
+    def __len__(self) -> int:
+        return len(self._sessions)
 
     def put(
         self,
@@ -288,10 +294,12 @@ class StateStore:
     def drop(self, session_id: str) -> None:
         """Drop everything kept and held for a session."""
         with self._lock:
-            session = self._sessions.pop(session_id, None)
-            if session is not None:
-                self._nbytes -= session.nbytes
-                self._held_nbytes -= session.held_nbytes
+            self._drop(session_id)
+
+    def _drop(self, session_id: str) -> None:
+        if (session := self._sessions.pop(session_id, None)) is not None:
+            self._nbytes -= session.nbytes
+            self._held_nbytes -= session.held_nbytes
 
     def _touch(self, session_id: str) -> _Session:
         self._expire()
@@ -299,6 +307,8 @@ class StateStore:
         session = self._sessions.setdefault(session_id, _Session(now))
         session.used_at = now
         self._sessions.move_to_end(session_id)
+        while len(self._sessions) > self._max_sessions:
+            self._drop(next(iter(self._sessions)))
         return session
 
     def _expire(self) -> None:

@@ -28,12 +28,14 @@ class StreamStatus:
         queue_position: 1 for the next to get a slot; 0 when not waiting.
         tokens_read: tokens of the prompt behind it, kept ones included.
         tokens_to_read: tokens of the whole prompt.
+        wait_s: seconds until it gets a slot, as the last texts let expect; 0 where unknown.
     """
 
     phase: Phase
     queue_position: int
     tokens_read: int
     tokens_to_read: int
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,18 @@ class Job:
             self._cancelled = True
             self._lock.notify_all()
 
-    def report(self, phase: Phase, *, queue_position: int = 0, tokens_read: int = 0) -> None:
+    def report(
+        self,
+        phase: Phase,
+        *,
+        queue_position: int = 0,
+        tokens_read: int = 0,
+        wait_s: float = 0.0,
+    ) -> None:
         """Engine: publish progress."""
         with self._lock:
             to_read = self._status.tokens_to_read
-            self._status = StreamStatus(phase, queue_position, tokens_read, to_read)
+            self._status = StreamStatus(phase, queue_position, tokens_read, to_read, wait_s)
             self._lock.notify_all()
 
     def verdict(self, unread_s: float) -> Literal["cancelled", "unread"] | None:

@@ -13,24 +13,6 @@ from rwkv_core.engine import Engine
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_page_stays_on_this_machine_by_default() -> None:
-    assert app.read_hosting({}) == app.Hosting("127.0.0.1", None)
-
-
-def test_a_space_and_the_environment_say_where_to_listen() -> None:
-    assert app.read_hosting({"SPACE_ID": "someone/thing"}).host == "0.0.0.0"
-    named = {"GRADIO_SERVER_NAME": "10.0.0.1", "GRADIO_SERVER_PORT": "8000", "SPACE_ID": "a/b"}
-    assert app.read_hosting(named) == app.Hosting("10.0.0.1", 8000)
-    assert app.read_hosting({"GRADIO_SERVER_PORT": "many"}).port is None
-
-
-def test_flags_win_over_the_environment() -> None:
-    hosting = app.Hosting("10.0.0.1", 8000)
-    options = app.parse_options(["--port", "9", "--strategy", "cpu bf16"], hosting)
-    assert (options.host, options.port, options.strategy) == ("10.0.0.1", 9, "cpu bf16")
-    assert options.model is None
-
-
 def test_help_answers_without_loading_anything_slow() -> None:
     code = "import sys, app\ntry: app.main(['--help'])\nexcept SystemExit: pass\n"
     code += "sys.exit(bool({'torch', 'gradio', 'numpy'} & set(sys.modules)))"

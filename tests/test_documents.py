@@ -14,7 +14,7 @@ TEST_COMMAND = re.compile(r"^python3 -m venv .* pytest$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 # `folder/`, `folder/file.py`, `requirements.txt`; names with <holes> are examples.
 QUOTED_PATH = re.compile(r"`((?:\w[\w.-]*/)*\w[\w.-]*(?:/|\.(?:py|toml|md|txt|cpp)))`")
-OUR_MODULE = re.compile(r"-m ((?:kernels|rwkv_core|presets|ui|benchmarks)[\w.]*)")
+OUR_MODULE = re.compile(r"-m ((?:kernels|rwkv_core|presets|ui|server|benchmarks)[\w.]*)")
 REQUIREMENTS = re.compile(r"requirements[\w-]*\.txt")
 MAX_STEPS, MAX_DECISION_LINES = 6, 40
 
@@ -101,7 +101,7 @@ def decisions(root: Path) -> Iterator[str]:
 
 def flags(root: Path) -> Iterator[str]:
     for flag in re.findall(r"app\.py.*?(--[\w-]+)", read(root, "README.md")):
-        if flag != "--help" and f'"{flag}"' not in read(root, "app.py"):
+        if flag != "--help" and f'"{flag}"' not in read(root, "server/options.py"):
             yield f"README.md gives app.py {flag}"
 
 

@@ -48,7 +48,7 @@ def served(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--threads", "1"]
+    command = [sys.executable, "app.py", "--port", str(port), "--threads", "1", "--api"]
     log = folder / "app.log"
     with (
         log.open("w") as output,

@@ -1,0 +1,150 @@
+"""The door: what every request must pass before anything reads it.
+
+Gradio's "private" events can be called by anyone, so nothing here asks which page a request
+came from; whatever starts work is counted, whoever sends it.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from presets.limits import RequestLimits
+from server.rates import Rates
+from server.refusals import Refusal
+
+_SESSION = re.compile(rb'"session_hash"\s*:\s*"([^"\\]{1,64})"')
+_UPLOADS = ("/gradio_api/upload",)
+# Gradio turns these addresses into files of its own, or asks other servers for them.
+_CLOSED = ("/gradio_api/proxy=", "/gradio_api/file=http:", "/gradio_api/file=https:",
+           "/gradio_api/deep_link", "/gradio_api/run-history", "/monitoring")  # fmt: skip
+# What programs outside the page have a use for.
+_STARTS_WORK = ("POST", "PUT", "PATCH", "DELETE")
+
+
+class Gate:
+    """Refuse what is too large, too often, from a foreign page, or too late.
+
+    Args:
+        app: what comes after.
+        limits: sizes and rates.
+        origins: hosts whose pages may call, besides the one that was asked.
+        is_closing: whether the server is about to stop.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: RequestLimits,
+        origins: Sequence[str] = (),
+        is_closing: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._app, self._limits, self._is_closing = app, limits, is_closing
+        self._origins = {origin.lower() for origin in origins}
+        self._sessions = Rates(limits.per_session)
+        self._addresses = Rates(limits.per_address)
+        self._uploads = Rates(limits.uploads)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._admit(scope, receive)
+        except Refusal as refusal:
+            await refusal.response(scope["path"])(scope, receive, send)
+            return
+        await self._app(scope, receive if body is None else _replay(body, receive), send)
+
+    async def _admit(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Check a request; returns its body where that had to be read."""
+        headers = Headers(scope=scope)
+        self._check_origin(headers)
+        path = scope["path"]
+        if path.startswith(_CLOSED):
+            raise Refusal(404, "there is nothing here", "not_found")
+        if scope["method"] not in _STARTS_WORK:
+            return None
+        if self._is_closing():
+            raise Refusal(
+                503, "the server is being restarted; try again in a minute", "restarting",
+                retry_after_s=60,
+            )  # fmt: skip
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        _count(self._addresses, address, "from your address", self._limits.per_address)
+        if path.startswith(_UPLOADS):
+            _count(self._uploads, address, "to upload a file", self._limits.uploads)
+        body = await self._body(headers, receive)
+        if path.startswith("/gradio_api/") and (match := _SESSION.search(body)):
+            _count(self._sessions, match[1].decode(), "from this page", self._limits.per_session)
+        return body
+
+    def _check_origin(self, headers: Headers) -> None:
+        """Refuse a page of another site; programs send no origin."""
+        origin = headers.get("origin")
+        if origin is None:
+            return
+        host = urlsplit(origin).netloc.lower()
+        if not host or host not in {headers.get("host", "").lower(), *self._origins}:
+            raise Refusal(
+                403,
+                f"pages of {host[:100] or 'unknown sites'} may not call this server; its owner "
+                "can allow them with --origin",
+                "foreign_origin",
+            )
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        limit = self._limits.body_bytes
+        declared = headers.get("content-length", "0")
+        pieces: list[bytes] = []
+        size = int(declared) if declared.isdigit() else 0
+        try:
+            async with asyncio.timeout(self._limits.body_s):
+                more = size <= limit
+                size = size if size > limit else 0
+                while more and size <= limit:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "the request broke off; send it again", "broken_off")
+                    pieces.append(message.get("body", b""))
+                    size += len(pieces[-1])
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise Refusal(
+                408, f"the request took longer than {self._limits.body_s:g} s to arrive; "
+                "send it again", "too_slow",
+            ) from None  # fmt: skip
+        if size > limit:
+            raise Refusal(
+                413, f"the request has more than {limit:,} bytes, which is the limit; shorten it",
+                "too_large",
+            )  # fmt: skip
+        return b"".join(pieces)
+
+
+def _count(rates: Rates, key: str, whose: str, limit: int) -> None:
+    if wait_s := rates.wait_s(key):
+        raise Refusal(
+            429,
+            f"more than {limit} requests a minute came {whose}; wait {max(1, round(wait_s))} s",
+            "too_many_requests",
+            retry_after_s=wait_s,
+        )
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read once more, then what really comes next."""
+    is_given = False
+
+    async def replayed() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

@@ -1,0 +1,82 @@
+"""The command line and the environment, read once into values."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rwkv_core.errors import SettingsError
+
+# A Space is reached through proxies of the host's own network, never directly.
+PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """What the environment says about where this runs.
+
+    Attributes:
+        host: address to listen on.
+        port: None means the first free one from 7860.
+        space: the Space's public host name; empty when this is no Space.
+        api_key: what programs must send, when the environment names it.
+    """
+
+    host: str
+    port: int | None
+    space: str = ""
+    api_key: str = ""
+
+
+def read_hosting(environment: Mapping[str, str]) -> Hosting:
+    """Read where to serve; the whole network must reach a Space.
+
+    Raises:
+        SettingsError: the environment asks for what a Space must not do.
+    """
+    name = environment.get("SPACE_ID", "")
+    if name and environment.get("GRADIO_VIBE_MODE"):
+        raise SettingsError(
+            "GRADIO_VIBE_MODE is set on a Space, where it lets every visitor run code; remove it"
+        )
+    fallback = "0.0.0.0" if name else "127.0.0.1"
+    port = environment.get("GRADIO_SERVER_PORT", "")
+    return Hosting(
+        environment.get("GRADIO_SERVER_NAME") or fallback,
+        int(port) if port.isdigit() else None,
+        environment.get("SPACE_HOST") or name.replace("/", "-") + ".hf.space" if name else "",
+        environment.get("RWKV_API_KEY", ""),
+    )
+
+
+def defaults_for(hosting: Hosting) -> dict[str, str]:
+    """Environment variables that Gradio reads by itself, where nobody has set them."""
+    defaults = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    if hosting.space:
+        defaults["FORWARDED_ALLOW_IPS"] = PRIVATE_NETWORKS
+    return defaults
+
+
+def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse.Namespace:
+    """Read the command line; what it leaves out comes from the hosting."""
+    parser = argparse.ArgumentParser(
+        prog="app.py", description="A playground for RWKV language models."
+    )
+    parser.add_argument("--host", default=hosting.host, help="address to listen on: %(default)s")
+    parser.add_argument("--port", type=int, default=hosting.port, help="first free from 7860")
+    parser.add_argument("--model", type=Path, help="weights, a file or folder; the shipped one")
+    parser.add_argument("--strategy", help='such as "cpu fp32", "cpu int8" or "cuda fp16"')
+    parser.add_argument("--tokenizer", help='a file, "world" or "20B"; chosen for you')
+    parser.add_argument("--state", type=Path, help="a tuned or saved state that texts begin from")
+    parser.add_argument("--threads", type=int, help="CPU threads of the model; torch's choice")
+    served = parser.add_argument_group("for programs and owners, see docs/api.md and hosting.md")
+    served.add_argument("--api", action="store_true", help="serve /v1 as OpenAI's clients expect")
+    served.add_argument("--api-key", default=hosting.api_key, help="what /v1 asks for; or in "
+                        "the environment as RWKV_API_KEY")  # fmt: skip
+    served.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools")
+    served.add_argument("--limits", type=Path, help="a table in place of presets/limits.toml")
+    served.add_argument("--origin", action="append", default=[], metavar="HOST",
+                        help="another site whose pages may call this server")  # fmt: skip
+    served.add_argument("--metrics", action="store_true", help="show /metrics to other machines")
+    served.add_argument("--log-requests", action="store_true", help="one JSON line per request")
+    return parser.parse_args(arguments)

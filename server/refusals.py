@@ -1,0 +1,55 @@
+"""One sentence for a request that is refused, in the form its sender expects."""
+
+import math
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class Refusal(Exception):
+    """A request that gets no other answer.
+
+    Attributes:
+        status: of HTTP.
+        message: one sentence: the value, the limit, the next step.
+        code: a word for programs.
+        param: the field at fault.
+        retry_after_s: when to try again; 0 where that would not help.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+        self.retry_after_s = retry_after_s
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error as OpenAI's clients read it."""
+        kind = _KINDS.get(self.status, "server_error")
+        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+
+    def response(self, path: str) -> JSONResponse:
+        """Answer: OpenAI's form under /v1, Gradio's elsewhere."""
+        is_openai = path.startswith("/v1/")
+        content = {"error": self.error} if is_openai else {"detail": self.message}
+        headers = {"Retry-After": str(math.ceil(self.retry_after_s))} if self.retry_after_s else {}
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return JSONResponse(content, self.status, headers)

@@ -1,0 +1,157 @@
+"""Everything around the page: what `launch` is given, health, and the end."""
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from ipaddress import ip_address
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from presets.limits import Limits
+from rwkv_core.engine import Engine
+from rwkv_core.errors import SettingsError
+from server.gate import Gate
+from server.headers import SecurityHeaders
+from server.metrics import RequestCounts, metrics_text
+from server.observing import Observer
+from server.v1.routes import Face, v1_routes
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the owner chose; see `server.options`.
+
+    Attributes:
+        api: serve /v1.
+        api_key: what /v1 asks for; empty asks for nothing.
+        mcp: offer the endpoints as MCP tools.
+        origins: other sites whose pages may call.
+        space: the Space's public host name; empty when this is no Space.
+        metrics: show /metrics to other machines.
+        write_log: takes one JSON line per request; None writes none.
+    """
+
+    api: bool = False
+    api_key: str = ""
+    mcp: bool = False
+    origins: tuple[str, ...] = ()
+    space: str = ""
+    metrics: bool = False
+    write_log: Callable[[str], None] | None = None
+
+
+@dataclass(eq=False)
+class Service:
+    """One served page: its counts, and whether it is about to stop.
+
+    Attributes:
+        engine: runs the model.
+        name: what the model is called in /v1.
+        limits: sizes and rates.
+        options: what the owner chose.
+        counts: of requests.
+        closing: set when the server is about to stop.
+    """
+
+    engine: Engine
+    name: str
+    limits: Limits
+    options: Options = field(default_factory=Options)
+    counts: RequestCounts = field(default_factory=RequestCounts)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def launch_arguments(self) -> dict[str, Any]:
+        """Arguments of `launch` that add routes, the door and limits.
+
+        Raises:
+            SettingsError: MCP is wanted and its package is missing.
+        """
+        if self.options.mcp:
+            require_mcp()
+        requests = self.limits.requests
+        origins = (*self.options.origins, *([self.options.space] if self.options.space else []))
+        middleware = [
+            Middleware(Observer, counts=self.counts, write=self.options.write_log),
+            Middleware(SecurityHeaders, is_space=bool(self.options.space)),
+            Middleware(Gate, limits=requests, origins=origins, is_closing=self.closing.is_set),
+        ]
+        return {
+            "app_kwargs": {
+                "routes": self.routes(),
+                "middleware": middleware,
+                # Gradio's own description of itself would list its private routes.
+                "openapi_url": None,
+            },
+            "mcp_server": self.options.mcp,
+            "max_threads": requests.events,
+            "state_session_capacity": requests.sessions,
+            "max_file_size": requests.upload_bytes,
+            "strict_cors": True,
+        }
+
+    def routes(self) -> list[BaseRoute]:
+        """Routes beside the page."""
+        routes: list[BaseRoute] = [
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+        ]
+        if self.options.api:
+            face = Face(self.engine, self.name, self.limits.requests, self.options.api_key)
+            routes += v1_routes(face)
+        return routes
+
+    async def healthz(self, request: Request) -> Response:
+        """Say that the process answers."""
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(self, request: Request) -> Response:
+        """Say whether new texts are taken: not while stopping, nor when the engine is gone."""
+        if self.closing.is_set() or self.engine.is_closed:
+            return JSONResponse({"status": "closing"}, 503)
+        return JSONResponse({"status": "ready", "model": self.name})
+
+    async def metrics(self, request: Request) -> Response:
+        """Give the counts to this machine, and to others where the owner allows it."""
+        if not self.options.metrics and not _is_this_machine(request):
+            return PlainTextResponse("only this machine may look; see --metrics\n", 403)
+        text = metrics_text(self.engine.usage(), self.counts)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    def wait_until_stopped(self) -> None:
+        """Block until SIGTERM or Ctrl+C; then let running answers end, within the limit.
+
+        For the main thread, which alone may handle signals.
+        """
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        stop.wait()
+        self.closing.set()
+        self.engine.drain(self.limits.requests.drain_s)
+
+
+def require_mcp() -> None:
+    """Check that the package MCP needs is there.
+
+    Raises:
+        SettingsError: it is not; says how to install it.
+    """
+    if find_spec("mcp") is None:
+        raise SettingsError(
+            "--mcp needs a package that is not installed; run `pip install 'gradio[mcp]==6.31.0'` "
+            "and start again"
+        )
+
+
+def _is_this_machine(request: Request) -> bool:
+    try:
+        return request.client is not None and ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""The address /v1, as clients of OpenAI's API expect it."""

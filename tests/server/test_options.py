@@ -1,0 +1,34 @@
+import pytest
+
+from rwkv_core.errors import SettingsError
+from server.options import Hosting, defaults_for, parse_options, read_hosting
+
+
+def test_the_page_stays_on_this_machine_by_default() -> None:
+    assert read_hosting({}) == Hosting("127.0.0.1", None)
+
+
+def test_a_space_and_the_environment_say_where_to_listen() -> None:
+    space = read_hosting({"SPACE_ID": "someone/thing"})
+    assert (space.host, space.space) == ("0.0.0.0", "someone-thing.hf.space")
+    named = {"GRADIO_SERVER_NAME": "10.0.0.1", "GRADIO_SERVER_PORT": "8000", "RWKV_API_KEY": "k"}
+    assert read_hosting(named) == Hosting("10.0.0.1", 8000, api_key="k")
+    assert read_hosting({"GRADIO_SERVER_PORT": "many"}).port is None
+
+
+def test_a_space_refuses_to_start_where_visitors_could_run_code() -> None:
+    assert read_hosting({"GRADIO_VIBE_MODE": "1"}).host == "127.0.0.1"
+    with pytest.raises(SettingsError, match="GRADIO_VIBE_MODE"):
+        read_hosting({"GRADIO_VIBE_MODE": "1", "SPACE_ID": "someone/thing"})
+
+
+def test_only_a_space_believes_its_proxies_about_who_asks() -> None:
+    assert "FORWARDED_ALLOW_IPS" not in defaults_for(Hosting("0.0.0.0", None))
+    assert "10.0.0.0/8" in defaults_for(Hosting("0.0.0.0", None, "a.b"))["FORWARDED_ALLOW_IPS"]
+
+
+def test_flags_win_over_the_environment() -> None:
+    hosting = Hosting("10.0.0.1", 8000, api_key="from the environment")
+    options = parse_options(["--port", "9", "--strategy", "cpu bf16", "--api-key", "k"], hosting)
+    assert (options.host, options.port, options.strategy) == ("10.0.0.1", 9, "cpu bf16")
+    assert (options.model, options.api, options.api_key) == (None, False, "k")
