@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from presets import read_table
 from rwkv_core.errors import SettingsError
@@ -79,7 +79,12 @@ def _over(limits: Limits, path: Path) -> Limits:
     )
 
 
-def _changed(part: _Part, values: Mapping[str, Any], path: Path) -> _Part:
+def _changed(part: _Part, values: object, path: Path) -> _Part:
+    if not isinstance(values, Mapping):
+        raise SettingsError(
+            f"{path.name} gives {values!r} where a part should be; write [engine] or [requests] "
+            "on a line of its own"
+        )
     known = {entry.name: getattr(part, entry.name) for entry in dataclasses.fields(part)}
     for name, value in values.items():
         if name not in known:
