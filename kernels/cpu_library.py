@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kernels.build import build_library
+from kernels.reference import MEASURES
 
 HEAD_SIZES = (16, 32, 64, 128)
 
@@ -34,11 +35,11 @@ class CpuLibrary:
             inputs: r, log_decay, k, v, kk, a, each (B, T, H, N).
             state: (B, H, N, N) before the first token; not changed.
             keep: also return what backward needs.
-            measure: also return the squared norms of each state and change.
+            measure: also return measures, see kernels.reference.wkv7_measured.
 
         Returns:
             y, last state, kept states (B, H, spans, N, N), sa (B, T, H, N), measures
-            (B, T, H, 2); the last three are empty where not asked for.
+            (B, T, H, 5); the last three are empty where not asked for.
         """
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, H, N = inputs[0].shape
@@ -47,7 +48,7 @@ class CpuLibrary:
         spans = -(-T // self.span) if keep else 0
         kept = torch.empty(B, H, spans, N, N)
         sa = torch.empty(B, T if keep else 0, H, N)
-        measures = torch.empty(B, T if measure else 0, H, 2)
+        measures = torch.empty(B, T if measure else 0, H, MEASURES)
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         optional = [
             x.data_ptr() if wanted else None
@@ -117,15 +118,15 @@ class Wkv6Library:
         Args:
             inputs: r (B, T, H, N), log_decay the same or (H, N), k, v, u (H, N).
             state: (B, H, N, N) before the first token; not changed.
-            measure: also return the squared norms of each state and change.
+            measure: also return measures, see kernels.reference.wkv7_measured.
 
         Returns:
-            y, last state, measures (B, T, H, 2), empty where not asked for.
+            y, last state, measures (B, T, H, 5), empty where not asked for.
         """
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, H, N = inputs[0].shape
         state = state.float().clone(memory_format=torch.contiguous_format)
-        y, measures = torch.empty(B, T, H, N), torch.empty(B, T if measure else 0, H, 2)
+        y, measures = torch.empty(B, T, H, N), torch.empty(B, T if measure else 0, H, MEASURES)
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         pointers.append(measures.data_ptr() if measure else 0)
         is_constant = inputs[1].dim() == 2
@@ -150,15 +151,15 @@ class Wkv4Library:
         Args:
             inputs: log_decay (C,), u (C,), k (B, T, C), v.
             state: (B, 3, C) before the first token; not changed.
-            measure: also return the squared norms of each remembered mean and change.
+            measure: also return measures, see kernels.reference.wkv4_measured.
 
         Returns:
-            y, last state, measures (B, T, 1, 2), empty where not asked for.
+            y, last state, measures (B, T, 1, 5), empty where not asked for.
         """
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, C = inputs[2].shape
         state = state.float().clone(memory_format=torch.contiguous_format)
-        y, measures = torch.empty(B, T, C), torch.empty(B, T if measure else 0, 1, 2)
+        y, measures = torch.empty(B, T, C), torch.empty(B, T if measure else 0, 1, MEASURES)
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         pointers.append(measures.data_ptr() if measure else 0)
         self._forward(*pointers, B, T, C, torch.get_num_threads())

@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor
 
+# Squared norms that a measured recurrence takes per token: of the state, of the change made to
+# it, and of that change's three parts (fade, erase, write).
+MEASURES = 5
+
 
 def wkv7(
     r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
@@ -38,21 +42,26 @@ def wkv7_measured(
     Args and first two results as in wkv7.
 
     Returns:
-        y, the last state, and measures (B, T, H, 2) float32: the squared Frobenius norm of
-        each head's state after the token, and of the change that the token made to it.
+        y, the last state, and measures (B, T, H, 5) float32, squared Frobenius norms for each
+        head: of the state after the token, of the change that the token made to it, and of
+        the three parts of that change = write - fade - erase: S (1 - diag(exp(log_decay))),
+        (S kk)(kk ∘ a)ᵀ, and v kᵀ.
     """
     r, log_decay, k, v, kk, a = (x.float() for x in (r, log_decay, k, v, kk, a))
     decay, b = log_decay.exp(), kk * a
     outputs, measures = [], []
     for t in range(r.shape[1]):
         sa = state @ kk[:, t, :, :, None]  # (B, H, V, 1)
-        added = v[:, t, :, :, None] * k[:, t, :, None, :] - sa * b[:, t, :, None, :]
-        before, state = state, state * decay[:, t, :, None, :] + added
+        written = v[:, t, :, :, None] * k[:, t, :, None, :]
+        erased = sa * b[:, t, :, None, :]
+        before, state = state, state * decay[:, t, :, None, :] + written - erased
         outputs.append((state @ r[:, t, :, :, None]).squeeze(-1))
-        norms = [x.detach().square().sum((-2, -1)) for x in (state, state - before)]
+        faded = before - before * decay[:, t, :, None, :]
+        parts = (state, state - before, faded, erased, written)
+        norms = [x.detach().square().sum((-2, -1)) for x in parts]
         measures.append(torch.stack(norms, dim=-1))
     if not outputs:
-        return torch.zeros_like(v), state, v.new_zeros(*v.shape[:-1], 2)
+        return torch.zeros_like(v), state, v.new_zeros(*v.shape[:-1], MEASURES)
     return torch.stack(outputs, 1), state, torch.stack(measures, 1)
 
 
@@ -84,7 +93,7 @@ def wkv6(
 def wkv6_measured(
     r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, u: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run wkv6 and also measure the state after every token; measures as in wkv7_measured."""
+    """Run wkv6 and also measure the state after every token; as wkv7_measured, nothing erased."""
     r, log_decay, k, v, u = (x.float() for x in (r, log_decay, k, v, u))
     decay = log_decay.exp().expand(r.shape)
     bonus = (r * u * k).sum(-1, keepdim=True) * v
@@ -93,11 +102,14 @@ def wkv6_measured(
     for t in range(r.shape[1]):
         outputs.append((state @ r[:, t, :, :, None]).squeeze(-1) + bonus[:, t])
         before = state
-        state = state * decay[:, t, :, None, :] + v[:, t, :, :, None] * k[:, t, :, None, :]
-        norms = [x.square().sum((-2, -1)) for x in (state, state - before)]
+        written = v[:, t, :, :, None] * k[:, t, :, None, :]
+        state = state * decay[:, t, :, None, :] + written
+        faded = before - before * decay[:, t, :, None, :]
+        parts = (state, state - before, faded, torch.zeros_like(faded), written)
+        norms = [x.square().sum((-2, -1)) for x in parts]
         measures.append(torch.stack(norms, dim=-1))
     if not outputs:
-        return torch.zeros_like(v), state, v.new_zeros(*v.shape[:-1], 2)
+        return torch.zeros_like(v), state, v.new_zeros(*v.shape[:-1], MEASURES)
     return torch.stack(outputs, 1), state, torch.stack(measures, 1)
 
 
@@ -133,9 +145,10 @@ def wkv4_measured(
     """Run wkv4 and also measure the state after every token.
 
     Returns:
-        y, the last state, and measures (B, T, 1, 2): the squared norm of the remembered mean
-        (numerator over denominator, which does not depend on the common exponent; 0 before
-        any token), and of its change.
+        y, the last state, and measures (B, T, 1, 5) as in wkv7_measured, of the remembered
+        mean (numerator over denominator, which does not depend on the common exponent; 0
+        before any token). The mean moves by the share that the newest value has in it: what
+        that value brings is written, what the old mean gives up for it has faded.
     """
     log_decay, u, k, v = (x.float() for x in (log_decay, u, k, v))
     numerator, denominator, exponent = state.float().unbind(1)
@@ -150,10 +163,12 @@ def wkv4_measured(
         old, new = (exponent + log_decay - top).exp(), (kt - top).exp()
         numerator, denominator, exponent = old * numerator + new * vt, old * denominator + new, top
         before, mean = mean, _mean(numerator, denominator)
-        measures.append(torch.stack([x.square().sum(-1) for x in (mean, mean - before)], -1))
+        share = new / denominator
+        parts = (mean, mean - before, share * before, torch.zeros_like(mean), share * vt)
+        measures.append(torch.stack([x.square().sum(-1) for x in parts], -1))
     after = torch.stack([numerator, denominator, exponent], 1)
     if not outputs:
-        return torch.zeros_like(v), after, v.new_zeros(*v.shape[:-1], 1, 2)
+        return torch.zeros_like(v), after, v.new_zeros(*v.shape[:-1], 1, MEASURES)
     return torch.stack(outputs, 1), after, torch.stack(measures, 1)[:, :, None]
 
 

@@ -20,6 +20,7 @@ from rwkv_core.generate import GenerationSettings, TextAssembler
 from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.limits import EngineLimits
 from rwkv_core.models import Model, load_model
+from rwkv_core.recording import GLANCE, Wanted
 from rwkv_core.rows import Row, Study, Tracing
 from rwkv_core.sampling import Penalties, draw_seed
 from rwkv_core.scheduling import Scheduler
@@ -186,12 +187,20 @@ class Engine:
             root=root,
         )
 
-    def trace(self, session_id: str, ids: Sequence[int], *, root: str = "") -> TraceJob:
+    def trace(
+        self,
+        session_id: str,
+        ids: Sequence[int],
+        wanted: Wanted = GLANCE,
+        *,
+        root: str = "",
+    ) -> TraceJob:
         """Ask for a recording of the model reading these ids from the memory at the start.
 
         Args:
             session_id: who asks.
             ids: 1 to 4096 tokens, fewer where the limits say so.
+            wanted: what to keep besides norms; what is still kept is done at once.
             root: the held memory that the text begins from; "" for that of every text.
 
         Raises:
@@ -205,7 +214,7 @@ class Engine:
         job = TraceJob(self._lock, self._clock, session_id, len(text))
         with self._lock:
             self._require_open()
-            self._scheduler.add_trace(Tracing(job, text, start))
+            self._scheduler.add_trace(Tracing(job, text, wanted, root, start))
         return job
 
     def study(self, session_id: str, begin: Callable[[Lab], Steps[T]], tokens: int) -> WorkJob[T]:

@@ -15,6 +15,7 @@ class EngineLimits:
         store_bytes: kept states of all sessions.
         session_bytes: kept states of one session.
         sessions: sessions whose states are kept.
+        recording_bytes: kept recordings of the inspector, of all sessions.
         idle_ttl_s: seconds after its last use until a session's states are dropped.
         held_ttl_s: the same for memories that it holds and that no ids could rebuild.
         deadline_s: seconds a generation may hold its slot.
@@ -33,6 +34,7 @@ class EngineLimits:
     store_bytes: int = 512 * 2**20
     session_bytes: int = 64 * 2**20
     sessions: int = 1000
+    recording_bytes: int = 256 * 2**20
     idle_ttl_s: float = 1200
     held_ttl_s: float = 6 * 3600
     deadline_s: float = 300

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import GenerationSettings, TextAssembler, Token, make_token
 from rwkv_core.inspection.lab import Steps
-from rwkv_core.recording import Recording
+from rwkv_core.models import Model
+from rwkv_core.models.recorder import Recorder
+from rwkv_core.recording import Recording, Wanted
+from rwkv_core.recordings import RecordingKey
 from rwkv_core.sampling import Logits, Penalties, sample
 from rwkv_core.state import Memory, State
 from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob, WorkJob
@@ -146,18 +150,53 @@ class Tracing:
     Attributes:
         job: the reader's side.
         ids: the text.
-        start: memory before it; None for that of every text.
-        pieces: what is recorded so far, in order.
+        wanted: what to keep of it.
+        root: name of the held memory that it begins from; "" for that of every text.
+        start: that memory; None for that of every text.
+        recorder: takes the measures; made when its turn comes.
+        state: memory after what is read so far; None before the first token.
+        logits: (1, V) after what is read so far.
         tokens_read: how many tokens that is.
         is_dropped: its session is gone; guarded by the lock.
     """
 
     job: TraceJob
     ids: list[int]
+    wanted: Wanted
+    root: str = ""
     start: Memory | None = None
-    pieces: list[Recording] = field(default_factory=list)
+    recorder: Recorder | None = None
+    state: State | None = None
+    logits: Tensor | None = None
     tokens_read: int = 0
     is_dropped: bool = False
+
+    @property
+    def key(self) -> RecordingKey:
+        """What its recording is kept under."""
+        return RecordingKey(self.job.session_id, self.root, tuple(self.ids), self.wanted)
+
+    def step(self, model: Model, beginning: State | None, chunk_tokens: int) -> Recording | None:
+        """Read the next chunk and publish how far it is; returns the recording at the end.
+
+        Args:
+            model: what reads.
+            beginning: memory of every text; None for an empty one.
+            chunk_tokens: the most to read.
+        """
+        if self.recorder is None:
+            self.recorder, self.state = model.recorder(self.ids, self.wanted), beginning
+            if self.start is not None:
+                self.state = self.start.state.to(model.initial_state().wkv.device)
+            if self.start is not None and self.start.logits is not None:
+                self.logits = torch.from_numpy(self.start.logits)[None]
+        chunk = self.ids[self.tokens_read : self.tokens_read + chunk_tokens]
+        logits, state = model.record(self.recorder, chunk, self.state, self.logits)
+        self.logits, self.state = logits, state
+        self.tokens_read += len(chunk)
+        self.job.report("reading", tokens_read=self.tokens_read)
+        is_done = self.tokens_read == len(self.ids)
+        return self.recorder.finish(logits[0], state) if is_done else None
 
 
 @dataclass(eq=False)
@@ -186,23 +225,6 @@ class Study:
             self.job.show(so_far)
         self.job.report("reading", tokens_read=done)
         return False
-
-
-def join_recordings(pieces: list[Recording]) -> Recording:
-    """Join recordings of consecutive pieces of a text into the one of the whole text."""
-    last = pieces[-1]
-    lengths = [len(piece.tokens) for piece in pieces]
-    log_decay = np.average([piece.log_decay for piece in pieces], axis=0, weights=lengths)
-    return Recording(
-        tokens=np.concatenate([piece.tokens for piece in pieces]),
-        state_norm=np.concatenate([piece.state_norm for piece in pieces], axis=1),
-        change_norm=np.concatenate([piece.change_norm for piece in pieces], axis=1),
-        head_norm=last.head_norm,
-        log_decay=log_decay.astype(np.float32),
-        surprise_bits=np.concatenate([piece.surprise_bits for piece in pieces]),
-        logits=last.logits,
-        state=last.state,
-    )
 
 
 def batch_of(places: Sequence[Place]) -> State:

@@ -20,6 +20,7 @@ from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.limits import EngineLimits
 from rwkv_core.models import Model
 from rwkv_core.recording import Recording
+from rwkv_core.recordings import RecordingStore
 from rwkv_core.rows import (
     Place,
     Row,
@@ -28,7 +29,6 @@ from rwkv_core.rows import (
     as_sentence,
     batch_of,
     checked_scores,
-    join_recordings,
     relative_change,
 )
 from rwkv_core.sessions import Snapshot, StateStore
@@ -77,6 +77,9 @@ class Scheduler:
     ) -> None:
         self._model, self._tokenizer, self._limits = model, tokenizer, limits
         self._store, self._lock, self._clock = store, lock, clock
+        self._recordings = RecordingStore(
+            limits.recording_bytes, idle_ttl_s=limits.idle_ttl_s, clock=clock
+        )
         self._device = model.initial_state().wkv.device
         self._start = None if start is None else start.to(self._device)
         self._waiting: deque[Row] = deque()
@@ -122,12 +125,16 @@ class Scheduler:
         self.add_trace(study)
 
     def add_trace(self, tracing: Tracing | Study) -> None:
-        """Put a trace into its own line.
+        """Put a trace into its own line; one that is still kept is done at once.
 
         Raises:
             EngineBusyError: the line is full.
         """
         with self._lock:
+            if isinstance(tracing, Tracing) and (kept := self._recordings.get(tracing.key)):
+                tracing.job.report("reading", tokens_read=len(tracing.ids))
+                tracing.job.finish(kept)
+                return
             session_id = tracing.job.session_id
             self._admission.admit_trace(session_id, self._sessions(), len(self._traces))
             self._traces.append(tracing)
@@ -151,6 +158,7 @@ class Scheduler:
                     tracing.is_dropped = True
                     tracing.job.cancel()
             (self._store.drop if is_gone else self._store.forget)(session_id)
+            self._recordings.drop(session_id)
 
     def step(self) -> None:
         """Do the next piece of everyone's work."""
@@ -300,7 +308,11 @@ class Scheduler:
             self._traces.rotate(-1)
         try:
             if isinstance(work, Tracing):
-                self._trace(work)
+                before = work.tokens_read
+                recording = work.step(self._model, self._start, self._limits.prefill_chunk)
+                self.tally.tokens_read += work.tokens_read - before
+                if recording is not None:
+                    self._end_trace(work, recording)
             elif work.step():
                 with self._lock:
                     self._traces.remove(work)
@@ -315,23 +327,6 @@ class Scheduler:
         with self._lock:
             if not study.is_dropped:
                 self._store.put(study.job.session_id, ids, snapshot.state, snapshot.logits)
-
-    def _trace(self, tracing: Tracing) -> None:
-        """Record one chunk of a text."""
-        start = tracing.tokens_read
-        chunk = tracing.ids[start : start + self._limits.prefill_chunk]
-        before = tracing.pieces[-1] if tracing.pieces else tracing.start
-        logits = None
-        if before is not None and before.logits is not None:
-            logits = torch.from_numpy(before.logits)[None]
-        state = before.state.to(self._device) if before else self._start
-        piece = self._model.trace(chunk, state, logits=logits)
-        tracing.pieces.append(piece)
-        tracing.tokens_read += len(chunk)
-        self.tally.tokens_read += len(chunk)
-        tracing.job.report("reading", tokens_read=tracing.tokens_read)
-        if tracing.tokens_read == len(tracing.ids):
-            self._end_trace(tracing, join_recordings(tracing.pieces))
 
     def _forward(self, tokens: list[int], place: Place | None) -> Place:
         state = batch_of([place]) if place else self._start
@@ -383,6 +378,13 @@ class Scheduler:
         with self._lock:
             self._traces.remove(tracing)
             tracing.job.finish(outcome)
+            # A session that has gone has cancelled its jobs, and nothing of it is kept.
+            if (
+                isinstance(tracing, Tracing)
+                and not tracing.job.is_cancelled
+                and isinstance(outcome, Recording)
+            ):
+                self._recordings.put(tracing.key, outcome)
 
     def _fail(self, row: Row, error: Exception) -> None:
         self._end(row, "error", as_sentence(error))

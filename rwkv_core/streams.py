@@ -108,6 +108,12 @@ class Job:
         """Whether the job has ended, for whatever reason."""
         return self.status.phase == "done"
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was asked to end."""
+        with self._lock:
+            return self._cancelled
+
     def cancel(self) -> None:
         """End the job within one step of the engine; without effect once it is done."""
         with self._lock:

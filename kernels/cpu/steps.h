@@ -142,7 +142,7 @@ inline void wkv6(const Range& range, int64_t T, int64_t C, const Memory& memory,
       const float* before = row % T ? S : memory.before + (row / T * C + h) * N;
       Wkv6Step<N>::decays(constant ? constant + h : log_decay[row] + h, w);
       Wkv6Step<N>::template step<false>(before, S, r[row] + h, w, k[row] + h, v[row] + h, u + h,
-                                        out[row] + h, nullptr, nullptr);
+                                        out[row] + h, nullptr);
     }
 }
 

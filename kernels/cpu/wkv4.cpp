@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "measure.h"
 #include "wkv4.h"
 
 namespace {
@@ -35,10 +36,17 @@ void run_block(const Inputs& in, const Sizes& n, int64_t batch, int64_t block, f
     const Vec before = mean(m.a, m.b);
     store_part(y + o, m.step(w, u, k, v), count);
     if (measures) {
-      Vec after = mean(m.a, m.b), change = after - before;
-      for (int64_t i = count; i < kLanes; ++i) after[i] = change[i] = 0;
-      measures[2 * (batch * n.T + t)] += sum(after * after);
-      measures[2 * (batch * n.T + t) + 1] += sum(change * change);
+      // The mean moves by its newest value's share: what that value brings, the old mean gives up.
+      const Vec share = exp_nonpositive(k - m.p) / m.b;
+      Vec parts[] = {before, mean(m.a, m.b), share * before, share * v};
+      for (Vec& part : parts)
+        for (int64_t i = count; i < kLanes; ++i) part[i] = 0;
+      Measure measure;
+      measure.add(parts[0], parts[1], parts[2], Vec{}, parts[3]);
+      float sums[Measure::kCount];
+      measure.store(sums);
+      for (int i = 0; i < Measure::kCount; ++i)
+        measures[Measure::kCount * (batch * n.T + t) + i] += sums[i];
     }
   }
   store_part(s, m.a, count);
@@ -51,8 +59,8 @@ void run_block(const Inputs& in, const Sizes& n, int64_t batch, int64_t block, f
 extern "C" {
 
 // state holds numerator, denominator and largest exponent before the first token and, on return,
-// after the last. measures (B, T, 2) may be null: the squared norms of the remembered mean and of
-// its change, summed over channels.
+// after the last. measures (B, T, 5) may be null: see measure.h, of the remembered mean, summed over
+// channels; what the mean gives up counts as faded.
 void wkv4_forward(const float* log_decay, const float* u, const float* k, const float* v,
                   float* state, float* y, float* measures, int64_t B, int64_t T, int64_t C,
                   int threads) {
@@ -60,7 +68,7 @@ void wkv4_forward(const float* log_decay, const float* u, const float* k, const 
   const Sizes n{B, T, C};
   if (measures) {
     // Channels add into one sum, so they stay on one thread.
-    std::fill(measures, measures + 2 * B * T, 0.0f);
+    std::fill(measures, measures + Measure::kCount * B * T, 0.0f);
     threads = 1;
   }
 #pragma omp parallel for schedule(static) num_threads(threads)

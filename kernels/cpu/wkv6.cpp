@@ -31,14 +31,13 @@ struct Head : Wkv6Step<N> {
     for (int64_t t = 0; t < n.T; ++t) {
       const int64_t token = (head / n.H * n.T + t) * n.H + h, o = token * N;
       if (!in.is_constant) Step::decays(in.log_decay + o, w);
-      Vec state_square{}, change_square{};
+      Measure m;
       const float* u = in.u + h * N;
       if (!measures) {
-        Step::template step<false>(S, S, in.r + o, w, in.k + o, in.v + o, u, y + o, &state_square, &change_square);
+        Step::template step<false>(S, S, in.r + o, w, in.k + o, in.v + o, u, y + o, &m);
       } else {
-        Step::template step<true>(S, S, in.r + o, w, in.k + o, in.v + o, u, y + o, &state_square, &change_square);
-        measures[2 * token] = sum(state_square);
-        measures[2 * token + 1] = sum(change_square);
+        Step::template step<true>(S, S, in.r + o, w, in.k + o, in.v + o, u, y + o, &m);
+        m.store(measures + Measure::kCount * token);
       }
     }
   }
@@ -55,9 +54,8 @@ void run(const Inputs& in, const Sizes& n, float* state, float* y, float* measur
 
 extern "C" {
 
-// state holds S before the first token and, on return, after the last. measures (B, T, H, 2) may
-// be null: the squared norms of each new state and of its change. is_constant says that log_decay
-// is (H, N). Returns 0, or 1 for a head size without code.
+// state holds S before the first token and, on return, after the last. measures (B, T, H, 5) may
+// be null: see measure.h. is_constant says that log_decay is (H, N). Returns 0, or 1 for a head size without code.
 int wkv6_forward(const float* r, const float* log_decay, const float* k, const float* v,
                  const float* u, float* state, float* y, float* measures, int64_t B, int64_t T,
                  int64_t H, int64_t N, int is_constant, int threads) {

@@ -1,7 +1,7 @@
 // One token of RWKV-5's and 6's recurrence for one head; see wkv6.cpp.
 #pragma once
 
-#include "vec.h"
+#include "measure.h"
 
 template <int N>
 struct Wkv6Step {
@@ -16,8 +16,7 @@ struct Wkv6Step {
   // S becomes the state after the token; before may be the same array.
   template <bool kMeasure>
   static void step(const float* before, float* S, const float* r, const float* w, const float* k,
-                   const float* v, const float* u, float* y, Vec* state_square,
-                   Vec* change_square) {
+                   const float* v, const float* u, float* y, Measure* measure) {
     Vec total{};
     for (int c = 0; c < N; c += kLanes) total += load(r + c) * load(u + c) * load(k + c);
     const float bonus = sum(total);
@@ -33,10 +32,8 @@ struct Wkv6Step {
           const Vec now = old * load(w + c) + vi * load(k + c);
           read += old * load(r + c);
           store(to + c, now);
-          if (kMeasure) {
-            *state_square += now * now;
-            *change_square += (now - old) * (now - old);
-          }
+          if (kMeasure)
+            measure->add(old, now, old - old * load(w + c), Vec{}, vi * load(k + c));
         }
         rows[i] = read;
       }

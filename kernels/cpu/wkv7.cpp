@@ -31,7 +31,6 @@ struct Sizes {
 template <int N>
 struct Head : Wkv7Step<N> {
   using Step = Wkv7Step<N>;
-  using Measure = typename Step::Measure;
   static constexpr int kVecs = Step::kVecs;
 
   static void forward(const Inputs& in, const Sizes& n, int64_t head, float* S, float* y,
@@ -48,8 +47,7 @@ struct Head : Wkv7Step<N> {
         Step::template step<false>(S, S, in.r + o, w, in.k + o, in.v + o, in.kk + o, b, y + o, sa_t, &m);
       } else {
         Step::template step<true>(S, S, in.r + o, w, in.k + o, in.v + o, in.kk + o, b, y + o, sa_t, &m);
-        measures[2 * token] = sum(m.state);
-        measures[2 * token + 1] = sum(m.change);
+        m.store(measures + Measure::kCount * token);
       }
     }
   }
@@ -160,8 +158,8 @@ void run_backward(const Inputs& in, const Sizes& n, const float* kept, const flo
 extern "C" {
 
 // state holds S before the first token and, on return, after the last. May be null: kept
-// (B, H, spans, N, N) and sa (B, T, H, N), which backward needs; measures (B, T, H, 2), the
-// squared norms of each new state and of its change. Returns 0, or 1 for a head size without code.
+// (B, H, spans, N, N) and sa (B, T, H, N), which backward needs; measures (B, T, H, 5),
+// see measure.h. Returns 0, or 1 for a head size without code.
 int wkv7_forward(const float* r, const float* log_decay, const float* k, const float* v,
                  const float* kk, const float* a, float* state, float* y, float* kept, float* sa,
                  float* measures, int64_t B, int64_t T, int64_t H, int64_t N, int threads) {

@@ -1,7 +1,7 @@
 // One token of RWKV-7's recurrence for one head; see wkv7.cpp.
 #pragma once
 
-#include "vec.h"
+#include "measure.h"
 
 template <int N>
 struct Wkv7Step {
@@ -20,11 +20,6 @@ struct Wkv7Step {
       store(b + c, load(kk + c) * load(a + c));
     }
   }
-
-  // Squares of the new state and of the change made to it, summed over the head.
-  struct Measure {
-    Vec state{}, change{};
-  };
 
   // S becomes the state after the token; before may be the same array.
   template <bool kMeasure>
@@ -47,10 +42,8 @@ struct Wkv7Step {
           const Vec now = old * load(w + c) - si * load(b + c) + vi * load(k + c);
           store(to + c, now);
           read += now * load(r + c);
-          if (kMeasure) {
-            measure->state += now * now;
-            measure->change += (now - old) * (now - old);
-          }
+          if (kMeasure)
+            measure->add(old, now, old - old * load(w + c), si * load(b + c), vi * load(k + c));
         }
         rows[i] = read;
       }

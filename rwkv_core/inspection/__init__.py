@@ -6,6 +6,7 @@ from rwkv_core.inspection.change import (
     filling_tokens,
     rank_correlation,
     relative_change,
+    relative_parts,
     settled_change,
 )
 from rwkv_core.inspection.forgetting import (
@@ -21,6 +22,9 @@ from rwkv_core.inspection.memory import (
     layer_norms,
     wkv_array,
 )
+from rwkv_core.inspection.recurrence import log_mass, states
+from rwkv_core.inspection.shape import Path, effective_rank, path, singular_values, stable_rank
+from rwkv_core.inspection.tracing import Reading, reading, remaining, remaining_in_layer
 
 __all__ = [
     "BOOK_TOKENS",
@@ -28,17 +32,29 @@ __all__ = [
     "SENTENCE_TOKENS",
     "Floats",
     "Indices",
+    "Path",
+    "Reading",
     "change_per_token",
+    "effective_rank",
     "filling_tokens",
     "half_life_tokens",
     "head_norms",
     "head_shares",
     "kv_cache_bytes",
     "layer_norms",
+    "log_mass",
+    "path",
     "peak_columns",
     "rank_correlation",
+    "reading",
     "relative_change",
+    "relative_parts",
+    "remaining",
+    "remaining_in_layer",
     "settled_change",
+    "singular_values",
+    "stable_rank",
+    "states",
     "strided_columns",
     "wkv_array",
 ]

@@ -26,6 +26,30 @@ def relative_change(recording: Recording) -> Floats:
     return change
 
 
+def relative_parts(recording: Recording) -> dict[str, Floats]:
+    """Compare what faded, was erased and was written with the memory found, over all layers.
+
+    The three add up, as matrices, to the change: written less faded less erased. Their norms
+    say how far each alone would have moved the memory, and add up to no less than the change.
+
+    Returns:
+        "fade", "erase" and "write", (T,) each, mean over layers, no unit; NaN for the first
+        token and while any layer was empty.
+    """
+    before = recording.state_norm[:, :-1].astype(np.float64)
+    parts = {
+        "fade": recording.fade_norm,
+        "erase": recording.erase_norm,
+        "write": recording.write_norm,
+    }
+    relative = {}
+    for name, norm in parts.items():
+        share = np.full(norm.shape, np.nan)
+        np.divide(norm[:, 1:], before, out=share[:, 1:], where=before > 0)
+        relative[name] = share.mean(axis=0)
+    return relative
+
+
 def change_per_token(recording: Recording) -> Floats:
     """Average the relative change over the layers.
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,8 +16,9 @@ from rwkv_core.models.blocks import Network
 from rwkv_core.models.loading import GENERATIONS, Checkpoint, open_checkpoint
 from rwkv_core.models.packed import Packed
 from rwkv_core.models.placing import build_network
+from rwkv_core.models.recorder import Recorder
 from rwkv_core.models.runtime import Kernel, Runtime, choose_runtime
-from rwkv_core.recording import Recording
+from rwkv_core.recording import GLANCE, Recording, Wanted
 from rwkv_core.state import State
 from rwkv_core.strategy import Placement, choose_strategy, explain, parse_strategy
 
@@ -152,49 +152,60 @@ class Model:
         return logits, state
 
     def trace(
-        self, tokens: list[int], state: State | None = None, *, logits: Tensor | None = None
+        self,
+        tokens: list[int],
+        state: State | None = None,
+        *,
+        logits: Tensor | None = None,
+        wanted: Wanted = GLANCE,
     ) -> Recording:
-        """Read tokens and measure the state after each one.
+        """Read tokens and measure what they do to the state.
 
         Args:
-            tokens: ids, at least one; a few thousand at most, since all logits are made.
+            tokens: ids, at least one.
             state: memory before them, unchanged afterwards.
             logits: (1, V) after the text before them; without, the first surprise is NaN.
+            wanted: what to keep besides norms.
         """
-        log_decays, measures = [], []
+        recorder = self.recorder(tokens, wanted)
+        for start in range(0, max(1, len(tokens)), CHUNK_TOKENS):
+            piece = tokens[start : start + CHUNK_TOKENS]
+            logits, state = self.record(recorder, piece, state, logits)
+        assert logits is not None
+        assert state is not None
+        return recorder.finish(logits[0], state)
 
-        def measured_wkv(*arguments: Tensor) -> tuple[Tensor, Tensor]:
-            y, after, measure = self._operator.run_measured(*arguments)
-            log_decays.append(self.network.log_decay_of(arguments).cpu())
-            measures.append(measure[0].cpu())
-            return y, after
+    def recorder(self, tokens: list[int], wanted: Wanted = GLANCE) -> Recorder:
+        """Prepare to measure a text that `record` then reads piece by piece."""
+        return Recorder(self.config, self._operator, self.network.wkv_names, tokens, wanted)
 
+    def record(
+        self,
+        recorder: Recorder,
+        tokens: list[int],
+        state: State | None = None,
+        logits: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Read the next piece of a recorder's text.
+
+        Args:
+            recorder: takes the measures.
+            tokens: the piece, at least one token.
+            state: memory before it, unchanged afterwards.
+            logits: (1, V) after the text before it; None where there was none.
+
+        Returns:
+            Logits after the piece's last token, (1, V), and the state.
+        """
         with torch.no_grad():
             ids = self._checked(tokens)
-            x, after = self.network(ids, state or self.initial_state(), measured_wkv)
+            state = state or self.initial_state()
+            x, after = self.network(ids, state, recorder.wkv, recorder.note)
             every = self.network.logits(x[0]).cpu()
             if not torch.isfinite(every.sum()):
-                self._refuse_non_finite(ids, state or self.initial_state())
-            squares = torch.stack(measures)  # (L, T, H, 2)
-            norms = squares.sum(2).sqrt()
-            before = every[:-1] if logits is None else torch.cat([logits, every[:-1]])
-            told = (
-                before.log_softmax(-1)
-                .gather(1, ids[0, len(tokens) - len(before) :, None])
-                .squeeze(1)
-            )
-            surprise = np.full(len(tokens), np.nan, dtype=np.float32)
-            surprise[len(tokens) - len(before) :] = -told.numpy() / np.log(2)
-        return Recording(
-            tokens=np.array(tokens, dtype=np.int64),
-            state_norm=norms[..., 0].numpy(),
-            change_norm=norms[..., 1].numpy(),
-            head_norm=squares[:, -1, :, 0].sqrt().numpy(),
-            log_decay=torch.stack(log_decays).numpy(),
-            surprise_bits=surprise,
-            logits=every[-1].numpy(),
-            state=after,
-        )
+                self._refuse_non_finite(ids, state)
+            recorder.end_piece(self.network, every, logits)
+        return every[-1:], after
 
     def _refuse_non_finite(self, ids: Tensor, state: State) -> None:
         """Read again with a look at every layer, and raise for the first that overflows."""

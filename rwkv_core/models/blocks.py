@@ -24,6 +24,11 @@ LAYER_NORM_EPS = 1e-5
 
 Wkv = Callable[..., tuple[Tensor, Tensor]]
 Memory = tuple[Tensor, Tensor, Tensor]
+Note = Callable[[str, Tensor], None]
+
+
+def ignore(name: str, value: Tensor) -> None:
+    """Do nothing with what a part computed; the inspector's recorder does."""
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
@@ -123,10 +128,13 @@ class GatedChannelMix(Vectors):
         self.receptance = Matrix(C, C)
         self.value = Matrix(C, config.n_ffn)
 
-    def gated(self, z_k: Tensor, z_r: Tensor) -> Tensor:
+    def gated(self, z_k: Tensor, z_r: Tensor, shared: Shared) -> Tensor:
         """Compute sigmoid(Wr z_r) * (Wv relu(Wk z_k)^2) from mixed inputs (B, T, C)."""
         hidden = torch.relu(self.key(z_k)).square()
-        added: Tensor = torch.sigmoid(self.receptance(z_r)) * self.value(hidden)
+        gate = torch.sigmoid(self.receptance(z_r))
+        shared.note("active", hidden)
+        shared.note("channel gate", gate)
+        added: Tensor = gate * self.value(hidden)
         return added
 
     def plan_gated(self, p: Plan, x: Value, z_k: Value, z_r: Value) -> None:
@@ -149,11 +157,13 @@ class Shared:
         tokens: (B, T) ids being read.
         x0: (B, T, C), their normed embedding, where the residual stream begins.
         v_first: (B, T, C), layer 0's value, which RWKV-7 mixes into later layers.
+        note: told of values worth looking at, by name; (B, T, channels).
     """
 
     tokens: Tensor
     x0: Tensor
     v_first: Tensor | None = None
+    note: Note = ignore
 
 
 @dataclass
@@ -221,12 +231,14 @@ class Network(nn.Module):
 
     Attributes:
         config: sizes.
+        wkv_names: what the recurrence is given, in order, before the state.
         unused: names of tensors that some files hold and no equation uses.
         is_rescaled: whether this generation needs its stream halved now and then in fp16.
         rescale_every: layers between two halvings of the stream, whose weights are scaled to
             suit; 0: it is never halved.
     """
 
+    wkv_names: ClassVar[tuple[str, ...]]
     unused: ClassVar[frozenset[str]] = frozenset()
     is_rescaled: ClassVar[bool] = False
     rescale_every = 0
@@ -263,18 +275,21 @@ class Network(nn.Module):
         """Choose who runs the recurrence, and why."""
         raise NotImplementedError
 
-    @staticmethod
-    def log_decay_of(arguments: tuple[Tensor, ...]) -> Tensor:
-        """Find the log decay in a call of the recurrence; (H, K), the mean over tokens."""
-        raise NotImplementedError
-
     @property
     def layers(self) -> list[Block]:
         """The blocks, in order."""
         return list(self.blocks)  # type: ignore[arg-type]  # made from blocks alone
 
-    def forward(self, tokens: Tensor, state: State, wkv: Wkv) -> tuple[Tensor, State]:
+    def forward(
+        self, tokens: Tensor, state: State, wkv: Wkv, note: Note = ignore
+    ) -> tuple[Tensor, State]:
         """Read tokens (B, T), T >= 1, after the given state.
+
+        Args:
+            tokens: ids.
+            state: memory before them.
+            wkv: the recurrence.
+            note: told of values worth looking at, and of the "stream" after each layer.
 
         Returns:
             The normed stream (B, T, C) that `head` turns into logits, and the new state.
@@ -283,7 +298,7 @@ class Network(nn.Module):
         embedded = F.embedding(tokens.to(self.emb.weight.device), self.emb.weight)
         layers = self.layers
         x = layers[0].ln0(embedded.to(layers[0].ln1.weight.device).float())
-        shared = Shared(tokens, x)
+        shared = Shared(tokens, x, note=note)
         for layer, block in enumerate(layers):
             place = block.ln1.weight.device
             memory = (
@@ -292,6 +307,7 @@ class Network(nn.Module):
                 state.channel_mix_shift[layer].to(place),
             )
             x, after = block(x.to(place), memory, shared, wkv)
+            note("stream", x)
             if self.rescale_every and (layer + 1) % self.rescale_every == 0:
                 x = x / 2
             memories.append([part.to(home) for part in after])

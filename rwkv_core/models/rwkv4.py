@@ -67,7 +67,7 @@ class TimeMix(Vectors):
             xn: (B, T, C), ln1 of the residual stream.
             shift: (B, C), xn of the token before.
             S: (B, 3, C) float32.
-            shared: not used.
+            shared: is told of r.
             wkv: the recurrence, see kernels.reference.wkv4.
 
         Returns:
@@ -78,6 +78,7 @@ class TimeMix(Vectors):
         k = self.key(torch.lerp(prev, xn, self.time_mix_k))
         v = self.value(torch.lerp(prev, xn, self.time_mix_v))
         r = torch.sigmoid(self.receptance(torch.lerp(prev, xn, self.time_mix_r)))
+        shared.note("opening", r)
         y, S = wkv(-self.time_decay.exp(), self.time_first, k, v, S)
         added: Tensor = self.output(r * y)
         return added, S
@@ -116,7 +117,7 @@ class ChannelMix(GatedChannelMix):
         """Map xn (B, T, C), with shift (B, C) before it, to what is added to the stream."""
         prev = token_shift(xn, shift)
         z_k = torch.lerp(prev, xn, self.time_mix_k)
-        return self.gated(z_k, torch.lerp(prev, xn, self.time_mix_r))
+        return self.gated(z_k, torch.lerp(prev, xn, self.time_mix_r), shared)
 
     def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
         """Note the same equations in a plan."""
@@ -128,6 +129,7 @@ class ChannelMix(GatedChannelMix):
 class RWKV4(Network):
     """The whole network."""
 
+    wkv_names = ("log_decay", "u", "k", "v")
     is_rescaled = True
 
     @staticmethod
@@ -149,8 +151,3 @@ class RWKV4(Network):
     def select_operator(config: ModelConfig) -> Operator:
         """Choose who runs wkv4, and why."""
         return select_wkv4()
-
-    @staticmethod
-    def log_decay_of(arguments: tuple[Tensor, ...]) -> Tensor:
-        """Find the log decay, the first argument, (C,) -> (1, C)."""
-        return arguments[0][None]

@@ -80,7 +80,7 @@ class TimeMix(Vectors):
             xn: (B, T, C), ln1 of the residual stream.
             shift: (B, C), xn of the token before.
             S: (B, H, V, K) float32.
-            shared: not used.
+            shared: is told of g.
             wkv: the recurrence, see kernels.reference.wkv6.
 
         Returns:
@@ -96,7 +96,9 @@ class TimeMix(Vectors):
         y, S = wkv(r, log_decay, k, v, u, S)
         y = self.ln_x(y.view(B * T, C)).view(B, T, C)
         if self.has_gate:
-            y = y * F.silu(self.gate(torch.lerp(prev, xn, self.time_mix_g)))
+            g = F.silu(self.gate(torch.lerp(prev, xn, self.time_mix_g)))
+            shared.note("gate", g)
+            y = y * g
         added: Tensor = self.output(y)
         return added, S
 
@@ -135,6 +137,7 @@ class TimeMix(Vectors):
 class RWKV5(Network):
     """The whole network."""
 
+    wkv_names = ("r", "log_decay", "k", "v", "u")
     is_rescaled = True
 
     @staticmethod
@@ -170,11 +173,6 @@ class RWKV5(Network):
     def select_operator(config: ModelConfig) -> Operator:
         """Choose who runs wkv6, which is RWKV-5's recurrence too, and why."""
         return select_wkv6(config.head_size)
-
-    @staticmethod
-    def log_decay_of(arguments: tuple[Tensor, ...]) -> Tensor:
-        """Find the log decay, the second argument, (H, K)."""
-        return arguments[1]
 
 
 def bonus_name(shapes: Shapes) -> str:

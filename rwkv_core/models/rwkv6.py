@@ -85,7 +85,7 @@ class TimeMix(Vectors):
             xn: (B, T, C), ln1 of the residual stream.
             shift: (B, C), xn of the token before.
             S: (B, H, V, K) float32.
-            shared: not used.
+            shared: is told of g.
             wkv: the recurrence, see kernels.reference.wkv6.
 
         Returns:
@@ -100,6 +100,7 @@ class TimeMix(Vectors):
         k = self.key(xn + dx * (self.time_maa_k + m_k)).view(heads)
         v = self.value(xn + dx * (self.time_maa_v + m_v)).view(heads)
         g = F.silu(self.gate(xn + dx * (self.time_maa_g + m_g)))
+        shared.note("gate", g)
         raw_w = self.time_decay + low_rank(z_w, self.time_decay_w1, self.time_decay_w2, torch.tanh)
         y, S = wkv(r, -raw_w.exp().view(heads), k, v, self.time_faaaa, S)
         y = self.ln_x(y.view(B * T, C)).view(B, T, C)
@@ -157,7 +158,7 @@ class ChannelMix(GatedChannelMix):
     def forward(self, xn: Tensor, shift: Tensor, shared: Shared) -> Tensor:
         """Map xn (B, T, C), with shift (B, C) before it, to what is added to the stream."""
         dx = token_shift(xn, shift) - xn
-        return self.gated(xn + dx * self.time_maa_k, xn + dx * self.time_maa_r)
+        return self.gated(xn + dx * self.time_maa_k, xn + dx * self.time_maa_r, shared)
 
     def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
         """Note the same equations in a plan."""
@@ -169,6 +170,7 @@ class ChannelMix(GatedChannelMix):
 class RWKV6(Network):
     """The whole network."""
 
+    wkv_names = ("r", "log_decay", "k", "v", "u")
     is_rescaled = True
 
     @staticmethod
@@ -197,8 +199,3 @@ class RWKV6(Network):
     def select_operator(config: ModelConfig) -> Operator:
         """Choose who runs wkv6, and why."""
         return select_wkv6(config.head_size)
-
-    @staticmethod
-    def log_decay_of(arguments: tuple[Tensor, ...]) -> Tensor:
-        """Find the log decay, the second argument, (B, T, H, K) -> (H, K)."""
-        return arguments[1][0].mean(0)

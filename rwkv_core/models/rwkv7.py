@@ -94,7 +94,7 @@ class TimeMix(Vectors):
             xn: (B, T, C), ln1 of the residual stream.
             shift: (B, C), xn of the token before.
             S: (B, H, V, K) float32.
-            shared: layer 0 leaves its v here.
+            shared: layer 0 leaves its v here; is told of g.
             wkv: the recurrence, see kernels.reference.wkv7.
 
         Returns:
@@ -108,6 +108,7 @@ class TimeMix(Vectors):
         k = self.key(xn + dx * self.x_k)
         v = self.value(z_v)
         g = low_rank(xn + dx * self.x_g, self.g1, self.g2, torch.sigmoid)
+        shared.note("gate", g)
 
         log_decay = -DECAY_SCALE * torch.sigmoid(
             self.w0 + low_rank(z_w, self.w1, self.w2, torch.tanh)
@@ -180,7 +181,9 @@ class ChannelMix(Vectors):
     def forward(self, xn: Tensor, shift: Tensor, shared: Shared) -> Tensor:
         """Map xn (B, T, C), with shift (B, C) before it, to what is added to the stream."""
         z_k = xn + (token_shift(xn, shift) - xn) * self.x_k
-        added: Tensor = self.value(torch.relu(self.key(z_k)).square())
+        hidden = torch.relu(self.key(z_k)).square()
+        shared.note("active", hidden)
+        added: Tensor = self.value(hidden)
         return added
 
     def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
@@ -198,6 +201,7 @@ class ChannelMix(Vectors):
 class RWKV7(Network):
     """The whole network."""
 
+    wkv_names = ("r", "log_decay", "k", "v", "kk", "a")
     # Layer 0 has no value mix; some files hold its tensors all the same.
     unused = frozenset(f"blocks.0.att.{name}" for name in ("v0", "v1", "v2"))
 
@@ -236,11 +240,6 @@ class RWKV7(Network):
     def select_operator(config: ModelConfig) -> Operator:
         """Choose who runs wkv7, and why."""
         return select_wkv7(config.head_size)
-
-    @staticmethod
-    def log_decay_of(arguments: tuple[Tensor, ...]) -> Tensor:
-        """Find the log decay, the second argument, (B, T, H, K) -> (H, K)."""
-        return arguments[1][0].mean(0)
 
 
 def low_rank_ranks(config: ModelConfig, shapes: Shapes) -> dict[str, int]:

@@ -62,6 +62,7 @@ class DeepEmbedChannelMix(ChannelMix):
         # From xn itself, not from its mix with the token before.
         steered = (times(xn, self.s1)[..., None, :] @ M).squeeze(-2)
         scale = times(steered, self.s2) + self.s0
+        shared.note("active", hidden)
         added: Tensor = self.value(hidden * scale)
         return added
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 import kernels
-from kernels import reference
 from kernels.build import BuildError, default_cache
 from kernels.cpu_library import HEAD_SIZES, CpuLibrary, cpu_library
+from kernels.reference import MEASURES
 from tests.references import rwkv7_float64
 from tests.tolerances import assert_close
 
@@ -83,16 +83,23 @@ def test_all_seven_gradients_equal_the_float64_reference(
         assert_close(mine / scale, theirs / scale, torch.float32)
 
 
-def test_measures_equal_the_norms_of_every_state_and_change(operator: kernels.Operator) -> None:
+def test_measures_equal_the_norms_of_every_state_its_change_and_parts(
+    operator: kernels.Operator,
+) -> None:
     inputs = draw_inputs(2, 21, 3, 64)
     with torch.no_grad():
         _, last, measures = operator.run_measured(*inputs)
-    state = inputs[6]
+    state = inputs[6].double()
     for t in range(21):
-        _, after = reference.wkv7(*[*(x[:, t : t + 1] for x in inputs[:6]), state])
-        expected = [x.double().square().sum((-2, -1)) for x in (after, after - state)]
+        _, log_decay, k, v, kk, a = (x[:, t].double() for x in inputs[:6])
+        fade = state * (1 - log_decay.exp()[:, :, None])
+        erase = (state @ kk[..., None]) * (kk * a)[:, :, None]
+        write = v[..., None] * k[:, :, None]
+        after = state - fade - erase + write
+        parts = (after, after - state, fade, erase, write)
+        expected = torch.stack([x.square().sum((-2, -1)) for x in parts], -1)
         # Squares of norms near 100.
-        assert_close(measures[:, t] / 1e4, torch.stack(expected, -1) / 1e4, torch.float32)
+        assert_close(measures[:, t] / 1e4, expected / 1e4, torch.float32)
         state = after
     assert_close(last, state, torch.float32)
 
@@ -156,7 +163,11 @@ def test_the_compiled_kernel_writes_only_inside_its_buffers() -> None:
     spans = -(-T // cpp.span)
     vectors = (B, T, H, N)
     state, y = guarded(B, H, N, N), guarded(*vectors)
-    kept, sa, measures = guarded(B, H, spans, N, N), guarded(*vectors), guarded(B, T, H, 2)
+    kept, sa, measures = (
+        guarded(B, H, spans, N, N),
+        guarded(*vectors),
+        guarded(B, T, H, MEASURES),
+    )
     grads = [guarded(*vectors) for _ in range(6)]
     state[0].copy_(inputs[6])
     pointers = [x.data_ptr() for x in (*inputs[:6], state[0], y[0], kept[0], sa[0], measures[0])]

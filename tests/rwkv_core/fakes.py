@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.errors import InputError, TokenizerError
+from rwkv_core.recording import Recording
 from rwkv_core.state import State
 
 
@@ -97,3 +98,21 @@ class FakeModel:
         if self.writes:
             row[self.writes[int(count)] if int(count) < len(self.writes) else 0] = 60
         return torch.from_numpy(row)
+
+
+def flat_recording(tokens: Sequence[int], logits: Tensor, state: State) -> Recording:
+    """A recording of one layer that measured nothing."""
+    flat = np.zeros((1, len(tokens)), np.float32)
+    return Recording(
+        tokens=np.array(tokens),
+        state_norm=flat,
+        change_norm=flat,
+        fade_norm=flat,
+        erase_norm=flat,
+        write_norm=flat,
+        head_norm=flat,
+        log_decay=flat,
+        surprise_bits=flat[0],
+        logits=logits.numpy(),
+        state=state,
+    )

@@ -2,8 +2,8 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
+import torch
 
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import RwkvError
@@ -12,6 +12,7 @@ from rwkv_core.recording import Recording
 from rwkv_core.state import State
 from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob
 from tests.rwkv_core.clock import Clock
+from tests.rwkv_core.fakes import flat_recording
 
 
 def new_stream(clock: Clock | None = None) -> Stream:
@@ -28,10 +29,7 @@ def result(reason: Reason = "length") -> StreamResult:
 
 def recording() -> Recording:
     config = ModelConfig("7", 10, 1, 4, 4, 2, 2)
-    zeros = np.zeros((1, 1), np.float32)
-    return Recording(
-        np.zeros(1, np.int64), zeros, zeros, zeros, zeros, zeros[0], zeros[0], State.zeros(config)
-    )
+    return flat_recording([0], torch.zeros(1), State.zeros(config))
 
 
 def test_batches_join_the_tokens_since_the_last_look() -> None:

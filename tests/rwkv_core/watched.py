@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from rwkv_core.engine import Engine, EngineLimits, Stream, StreamResult
 from rwkv_core.generate import GenerationSettings, generate
 from rwkv_core.models import Model
-from rwkv_core.recording import Recording
+from rwkv_core.recording import Recording, Wanted
 from rwkv_core.sampling import SamplingSettings
 from rwkv_core.state import State
 from tests.rwkv_core.clock import Clock
-from tests.rwkv_core.fakes import FakeModel, FakeTokenizer
+from tests.rwkv_core.fakes import FakeModel, FakeTokenizer, flat_recording
 
 TOKENIZER = FakeTokenizer()
 GREEDY = SamplingSettings(temperature=0, presence_penalty=0, frequency_penalty=0)
@@ -45,15 +44,25 @@ class WatchedModel(FakeModel):
         logits, state = super().forward(tokens, state, all_logits=all_logits)
         return self.spoil(tokens, logits), state
 
-    def trace(
-        self, tokens: list[int], state: State | None = None, *, logits: Tensor | None = None
-    ) -> Recording:
+    def recorder(self, tokens: list[int], wanted: Wanted) -> "FlatRecorder":
+        return FlatRecorder(tokens)
+
+    def record(
+        self, recorder: "FlatRecorder", tokens: list[int], state: State | None, logits: Tensor
+    ) -> tuple[Tensor, State]:
         self.calls.append(("trace", len(tokens)))
         self.before_call(len(self.calls))
-        flat = np.zeros((1, len(tokens)), np.float32)
-        after = super().forward(tokens, state)
-        row = after[0][0].numpy()
-        return Recording(np.array(tokens), flat, flat, flat, flat, flat[0], row, after[1])
+        return super().forward(tokens, state)
+
+
+class FlatRecorder:
+    """A recorder that measured nothing."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self.tokens = tokens
+
+    def finish(self, logits: Tensor, state: State) -> Recording:
+        return flat_recording(self.tokens, logits, state)
 
 
 def open_engine(
