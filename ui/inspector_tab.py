@@ -9,10 +9,13 @@ from typing import Final, NamedTuple
 import gradio as gr
 
 from rwkv_core.engine import Engine
+from ui.inspector_compare import build_compare
 from ui.inspector_see import build_see
 from ui.words import say
 
-STYLE_PATH = Path(__file__).with_name("inspector.css")
+STYLE_PATHS = tuple(
+    Path(__file__).with_name(f"{name}.css") for name in ("inspector", "experiments")
+)
 
 
 class SubTab(NamedTuple):
@@ -31,7 +34,10 @@ class SubTab(NamedTuple):
 
 
 # In the order of the page; the first is open.
-SUB_TABS: Final = (SubTab("see", "inspector.see", build_see),)
+SUB_TABS: Final = (
+    SubTab("see", "inspector.see", build_see),
+    SubTab("compare", "compare.tab", build_compare),
+)
 
 
 def build_inspector_tab(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
@@ -42,9 +48,8 @@ def build_inspector_tab(engine: Engine, visitor: gr.State, conversation: gr.Stat
         visitor: holds the session id.
         conversation: holds the visitor's chat, a `Conversation`.
     """
-    gr.HTML(
-        f"<style>{STYLE_PATH.read_text(encoding='utf-8')}</style>", elem_classes="inspector-style"
-    )
+    style = "".join(path.read_text(encoding="utf-8") for path in STYLE_PATHS)
+    gr.HTML(f"<style>{style}</style>", elem_classes="inspector-style")
     with gr.Tabs(elem_classes="inspector-tabs"):
         for tab in SUB_TABS:
             with gr.Tab(say(tab.label), id=f"inspector-{tab.id}"):

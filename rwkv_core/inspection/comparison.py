@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rwkv_core.errors import InputError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.inspection.arrays import Floats
-from rwkv_core.inspection.lab import Lab, Progress, Steps, log2_probabilities
+from rwkv_core.inspection.lab import Lab, Progress, Steps, Text, log2_probabilities
 from rwkv_core.inspection.memory import wkv_array
 from rwkv_core.sampling import Logits
 from rwkv_core.sessions import Snapshot
@@ -160,8 +161,8 @@ def expectations(first: Logits, second: Logits, count: int = MOVERS) -> Expectat
 
 def compare_texts(
     lab: Lab,
-    first: Sequence[int],
-    second: Sequence[int],
+    first: Text,
+    second: Text,
     cue: Sequence[int],
     settings: GenerationSettings,
 ) -> Steps[Comparison]:
@@ -169,14 +170,17 @@ def compare_texts(
 
     Args:
         lab: what to read with.
-        first: ids of A, at least one.
-        second: ids of B, at least one.
+        first: A.
+        second: B.
         cue: what both read afterwards, before they go on; may be empty.
         settings: how they go on, with a seed.
+
+    Raises:
+        InputError: no cue, and a memory that says nothing until it has read something.
     """
     a = yield from lab.read(first)
-    b = yield from lab.read(second, len(first))
-    done = len(first) + len(second)
+    b = yield from lab.read(second, len(first.ids))
+    done = len(first.ids) + len(second.ids)
     return (yield from compare_memories(lab, a, b, cue, settings, done))
 
 
@@ -190,10 +194,14 @@ def compare_memories(
 ) -> Steps[Comparison]:
     """Compare two memories and let both go on; see compare_texts."""
     alike = likeness(a.state, b.state)
-    state, logits = State.stack([a.state, b.state]), np.stack([a.logits, b.logits])
+    state = State.stack([a.state, b.state])
     if cue:
         logits, state = yield from lab.read_together(state, cue, done)
         done += 2 * len(cue)
+    elif len(a.logits) and len(b.logits):
+        logits = np.stack([a.logits, b.logits])
+    else:
+        raise InputError("this memory has no next word yet; type something to read next")
     expected = expectations(logits[0], logits[1])
     writing = lab.write_together(state, logits, settings, done)
     while True:

@@ -36,6 +36,18 @@ class Progress(NamedTuple):
     so_far: object | None = None
 
 
+class Text(NamedTuple):
+    """What a memory has read.
+
+    Attributes:
+        ids: its tokens; may be none where it has a root.
+        root: the held memory that it begins from, see Engine.hold; "" for that of every text.
+    """
+
+    ids: tuple[int, ...]
+    root: str = ""
+
+
 Steps: TypeAlias = Generator[Progress, None, T]
 
 
@@ -49,11 +61,11 @@ def finish(steps: Steps[T]) -> T:
             return result
 
 
-def _recall_nothing(_ids: Sequence[int]) -> Snapshot | None:
+def _recall_nothing(_text: Text) -> Snapshot | None:
     return None
 
 
-def _keep_nothing(_ids: Sequence[int], _snapshot: Snapshot) -> None:
+def _keep_nothing(_text: Text, _snapshot: Snapshot) -> None:
     return None
 
 
@@ -66,29 +78,33 @@ class Lab:
         tokenizer: the model's.
         start: memory that every text begins from, B = 1; an empty one where None.
         chunk_tokens: tokens read at once between two steps.
-        recall: finds a kept memory after a beginning of some ids.
-        keep: keeps the memory after some ids.
+        recall: finds a kept memory after a beginning of a text; at least its root, if it has one.
+        keep: keeps the memory after a text.
     """
 
     model: Model
     tokenizer: Tokenizer
     start: State | None = None
     chunk_tokens: int = 128
-    recall: Callable[[Sequence[int]], Snapshot | None] = _recall_nothing
-    keep: Callable[[Sequence[int], Snapshot], None] = _keep_nothing
+    recall: Callable[[Text], Snapshot | None] = _recall_nothing
+    keep: Callable[[Text, Snapshot], None] = _keep_nothing
 
-    def read(self, ids: Sequence[int], done: int = 0) -> Steps[Snapshot]:
+    def read(self, text: Text, done: int = 0) -> Steps[Snapshot]:
         """Read a text from its start, or from the nearest memory kept.
 
         Args:
-            ids: at least one.
+            text: at least one id, or a root.
             done: tokens of the experiment before this text.
+
+        Returns:
+            The memory; its scores are empty, (0,), where nobody knows them.
         """
-        kept = self.recall(ids)
-        if kept is not None and kept.length == len(ids):
+        kept = self.recall(text)
+        if kept is not None and kept.length == len(text.ids):
             return kept
-        snapshot = yield from self.read_after(kept, ids[kept.length if kept else 0 :], done)
-        self.keep(ids, snapshot)
+        rest = text.ids[kept.length if kept else 0 :]
+        snapshot = yield from self.read_after(kept, rest, done)
+        self.keep(text, snapshot)
         return snapshot
 
     def read_after(

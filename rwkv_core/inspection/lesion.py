@@ -12,7 +12,7 @@ from rwkv_core.errors import InputError, SettingsError
 from rwkv_core.inspection.arrays import Floats
 from rwkv_core.inspection.comparison import kl_bits
 from rwkv_core.inspection.editing import ZeroHead, ZeroLayer, apply_edit
-from rwkv_core.inspection.lab import Lab, Progress, Steps, log2_probabilities
+from rwkv_core.inspection.lab import Lab, Progress, Steps, Text, log2_probabilities
 from rwkv_core.state import State
 
 # Damaged copies that read the cue together.
@@ -39,16 +39,14 @@ class Lesions:
     whole_chance: float
 
 
-def lesion(
-    lab: Lab, ids: Sequence[int], cue: Sequence[int], *, by_head: bool = False
-) -> Steps[Lesions]:
+def lesion(lab: Lab, text: Text, cue: Sequence[int], *, by_head: bool = False) -> Steps[Lesions]:
     """Empty the wkv memory of each layer, or head, in turn, and compare the next word.
 
     Token shifts, which hold the last token's trace, stay.
 
     Args:
         lab: what to read with.
-        ids: the text whose memory is damaged.
+        text: whose memory is damaged.
         cue: what is read afterwards; where empty, the text's last token is held back for it.
         by_head: each head instead of each layer.
 
@@ -65,11 +63,11 @@ def lesion(
             f"this model has {L * H:,} heads, the limit is {MAX_LESIONS:,}; choose layers"
         )
     if not cue:
-        ids, cue = ids[:-1], ids[-1:]
-    if not ids:
-        raise InputError("the text has 1 token; give a longer one, or something to read next")
-    before = yield from lab.read(ids)
-    done = len(ids)
+        text, cue = text._replace(ids=text.ids[:-1]), text.ids[-1:]
+    if not cue or not (text.ids or text.root):
+        raise InputError("there is nothing to read after the damage; give a longer text, or a cue")
+    before = yield from lab.read(text)
+    done = len(text.ids)
     whole, _ = yield from lab.read_together(before.state, cue, done)
     parts: list[ZeroLayer | ZeroHead] = [ZeroLayer(layer) for layer in range(L)]
     if by_head:

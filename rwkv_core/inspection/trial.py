@@ -19,7 +19,7 @@ from rwkv_core.inspection.comparison import (
     likeness,
 )
 from rwkv_core.inspection.editing import Edit, KeepSlow, apply_edit, blend
-from rwkv_core.inspection.lab import Lab, Progress, Steps
+from rwkv_core.inspection.lab import Lab, Progress, Steps, Text
 from rwkv_core.sessions import Snapshot
 from rwkv_core.state import State
 
@@ -32,14 +32,14 @@ class Recipe:
     """How a changed memory is made; with the same model it gives the same memory again.
 
     Attributes:
-        sources: ids of the texts whose memories are blended; one for a plain change.
+        sources: the texts whose memories are blended; one for a plain change.
         weights: the share of each, as in `blend`.
         edits: changes after the blend, in order.
         cue: ids read after the change; where empty, the last token of each source is held
             back and read then, since a memory says nothing until it reads a word.
     """
 
-    sources: tuple[tuple[int, ...], ...]
+    sources: tuple[Text, ...]
     weights: tuple[float, ...]
     edits: tuple[Edit, ...] = ()
     cue: tuple[int, ...] = ()
@@ -48,8 +48,9 @@ class Recipe:
     def tokens(self) -> int:
         """About how many tokens it takes to make it, without what is kept."""
         slow = any(isinstance(edit, KeepSlow) for edit in self.edits)
-        read = sum(map(len, self.sources)) + (len(self.sources) + 1) * len(self.cue)
-        return read + (min(len(self.sources[0]), DECAY_TOKENS) if slow else 0)
+        read = sum(len(text.ids) for text in self.sources)
+        read += (len(self.sources) + 1) * max(1, len(self.cue))
+        return read + (min(len(self.sources[0].ids), DECAY_TOKENS) if slow else 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,24 +82,24 @@ def try_recipe(lab: Lab, recipe: Recipe, settings: GenerationSettings) -> Steps[
 
     Raises:
         SettingsError: an edit or a share is out of range.
-        InputError: a source has no token before the one held back.
+        InputError: a source has no token to hold back, or none to measure forgetting on.
     """
     done, states = 0, []
-    for ids in recipe.sources:
-        snapshot = yield from lab.read(_before_cue(ids, recipe.cue), done)
-        done += len(ids)
+    for text in recipe.sources:
+        snapshot = yield from lab.read(_before_cue(text, recipe.cue), done)
+        done += len(text.ids)
         states.append(snapshot.state)
     changed = blend(states, recipe.weights)
     log_decay = None
     if any(isinstance(edit, KeepSlow) for edit in recipe.edits):
-        log_decay = yield from mean_log_decay(lab, recipe.sources[0], done)
+        log_decay = yield from mean_log_decay(lab, recipe.sources[0].ids, done)
     for edit in recipe.edits:
         changed = apply_edit(changed, edit, log_decay)
     alike = likeness(states[0], changed)
     logits, after = yield from _read_cue(lab, State.stack([*states, changed]), recipe, done)
     writing = lab.write_together(after, logits, settings, done + recipe.tokens)
     memory = Snapshot(
-        len(recipe.sources[0]) + len(recipe.cue), after.select(len(states)), logits[-1].copy()
+        len(recipe.sources[0].ids) + len(recipe.cue), after.select(len(states)), logits[-1].copy()
     )
     trial = Trial(
         alike,
@@ -117,7 +118,16 @@ def try_recipe(lab: Lab, recipe: Recipe, settings: GenerationSettings) -> Steps[
 
 
 def mean_log_decay(lab: Lab, ids: Sequence[int], done: int = 0) -> Steps[Floats]:
-    """Measure how fast each channel forgets on the end of a text; (L, H, K), nats per token."""
+    """Measure how fast each channel forgets on the end of a text; (L, H, K), nats per token.
+
+    Raises:
+        InputError: there is no text.
+    """
+    if not ids:
+        raise InputError(
+            "how fast channels forget is measured on the text, and this memory came without "
+            "one; choose a text"
+        )
     tail = ids[-DECAY_TOKENS:]
     state, found, lengths = lab.start, [], []
     for at in range(0, len(tail), lab.chunk_tokens):
@@ -130,15 +140,15 @@ def mean_log_decay(lab: Lab, ids: Sequence[int], done: int = 0) -> Steps[Floats]
     return mean
 
 
-def _before_cue(ids: tuple[int, ...], cue: tuple[int, ...]) -> tuple[int, ...]:
+def _before_cue(text: Text, cue: tuple[int, ...]) -> Text:
     if cue:
-        return ids
-    if len(ids) < 2:
+        return text
+    if len(text.ids) < (1 if text.root else 2):
         raise InputError(
-            f"the text has {len(ids)} token, and its last one is read after the change; give "
-            "a longer text, or something to read next"
+            f"the last token of a text is read after the change, and this one has only "
+            f"{len(text.ids)}; give a longer text, or something to read next"
         )
-    return ids[:-1]
+    return text._replace(ids=text.ids[:-1])
 
 
 def _read_cue(
@@ -146,7 +156,7 @@ def _read_cue(
 ) -> Steps[tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], State]]:
     if recipe.cue:
         return (yield from lab.read_together(state, recipe.cue, done))
-    last = [ids[-1] for ids in (*recipe.sources, recipe.sources[0])]
+    last = [text.ids[-1] for text in (*recipe.sources, recipe.sources[0])]
     logits, after = lab.model.forward(torch.tensor(last)[:, None], state)
     yield Progress(done + len(last))
     return logits.cpu().numpy(), after

@@ -14,7 +14,7 @@ from rwkv_core.inspection.comparison import (
     kl_bits,
     likeness,
 )
-from rwkv_core.inspection.lab import Lab, finish
+from rwkv_core.inspection.lab import Lab, Text, finish
 from rwkv_core.models import load_model
 from rwkv_core.sampling import SamplingSettings
 from tests.checkpoints import write_safetensors
@@ -61,7 +61,7 @@ def test_a_text_compared_with_itself_is_the_same_in_everything(
     generation: str, tmp_path: Path
 ) -> None:
     settings = GenerationSettings(SamplingSettings(temperature=1, seed=5), max_tokens=6)
-    ids = TOKENIZER.encode("abcd")
+    ids = Text(tuple(TOKENIZER.encode("abcd")))
     found = finish(compare_texts(lab_of(generation, tmp_path), ids, ids, (), settings))
     np.testing.assert_allclose(found.likeness.memory_cosine, 1)
     np.testing.assert_array_equal(found.likeness.memory_distance, 0)
@@ -74,7 +74,7 @@ def test_the_numbers_are_those_of_the_raw_states(tmp_path: Path) -> None:
     lab = lab_of("7", tmp_path)
     settings = GenerationSettings(SamplingSettings(seed=5), max_tokens=3)
     first, second, cue = (TOKENIZER.encode(text) for text in ("abcd", "abce fg", "hi"))
-    found = finish(compare_texts(lab, first, second, cue, settings))
+    found = finish(compare_texts(lab, Text(tuple(first)), Text(tuple(second)), cue, settings))
     (_, a), (_, b) = lab.model.forward(first), lab.model.forward(second)
     flat = [state.wkv[:, 0].flatten(1).double() for state in (a, b)]
     expected = torch.cosine_similarity(flat[0], flat[1])

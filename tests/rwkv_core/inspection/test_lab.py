@@ -9,11 +9,11 @@ import torch
 from rwkv_core.engine import Engine, EngineLimits
 from rwkv_core.errors import EngineBusyError, RwkvError
 from rwkv_core.generate import GenerationSettings, generate
-from rwkv_core.inspection.lab import Lab, Progress, Steps, finish, log2_probabilities
+from rwkv_core.inspection.lab import Lab, Progress, Steps, Text, finish, log2_probabilities
 from rwkv_core.models import Model, load_model
 from rwkv_core.sampling import SamplingSettings, sample
 from rwkv_core.sessions import Snapshot
-from rwkv_core.state import State
+from rwkv_core.state import Memory, State
 from tests.checkpoints import random_weights, write_safetensors
 from tests.rwkv_core.watched import LIMITS, LONG, TOKENIZER, WatchedModel, open_engine
 
@@ -42,7 +42,7 @@ def counting(steps: int, seen: list[int]) -> Callable[[Lab], Steps[str]]:
 
 def test_reading_in_chunks_gives_the_memory_of_reading_at_once(tiny: Model) -> None:
     lab = Lab(tiny, TOKENIZER, chunk_tokens=4)
-    steps = lab.read(LONG[:11])
+    steps = lab.read(Text(tuple(LONG[:11])))
     assert [next(steps).done for _ in range(3)] == [4, 8, 11]
     snapshot = finish(steps)
     logits, state = tiny.forward(LONG[:11])
@@ -52,19 +52,22 @@ def test_reading_in_chunks_gives_the_memory_of_reading_at_once(tiny: Model) -> N
 
 
 def test_a_kept_memory_is_not_read_again(tiny: Model) -> None:
-    first = finish(Lab(tiny, TOKENIZER).read(LONG[:6]))
+    first = finish(Lab(tiny, TOKENIZER).read(Text(tuple(LONG[:6]))))
     kept: list[int] = []
     lab = Lab(
-        tiny, TOKENIZER, recall=lambda ids: first, keep=lambda ids, snapshot: kept.append(len(ids))
+        tiny,
+        TOKENIZER,
+        recall=lambda text: first,
+        keep=lambda text, snapshot: kept.append(len(text.ids)),
     )
-    assert finish(lab.read(LONG[:6])) is first
-    assert [step.done for step in lab.read(LONG[:8])] == [2]
+    assert finish(lab.read(Text(tuple(LONG[:6])))) is first
+    assert [step.done for step in lab.read(Text(tuple(LONG[:8])))] == [2]
     assert kept == [8]
 
 
 def test_memories_that_read_together_are_those_that_read_alone(tiny: Model) -> None:
     lab = Lab(tiny, TOKENIZER, chunk_tokens=6)
-    alone = [finish(lab.read(ids)) for ids in (LONG[:5], LONG[7:10], [9])]
+    alone = [finish(lab.read(Text(tuple(ids)))) for ids in (LONG[:5], LONG[7:10], [9])]
     batch = State.stack([snapshot.state for snapshot in alone])
     logits, state = finish(lab.read_together(batch, LONG[20:27]))
     for index, snapshot in enumerate(alone):
@@ -75,7 +78,7 @@ def test_memories_that_read_together_are_those_that_read_alone(tiny: Model) -> N
 
 def test_texts_written_together_are_those_written_alone(tiny: Model) -> None:
     lab = Lab(tiny, TOKENIZER)
-    alone = [finish(lab.read(ids)) for ids in (LONG[:5], LONG[7:10])]
+    alone = [finish(lab.read(Text(tuple(ids)))) for ids in (LONG[:5], LONG[7:10])]
     batch, logits = State.stack([s.state for s in alone]), np.stack([s.logits for s in alone])
     texts = finish(lab.write_together(batch, logits, GREEDY))
     for text, ids in zip(texts, (LONG[:5], LONG[7:10]), strict=True):
@@ -86,7 +89,7 @@ def test_equal_memories_write_the_same_text_under_a_seed_however_long_they_are(
     tiny: Model,
 ) -> None:
     lab = Lab(tiny, TOKENIZER)
-    snapshot = finish(lab.read(LONG[:5]))
+    snapshot = finish(lab.read(Text(tuple(LONG[:5]))))
     twice = State.stack([snapshot.state, snapshot.state])
     sampling = SamplingSettings(temperature=1, top_p=1, seed=3)
     written = lab.write_together(
@@ -98,7 +101,7 @@ def test_equal_memories_write_the_same_text_under_a_seed_however_long_they_are(
 
 def test_the_noise_of_each_new_token_is_that_of_its_place(tiny: Model) -> None:
     lab = Lab(tiny, TOKENIZER)
-    snapshot = finish(lab.read(LONG[:5]))
+    snapshot = finish(lab.read(Text(tuple(LONG[:5]))))
     settings = GenerationSettings(
         SamplingSettings(temperature=2, top_p=1, presence_penalty=0, frequency_penalty=0, seed=4),
         max_tokens=6,
@@ -131,14 +134,24 @@ class TestStudiesInTheEngine:
 
     def test_it_uses_and_keeps_the_memories_of_its_own_session_only(self, tiny: Model) -> None:
         with Engine(tiny, TOKENIZER, LIMITS) as engine:
-            first = engine.study("a", lambda lab: lab.read(LONG[:9]), 9)
+            first = engine.study("a", lambda lab: lab.read(Text(tuple(LONG[:9]))), 9)
             first.result()
             assert engine.state_at("a", LONG[:9]) is not None
             assert engine.state_at("b", LONG[:9]) is None
-            again = engine.study("a", lambda lab: lab.read(LONG[:9]), 9)
+            again = engine.study("a", lambda lab: lab.read(Text(tuple(LONG[:9]))), 9)
             assert again.result().length == 9
             # Nothing was left to read.
             assert (again.status.tokens_read, first.status.tokens_read) == (0, 9)
+
+    def test_a_held_memory_is_a_beginning(self, tiny: Model) -> None:
+        logits, state = tiny.forward(LONG[:5])
+        expected, _ = tiny.forward(LONG[5:9], state)
+        with Engine(tiny, TOKENIZER, LIMITS) as engine:
+            root = engine.hold("a", Memory(state, 5, logits[0].numpy()))
+            bare = engine.study("a", lambda lab: lab.read(Text((), root)), 1).result()
+            on = engine.study("a", lambda lab: lab.read(Text(tuple(LONG[5:9]), root)), 4).result()
+        np.testing.assert_array_equal(bare.logits, logits[0])
+        np.testing.assert_allclose(on.logits, expected[0], rtol=1e-4, atol=1e-4)
 
     def test_experiments_take_turns_and_a_cancelled_one_ends_within_a_step(self) -> None:
         seen: list[int] = []
@@ -180,7 +193,7 @@ class TestStudiesInTheEngine:
         def leaving(lab: Lab) -> Steps[Snapshot]:
             snapshot = yield from lab.read_after(None, [1, 2])
             engine.drop_session("a")
-            lab.keep([1, 2], snapshot)
+            lab.keep(Text((1, 2)), snapshot)
             return snapshot
 
         with Engine(tiny, TOKENIZER, LIMITS) as engine:

@@ -8,7 +8,7 @@ from rwkv_core.errors import InputError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.inspection.comparison import kl_bits
 from rwkv_core.inspection.editing import Gain, KeepSlow, ZeroLayer, apply_edit, blend
-from rwkv_core.inspection.lab import finish
+from rwkv_core.inspection.lab import Text, finish
 from rwkv_core.inspection.trial import Recipe, Trial, try_recipe
 from rwkv_core.sampling import SamplingSettings
 from tests.rwkv_core.inspection.test_comparison import lab_of
@@ -25,7 +25,9 @@ EVERY = pytest.mark.parametrize("generation", ["4", "5.1", "6", "7"])
 def test_no_change_at_all_has_no_effect_at_all(
     generation: str, cue: tuple[int, ...], tmp_path: Path
 ) -> None:
-    found = finish(try_recipe(lab_of(generation, tmp_path), Recipe((A,), (1,), (), cue), SETTINGS))
+    found = finish(
+        try_recipe(lab_of(generation, tmp_path), Recipe((Text(A),), (1,), (), cue), SETTINGS)
+    )
     assert found.kl_bits[0] < ROUNDING
     assert found.expectations.only_second == ()
     assert found.texts[0] == found.texts[1]
@@ -38,7 +40,7 @@ def test_the_ends_of_a_blend_write_what_their_sources_write(
 ) -> None:
     lab = lab_of(generation, tmp_path)
     for weights, source in (((1, 0), 0), ((0, 1), 1)):
-        found = finish(try_recipe(lab, Recipe((A, B), weights, (), CUE), SETTINGS))
+        found = finish(try_recipe(lab, Recipe((Text(A), Text(B)), weights, (), CUE), SETTINGS))
         assert found.kl_bits[source] < ROUNDING
         assert found.kl_bits[1 - source] > 100 * ROUNDING
         assert found.texts[2] == found.texts[source]
@@ -47,7 +49,7 @@ def test_the_ends_of_a_blend_write_what_their_sources_write(
 def test_the_effect_is_that_of_a_direct_computation(tmp_path: Path) -> None:
     lab = lab_of("7", tmp_path)
     edits = (ZeroLayer(0), Gain(2.0))
-    found = finish(try_recipe(lab, Recipe((A, B), (1, 3), edits, CUE), SETTINGS))
+    found = finish(try_recipe(lab, Recipe((Text(A), Text(B)), (1, 3), edits, CUE), SETTINGS))
     (_, a), (_, b) = lab.model.forward(list(A)), lab.model.forward(list(B))
     changed = blend([a, b], (1, 3))
     for edit in edits:
@@ -63,16 +65,16 @@ def test_the_effect_is_that_of_a_direct_computation(tmp_path: Path) -> None:
 
 def test_the_last_token_is_held_back_where_there_is_no_cue(tmp_path: Path) -> None:
     lab = lab_of("7", tmp_path)
-    found = finish(try_recipe(lab, Recipe((A,), (1,), (ZeroLayer(0),)), SETTINGS))
+    found = finish(try_recipe(lab, Recipe((Text(A),), (1,), (ZeroLayer(0),)), SETTINGS))
     _, before = lab.model.forward(list(A[:-1]))
     logits, _ = lab.model.forward([A[-1]], apply_edit(before, ZeroLayer(0)))
     np.testing.assert_allclose(found.memory.logits, logits[0], rtol=1e-3, atol=1e-4)
-    mixed = finish(try_recipe(lab, Recipe((A, B), (1, 1)), SETTINGS))
+    mixed = finish(try_recipe(lab, Recipe((Text(A), Text(B)), (1, 1)), SETTINGS))
     other = lab.model.forward(list(B[:-1]))[1]
     logits, _ = lab.model.forward([A[-1]], blend([before, other], (1, 1)))
     np.testing.assert_allclose(mixed.memory.logits, logits[0], rtol=1e-3, atol=1e-4)
-    with pytest.raises(InputError, match="1 token"):
-        finish(try_recipe(lab, Recipe(((1,),), (1,)), SETTINGS))
+    with pytest.raises(InputError, match="has only 1"):
+        finish(try_recipe(lab, Recipe((Text((1,)),), (1,)), SETTINGS))
 
 
 @pytest.mark.parametrize(("limit", "is_same"), [(0.0, True), (1e9, False)])
@@ -80,12 +82,12 @@ def test_slow_channels_are_told_by_what_the_text_does(
     limit: float, is_same: bool, tmp_path: Path
 ) -> None:
     lab = lab_of("6", tmp_path)
-    recipe = Recipe((A,), (1,), (KeepSlow(limit),), CUE)
+    recipe = Recipe((Text(A),), (1,), (KeepSlow(limit),), CUE)
     assert (finish(try_recipe(lab, recipe, SETTINGS)).kl_bits[0] < ROUNDING) == is_same
 
 
 def test_the_text_grows_while_it_is_written(tmp_path: Path) -> None:
-    steps = try_recipe(lab_of("7", tmp_path), Recipe((A,), (1,), (Gain(3),), CUE), SETTINGS)
+    steps = try_recipe(lab_of("7", tmp_path), Recipe((Text(A),), (1,), (Gain(3),), CUE), SETTINGS)
     shown = [step.so_far for step in steps if isinstance(step.so_far, Trial)]
     assert len(shown) == SETTINGS.max_tokens
     assert shown[0].expectations.kl_bits == shown[-1].expectations.kl_bits

@@ -1,0 +1,39 @@
+"""Figures of the experiments as cards: the drawing, its reading, and its numbers to take away."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ui.inspector_see import Card, Updates, _card, show_view
+from ui.inspector_views import View, _csv
+from ui.plots import Figure
+
+
+def lay_out_card(name: str) -> Card:
+    """Lay out one empty card, `inspector-<name>`."""
+    return _card(name)
+
+
+def fill_card(
+    card: Card,
+    name: str,
+    figure: Figure,
+    reading: str,
+    header: Sequence[str],
+    rows: Iterable[Iterable[object]],
+) -> Updates:
+    """Show a figure with its reading, and write its numbers to a file nobody can guess.
+
+    Args:
+        card: where it is shown.
+        name: of the file.
+        figure: what to show.
+        reading: what is to be seen in it.
+        header: of the numbers, units included.
+        rows: the numbers.
+    """
+    folder = Path(card.numbers.GRADIO_CACHE) / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    return show_view(card, View(figure, reading, _csv(header, rows)), folder / f"{name}.csv")
