@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import GenerationSettings, TextAssembler, Token, make_token
-from rwkv_core.inspection.lab import Steps
+from rwkv_core.inspection.lab import Steps, Text
 from rwkv_core.models import Model
 from rwkv_core.models.recorder import Recorder
 from rwkv_core.recording import Recording, Wanted
 from rwkv_core.recordings import RecordingKey
 from rwkv_core.sampling import Logits, Penalties, sample
+from rwkv_core.sessions import Snapshot, StateStore
 from rwkv_core.state import Memory, State
 from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob, WorkJob
 from rwkv_core.tokenizer import Tokenizer
@@ -225,6 +227,28 @@ class Study:
             self.job.show(so_far)
         self.job.report("reading", tokens_read=done)
         return False
+
+
+def access_of(
+    study: Study, store: StateStore, lock: threading.Condition, device: torch.device
+) -> tuple[Callable[[Text], Snapshot | None], Callable[[Text, Snapshot], None]]:
+    """Let an experiment recall and keep memories of its own session, while that is there."""
+    session_id = study.job.session_id
+
+    def recall(text: Text) -> Snapshot | None:
+        kept = store.nearest(session_id, text.ids, root=text.root)
+        if kept is None and text.root:
+            held = store.held(session_id, text.root)
+            scores = np.zeros(0, np.float32) if held.logits is None else held.logits
+            kept = Snapshot(0, held.state, scores)
+        return kept and replace(kept, state=kept.state.to(device))
+
+    def keep(text: Text, snapshot: Snapshot) -> None:
+        with lock:
+            if not study.is_dropped:
+                store.put(session_id, text.ids, snapshot.state, snapshot.logits, root=text.root)
+
+    return recall, keep
 
 
 def batch_of(places: Sequence[Place]) -> State:

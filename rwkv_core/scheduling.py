@@ -16,7 +16,7 @@ import torch
 from rwkv_core.admission import Admission
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
-from rwkv_core.inspection.lab import Lab, Steps, Text
+from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.limits import EngineLimits
 from rwkv_core.models import Model
 from rwkv_core.recording import Recording
@@ -26,6 +26,7 @@ from rwkv_core.rows import (
     Row,
     Study,
     Tracing,
+    access_of,
     as_sentence,
     batch_of,
     checked_scores,
@@ -113,14 +114,9 @@ class Scheduler:
 
     def add_study(self, study: Study, begin: Callable[[Lab], Steps[Any]]) -> None:
         """Put an experiment into the line of the traces; errors as there."""
-        lab = Lab(
-            self._model,
-            self._tokenizer,
-            self._start,
-            self._limits.prefill_chunk,
-            lambda text: self._recall(study, text),
-            lambda text, snapshot: self._keep_of(study, text, snapshot),
-        )
+        access = access_of(study, self._store, self._lock, self._device)
+        chunk = self._limits.prefill_chunk
+        lab = Lab(self._model, self._tokenizer, self._start, chunk, *access)
         study.steps = begin(lab)
         self.add_trace(study)
 
@@ -318,23 +314,6 @@ class Scheduler:
                     self._traces.remove(work)
         except Exception as error:
             self._end_trace(work, as_sentence(error))
-
-    def _recall(self, study: Study, text: Text) -> Snapshot | None:
-        session_id = study.job.session_id
-        kept = self._store.nearest(session_id, text.ids, root=text.root)
-        if kept is None and text.root:
-            held = self._store.held(session_id, text.root)
-            kept = Snapshot(
-                0, held.state, np.zeros(0, np.float32) if held.logits is None else held.logits
-            )
-        return kept and replace(kept, state=kept.state.to(self._device))
-
-    def _keep_of(self, study: Study, text: Text, snapshot: Snapshot) -> None:
-        with self._lock:
-            if not study.is_dropped:
-                self._store.put(
-                    study.job.session_id, text.ids, snapshot.state, snapshot.logits, root=text.root
-                )
 
     def _forward(self, tokens: list[int], place: Place | None) -> Place:
         state = batch_of([place]) if place else self._start
