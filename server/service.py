@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -21,6 +22,9 @@ from server.headers import SecurityHeaders
 from server.metrics import RequestCounts, metrics_text
 from server.observing import Observer
 from server.v1.routes import Face, v1_routes
+
+# Readers look 20 times a second, and what they see then travels to the browser.
+LAST_WORDS_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ class Service:
         stop.wait()
         self.closing.set()
         self.engine.drain(self.limits.requests.drain_s)
+        time.sleep(LAST_WORDS_S)
 
 
 def require_mcp() -> None:

@@ -15,10 +15,10 @@ def client(address: str) -> Iterator[Client]:
     made.close()
 
 
-def test_only_two_endpoints_are_offered_and_they_explain_themselves(client: Client) -> None:
+def test_only_these_endpoints_are_offered_and_they_explain_themselves(client: Client) -> None:
     offered = client.view_api(return_format="dict")["named_endpoints"]
-    assert sorted(offered) == ["/chat", "/complete"]
-    assert "Answer a message" in offered["/chat"]["description"]
+    assert sorted(offered) == ["/chat", "/complete", "/score", "/snapshot", "/tokenise"]
+    assert all(len(told["description"]) > 20 for told in offered.values())
 
 
 def test_chat_answers_and_the_same_seed_answers_the_same(client: Client) -> None:
