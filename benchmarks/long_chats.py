@@ -123,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with load_engine(options.model) as engine:
         short = measure(engine, write_chats(engine, options.chats, 5))
+        engine.drop_session(VISITOR)
         long_ms, chats = timed(lambda: write_chats(engine, options.chats, options.turns))
         results = {
             "chats": options.chats,

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 # How much denser the kept places are near the end of a text: a place is worth the tokens since
 # the one before it, divided by this power of the tokens that follow it.
-NEARNESS = 1.5
+NEARNESS = 2
 
 K = TypeVar("K", bound=Hashable)
 
@@ -54,6 +54,6 @@ def least_missed(places: Mapping[K, Place[K]]) -> K:
     def worth(key: K) -> float:
         here, before = places[key], places[key].before
         gap = here.length - (places[before].length if before is not None else 0)
-        return float(gap / (ends[key] - here.length) ** NEARNESS)
+        return gap / float((ends[key] - here.length) ** NEARNESS)
 
     return min(on_the_way, key=worth)

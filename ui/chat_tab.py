@@ -5,36 +5,44 @@ one handler answers it. What the handlers do is in the package `ui.chat`.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.components import Component
+from gradio.events import Dependency
 
-from presets import chat_template, examples
-from presets.words import speak
+from presets import ChatTemplate, chat_template
 from rwkv_core.engine import Engine
-from ui.chat import actions
+from ui.chat import actions, keeping
 from ui.chat.answering import answer
-from ui.chat.frames import ChatFrame, box_for, line
-from ui.chat.values import Ask, Chats
+from ui.chat.frames import ChatFrame, box_for
+from ui.chat.layout import Manage, Talk, build_manage, build_persona, build_talk, greeting
+from ui.chat.values import MAX_CHATS, Ask, Chats
 from ui.components import memory_card
 from ui.controls import build_controls
-from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
+from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams, new_visitor
 from ui.words import language_of, say
 
-_TOOLS = Path(__file__).parent / "chat" / "tools.js"
+# The browser writes the file, so that no copy of what was said lies on the server.
+_SAVE_FILE = """(chats) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(chats, null, 1)], { type: "application/json" }));
+  link.download = "chats.json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}"""
 
 
-class Talk(NamedTuple):
-    """The conversation and what stands around it."""
+class Held(NamedTuple):
+    """What a visitor holds, on the server and in the browser."""
 
-    chat: gr.Chatbot
-    box: gr.Textbox
-    status: gr.HTML
-    marks: gr.HTML
-    go_on: gr.Button
-    earlier: gr.Button
-    new: gr.Button
+    visitor: gr.State
+    language: gr.State
+    chats: gr.State
+    ask: gr.State
+    saved: gr.State
+    listing: gr.BrowserState
+    slots: list[gr.BrowserState]
 
 
 def build_chat_tab(
@@ -49,7 +57,6 @@ def build_chat_tab(
         conversation: holds the shown `Conversation`, which the inspector reads too.
     """
     template, running = chat_template(), RunningStreams()
-    ask, chats, language = gr.State(Ask("")), gr.State(Chats()), gr.State("en")
     with gr.Row(elem_classes="workbench"):
         with gr.Column(elem_classes="main-column", min_width=280):
             talk = build_talk(engine)
@@ -59,10 +66,29 @@ def build_chat_tab(
             controls = build_controls()
             with gr.Accordion(say("chat.who"), open=False, elem_classes="quiet"):
                 persona = build_persona()
+            with gr.Accordion(say("chat.manage"), open=False, elem_classes="quiet"):
+                manage = build_manage()
+    held = build_held(visitor)
     outputs: list[Any] = [
-        talk.chat, chats, conversation, talk.box, talk.status, memory, talk.marks, talk.go_on,
-        talk.earlier,
+        talk.chat, held.chats, conversation, talk.box, talk.status, memory, talk.marks, talk.go_on,
+        talk.earlier, talk.picker, manage.title, manage.bring_back,
     ]  # fmt: skip
+    wire_answers(engine, template, running, talk, held, [persona, *controls], outputs)
+    wire_chats(engine, template, running, talk, manage, held, outputs)
+    wire_load(engine, template, page, talk, held, outputs)
+
+
+def wire_answers(
+    engine: Engine,
+    template: ChatTemplate,
+    running: RunningStreams,
+    talk: Talk,
+    held: Held,
+    settings: list[Component],
+    outputs: list[Any],
+) -> None:
+    """Wire every way to ask for an answer."""
+    ask, chats = held.ask, held.chats
     steps = (
         talk.box.submit(actions.send, talk.box, ask, **QUIET_EVENT),
         talk.chat.example_select(actions.send_example, None, ask, **QUIET_EVENT),
@@ -71,94 +97,122 @@ def build_chat_tab(
         talk.go_on.click(actions.go_on, None, ask, **QUIET_EVENT),
     )
     for step in steps:
-        step.success(
+        answered = step.success(
             partial(answer, engine, template, running),
-            [visitor, language, chats, ask, persona, *controls],
+            [held.visitor, held.language, chats, ask, *settings],
             outputs,
             **MODEL_EVENT,
         )
-    talk.box.stop(running.stop, visitor, None, **QUIET_EVENT)
-    mine = [visitor, language, chats]
-    talk.chat.undo(partial(actions.undo, engine, running), mine, outputs, **QUIET_EVENT)
+        keep(engine, held, answered)
+    talk.box.stop(running.stop, held.visitor, None, **QUIET_EVENT)
+
+
+def wire_chats(
+    engine: Engine,
+    template: ChatTemplate,
+    running: RunningStreams,
+    talk: Talk,
+    manage: Manage,
+    held: Held,
+    outputs: list[Any],
+) -> None:
+    """Wire what changes the shown text at once."""
+    mine = [held.visitor, held.language, held.chats]
 
     def switch(visitor: str, language: str, chats: Chats, event: gr.EventData) -> ChatFrame:
         return actions.switch_version(engine, running, visitor, language, chats, event)
 
-    talk.marks.click(switch, mine, outputs, **QUIET_EVENT)
-    talk.earlier.click(
-        partial(actions.show_earlier, engine), [language, chats], outputs, **QUIET_EVENT
+    named = [held.language, held.chats]
+    changed = (
+        talk.chat.undo(partial(actions.undo, engine, running), mine, outputs, **QUIET_EVENT),
+        talk.marks.click(switch, mine, outputs, **QUIET_EVENT),
+        gr.on(
+            [talk.chat.clear, talk.new.click],
+            partial(keeping.begin_anew, engine, running), mine, outputs, **QUIET_EVENT,
+        ),
+        talk.picker.input(
+            partial(keeping.open_chat, engine, template, running),
+            [*mine, talk.picker], outputs, **QUIET_EVENT,
+        ),
+        manage.title.submit(
+            partial(keeping.rename, engine), [*named, manage.title], outputs, **QUIET_EVENT
+        ),
+        manage.delete.click(
+            partial(keeping.delete, engine, template, running), mine, outputs, **QUIET_EVENT
+        ),
+        manage.bring_back.click(
+            partial(keeping.bring_back, engine), named, outputs, **QUIET_EVENT
+        ),
+        manage.take_in.upload(
+            partial(keeping.take_in, engine, template, running),
+            [*mine, manage.take_in], outputs, **QUIET_EVENT,
+        ),
+    )  # fmt: skip
+    for step in changed:
+        keep(engine, held, step)
+    talk.earlier.click(partial(actions.show_earlier, engine), named, outputs, **QUIET_EVENT)
+    written = gr.JSON(visible=False)
+    manage.export.click(
+        partial(keeping.export, engine), held.chats, written, **QUIET_EVENT
+    ).success(None, written, None, js=_SAVE_FILE, **QUIET_EVENT)
+
+
+def keep(engine: Engine, held: Held, step: Dependency) -> None:
+    """Let the browser keep what a step has changed."""
+
+    def save(chats: Chats, saved: keeping.Saved) -> list[Any]:
+        now, stored = keeping.save(engine, chats, saved)
+        return [now, *stored]
+
+    step.then(
+        save, [held.chats, held.saved], [held.saved, held.listing, *held.slots], **QUIET_EVENT
     )
-    begin_anew = partial(actions.begin_anew, engine, running)
-    gr.on([talk.chat.clear, talk.new.click], begin_anew, mine, outputs, **QUIET_EVENT)
+
+
+def wire_load(
+    engine: Engine,
+    template: ChatTemplate,
+    page: gr.Blocks,
+    talk: Talk,
+    held: Held,
+    outputs: list[Any],
+) -> None:
+    """Wire what happens when the page is opened."""
 
     # Gradio finds the request by the type of a plain function's argument.
     def greet_visitor(request: gr.Request) -> tuple[str, dict[str, Any], dict[str, Any]]:
         return greet(engine, request)
 
-    page.load(greet_visitor, None, [language, talk.chat, talk.box], **QUIET_EVENT)
+    def restore(request: gr.Request, index: object, *slots: object) -> list[Any]:
+        visitor, language = new_visitor(request), language_of(request)
+        shown, saved = keeping.restore(engine, template, visitor, language, index, slots)
+        return [*shown, saved]
+
+    page.load(greet_visitor, None, [held.language, talk.chat, talk.box], **QUIET_EVENT).then(
+        restore, [held.listing, *held.slots], [*outputs, held.saved], **QUIET_EVENT
+    )
+
+
+def build_held(visitor: gr.State) -> Held:
+    """Make room for what a visitor holds; the browser's part has a fixed key and secret."""
+
+    def stored(name: str) -> gr.BrowserState:
+        return gr.BrowserState(
+            None, storage_key=f"rwkv-playground-{name}", secret="rwkv-playground"
+        )
+
+    return Held(
+        visitor,
+        gr.State("en"),
+        gr.State(Chats()),
+        gr.State(Ask("")),
+        gr.State({}),
+        stored("chats"),
+        [stored(f"chat-{slot}") for slot in range(MAX_CHATS)],
+    )
 
 
 def greet(engine: Engine, request: gr.Request | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Greet a visitor in the browser's language."""
     language = language_of(request)
     return language, gr.update(placeholder=greeting(engine, language)), box_for(language)
-
-
-def greeting(engine: Engine, language: str) -> str:
-    """What an empty chat shows."""
-    size = f"{engine.model.config.state_bytes:,}"
-    title, note = (
-        speak(language, "chat.greeting"),
-        speak(language, "chat.greeting_note", size=size),
-    )
-    return f'<h2 class="greeting">{title}</h2>\n<p class="greeting-note">{note}</p>'
-
-
-def build_talk(engine: Engine) -> Talk:
-    """Lay out the conversation, the message box and the line under them."""
-    earlier = gr.Button("", visible=False, size="sm", elem_classes="plain", elem_id="chat-earlier")
-    with gr.Column(elem_classes="talk"):
-        chat = gr.Chatbot(
-            placeholder=greeting(engine, "en"),
-            examples=[{"text": text} for text in examples().chat],
-            editable="user",
-            feedback_options=None,
-            show_label=False,
-            label=say("chat.conversation"),
-            container=False,
-            height="min(58vh, 560px)",
-            layout="bubble",
-            buttons=["copy"],
-            elem_id="chat",
-        )
-        box = gr.Textbox(
-            placeholder=say("chat.prompt"),
-            label=say("chat.prompt"),
-            show_label=False,
-            lines=1,
-            max_lines=8,
-            container=False,
-            autofocus=True,
-            submit_btn=speak("en", "chat.send"),
-            elem_id="chat-box",
-        )
-    marks = gr.HTML("", html_template="", js_on_load=_TOOLS.read_text(encoding="utf-8"))
-    with gr.Row(elem_classes="under-talk"):
-        status = gr.HTML(line(""), elem_id="chat-status")
-        go_on = gr.Button(
-            say("chat.go_on"), size="sm", visible=False, elem_classes="plain", elem_id="chat-go-on"
-        )
-        new = gr.Button(say("chat.new"), size="sm", elem_classes="plain", elem_id="chat-new")
-    return Talk(chat, box, status, marks, go_on, earlier, new)
-
-
-def build_persona() -> gr.Textbox:
-    """Lay out what the model reads before a conversation."""
-    return gr.Textbox(
-        value="",
-        label=say("chat.persona"),
-        info=say("chat.persona_hint"),
-        placeholder=say("chat.persona_example"),
-        lines=3,
-        elem_id="chat-persona",
-    )

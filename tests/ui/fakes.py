@@ -106,6 +106,7 @@ class FakeEngine:
         self.tokenizer = FakeTokenizer()
         self.model = SimpleNamespace(
             name="Pip <tiny>",
+            fingerprint="f1",
             config=CONFIG,
             parameters=4_600_000,
             weight_bytes=9_200_000,

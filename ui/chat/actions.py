@@ -8,7 +8,7 @@ import gradio as gr
 from presets.words import speak
 from rwkv_core.engine import Engine
 from ui.chat.frames import ChatFrame, box_for, frame, line
-from ui.chat.values import SHOWN_TURNS, Ask, Chat, Chats
+from ui.chat.values import SHOWN_TURNS, Ask, Chats
 from ui.session import RunningStreams
 
 
@@ -118,14 +118,6 @@ def to_reread(engine: Engine, visitor: str, chats: Chats, language: str) -> str:
 def asked_of(event: gr.EventData, name: str) -> Any:
     """One value of what tools.js sent; None where it is missing."""
     return getattr(event, "_data", {}).get(name)
-
-
-def begin_anew(
-    engine: Engine, running: RunningStreams, visitor: str, language: str, chats: Chats
-) -> ChatFrame:
-    """Begin a new conversation with an empty memory."""
-    running.stop(visitor)
-    return frame(engine, chats.with_current(Chat()), box_for(language), line(""), language)
 
 
 def show_earlier(engine: Engine, language: str, chats: Chats) -> ChatFrame:

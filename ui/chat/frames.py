@@ -11,7 +11,7 @@ from rwkv_core.branches import Versions
 from rwkv_core.engine import Engine
 from rwkv_core.sessions import Conversation, Turn
 from rwkv_core.streams import Reason, StreamResult, StreamStatus
-from ui.chat.values import Chat, Chats
+from ui.chat.values import Chat, Chats, short
 from ui.components import bytes_text, memory_card, words_in
 
 Message = dict[str, Any]
@@ -37,6 +37,9 @@ class ChatFrame(NamedTuple):
         marks: JSON for tools.js: versions of each drawn exchange, and the words of its buttons.
         go_on: the button that goes on with a cut answer.
         earlier: the button that draws more of a long chat.
+        picker: the list of chats.
+        title: the name of the open one.
+        bring_back: the button that undoes a deletion.
     """
 
     messages: list[Message]
@@ -48,6 +51,9 @@ class ChatFrame(NamedTuple):
     marks: str | dict[str, Any]
     go_on: dict[str, Any]
     earlier: dict[str, Any]
+    picker: dict[str, Any] = SKIP
+    title: str | dict[str, Any] = SKIP
+    bring_back: dict[str, Any] = SKIP
 
 
 def box_for(language: str, value: str | None = None, *, is_busy: bool = False) -> dict[str, Any]:
@@ -113,7 +119,18 @@ def frame(
         marks_of(chat, language),
         gr.update(visible=chat.is_cut),
         gr.update(visible=hidden > 0, value=speak(language, "chat.show_earlier", count=hidden)),
+        picker_of(chats, language),
+        chat.title,
+        gr.update(visible=chats.deleted is not None),
     )
+
+
+def picker_of(chats: Chats, language: str) -> dict[str, Any]:
+    """The list of chats by name, the open one chosen."""
+    untitled = speak(language, "chat.untitled")
+    choices = [(short(chat.name) or untitled, chat.slot) for chat in chats.chats]
+    update: dict[str, Any] = gr.update(choices=choices, value=chats.current.slot)
+    return update
 
 
 def memory_of(engine: Engine, talk: Conversation, change: tuple[float, ...] = ()) -> str:

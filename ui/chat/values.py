@@ -4,13 +4,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rwkv_core.branches import Tree
+from rwkv_core.errors import InputError
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import Reason
 
 # Exchanges drawn at once; drawing more would make every redraw of a long chat slow.
 SHOWN_TURNS = 30
 MAX_TURNS = 1000
-TITLE_LENGTH = 40
+MAX_CHATS = 20
+MAX_TITLE = 60
 
 # How an answer ended that the model would have gone on with.
 CUT: tuple[Reason, ...] = ("length", "cancelled", "deadline", "unread")
@@ -41,17 +43,26 @@ class Chat:
     Attributes:
         tree: everything said in it.
         title: what the visitor calls it; "" for its first words.
+        slot: where the browser keeps it, 0 to MAX_CHATS - 1.
         shown_turns: exchanges drawn, counted from the end.
+        folded: its JSON as the browser kept it, until it is opened; the tree is empty then.
     """
 
     tree: Tree = field(default_factory=Tree)
     title: str = ""
+    slot: int = 0
     shown_turns: int = SHOWN_TURNS
+    folded: str = ""
 
     @property
     def conversation(self) -> Conversation:
         """The shown text."""
         return self.tree.conversation
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever said in it."""
+        return not self.tree.nodes and not self.folded
 
     @property
     def first_drawn(self) -> int:
@@ -61,10 +72,7 @@ class Chat:
     @property
     def name(self) -> str:
         """Its title, or its first words; "" for an empty one."""
-        if self.title or not self.tree.nodes:
-            return self.title
-        words = " ".join(self.tree.nodes[0].turn.user.split())
-        return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1].rstrip() + "…"
+        return self.title or (short(self.tree.nodes[0].turn.user) if self.tree.nodes else "")
 
     @property
     def is_cut(self) -> bool:
@@ -86,10 +94,19 @@ class Chat:
 
 @dataclass(frozen=True)
 class Chats:
-    """All chats of a visitor and which of them is open; never empty."""
+    """All chats of a visitor, newest first, and which of them is open; never empty.
+
+    Attributes:
+        chats: each with a slot of its own.
+        at: the open one.
+        deleted: the one deleted last, which can be had back.
+        damaged: slots whose content could not be read and is left alone.
+    """
 
     chats: tuple[Chat, ...] = (Chat(),)
     at: int = 0
+    deleted: Chat | None = None
+    damaged: tuple[int, ...] = ()
 
     @property
     def current(self) -> Chat:
@@ -103,3 +120,41 @@ class Chats:
     def with_tree(self, tree: Tree) -> "Chats":
         """Say something else in the open chat."""
         return self.with_current(self.current.with_tree(tree))
+
+    def opened(self, slot: int) -> "Chats":
+        """Open the chat of a slot; without such a chat nothing changes."""
+        places = [place for place, chat in enumerate(self.chats) if chat.slot == slot]
+        return replace(self, at=places[0]) if places else self
+
+    def added(self, *new: Chat) -> "Chats":
+        """Put chats before all others and open the first; an empty open chat makes place.
+
+        Raises:
+            InputError: there are too many.
+        """
+        others = self.chats
+        if self.current.is_empty:
+            others = tuple(chat for chat in self.chats if chat is not self.current)
+        taken = {*(chat.slot for chat in others), *self.damaged}
+        free = [slot for slot in range(MAX_CHATS) if slot not in taken]
+        if len(new) > len(free):
+            raise InputError(
+                f"there are {len(others)} chats and {len(new)} more would pass the limit of "
+                f"{MAX_CHATS - len(self.damaged)}; delete some first, or export them"
+            )
+        placed = tuple(replace(chat, slot=slot) for chat, slot in zip(new, free, strict=False))
+        return replace(self, chats=(*placed, *others), at=0)
+
+    def without_current(self) -> "Chats":
+        """Delete the open chat and open the one after it."""
+        gone, rest = self.current, (*self.chats[: self.at], *self.chats[self.at + 1 :])
+        deleted = self.deleted if gone.is_empty else gone
+        if not rest:
+            return replace(self, chats=(Chat(slot=gone.slot),), at=0, deleted=deleted)
+        return replace(self, chats=rest, at=min(self.at, len(rest) - 1), deleted=deleted)
+
+
+def short(text: str, limit: int = 40) -> str:
+    """The first words of a text on one line."""
+    words = " ".join(text[: 4 * limit].split())
+    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"

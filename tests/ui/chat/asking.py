@@ -1,6 +1,7 @@
 """Answers of the fake engine, collected as the page would show them."""
 
 import asyncio
+from dataclasses import replace
 
 from presets import chat_template
 from tests.ui.fakes import FakeEngine, as_engine
@@ -37,6 +38,19 @@ def run(
         return frames
 
     return asyncio.run(collect())
+
+
+def spelled(engine: FakeEngine, chats: Chats) -> Chats:
+    """The same chats, with answers whose ids are those of their text.
+
+    The ids of the fake's answers are first letters, so that they are easy to follow.
+    """
+    tree = chats.current.tree
+    nodes = []
+    for node in tree.nodes:
+        ids = tuple(engine.tokenizer.encode(" " + node.turn.answer))
+        nodes.append(replace(node, turn=replace(node.turn, answer_ids=ids)))
+    return chats.with_tree(replace(tree, nodes=tuple(nodes)))
 
 
 def talked(engine: FakeEngine, *messages: str) -> Chats:

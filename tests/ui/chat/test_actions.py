@@ -91,13 +91,6 @@ def test_what_was_undone_stands_beside_what_is_said_instead() -> None:
     ]
 
 
-def test_a_new_chat_is_empty() -> None:
-    engine = FakeEngine()
-    fresh = actions.begin_anew(as_engine(engine), RunningStreams(), "me", "en", talked(engine, "a"))
-    assert fresh.messages == []
-    assert fresh.conversation.ids == ()
-
-
 def test_a_message_index_names_its_exchange_also_in_a_long_chat() -> None:
     tree = talked(FakeEngine(), "Hi").current.tree
     for _ in range(SHOWN_TURNS + 4):
