@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rwkv_core.sessions import Conversation, Turn
 
@@ -50,10 +50,16 @@ class Tree:
     """All exchanges of a chat, oldest first, and the one that the shown text ends with.
 
     Retry and edit add a node beside an old one, undo moves the tip up, switching moves it over.
+
+    Attributes:
+        nodes: the exchanges.
+        tip: the one that the shown text ends with; None for none.
+        start: what a first exchange goes on from: a memory that was kept, or nothing.
     """
 
     nodes: tuple[Node, ...] = ()
     tip: int | None = None
+    start: Conversation = field(default_factory=Conversation)
 
     @property
     def path(self) -> tuple[int, ...]:
@@ -77,7 +83,7 @@ class Tree:
         """The text that ends with this exchange."""
         path = self.path_to(node)
         if not path:
-            return Conversation()
+            return self.start
         first, turns = self.nodes[path[0]], tuple(self.nodes[index].turn for index in path)
         return Conversation(first.opening_ids, turns, first.root)
 
@@ -86,7 +92,7 @@ class Tree:
     ) -> Tree:
         """Hang a new exchange under `parent` and show the text that ends with it."""
         node = Node(turn, parent, opening_ids, root) if parent is None else Node(turn, parent)
-        return Tree((*self.nodes, node), self.tip).shown(len(self.nodes))
+        return replace(self, nodes=(*self.nodes, node)).shown(len(self.nodes))
 
     def with_turn(self, index: int, turn: Turn) -> Tree:
         """Rewrite one exchange, which must have nothing after it."""
@@ -97,7 +103,8 @@ class Tree:
         if not self.nodes or self.nodes[-1].turn.is_answered:
             return self
         gone, last = len(self.nodes) - 1, self.nodes[-1]
-        tree = Tree(self.nodes[:-1], last.parent if self.tip == gone else self.tip)
+        tip = last.parent if self.tip == gone else self.tip
+        tree = replace(self, nodes=self.nodes[:-1], tip=tip)
         if last.parent is not None and tree.nodes[last.parent].child == gone:
             tree = tree._replaced(last.parent, replace(tree.nodes[last.parent], child=None))
         return tree
@@ -109,7 +116,7 @@ class Tree:
         for index in reversed(self.path_to(tip)):
             nodes[index] = replace(nodes[index], child=child)
             child = index
-        return Tree(tuple(nodes), tip)
+        return replace(self, nodes=tuple(nodes), tip=tip)
 
     def switched(self, node: int) -> Tree:
         """Show a text through this exchange: the one that was shown last."""
@@ -140,14 +147,14 @@ class Tree:
 
     def only(self, node: int | None) -> Tree:
         """The shown text up to this exchange, without its branches."""
-        tree = Tree()
+        tree = Tree(start=self.start)
         for index in self.path_to(node):
             own = self.nodes[index]
             tree = tree.added(tree.tip, own.turn, own.opening_ids, own.root)
         return tree
 
     def _replaced(self, index: int, node: Node) -> Tree:
-        return Tree((*self.nodes[:index], node, *self.nodes[index + 1 :]), self.tip)
+        return replace(self, nodes=(*self.nodes[:index], node, *self.nodes[index + 1 :]))
 
 
 def _said(node: Node) -> object:

@@ -32,7 +32,7 @@ from rwkv_core.rows import (
     checked_scores,
     relative_change,
 )
-from rwkv_core.sessions import Snapshot, StateStore
+from rwkv_core.sessions import StateStore
 from rwkv_core.state import State
 from rwkv_core.streams import Job, Reason
 from rwkv_core.tally import Tally

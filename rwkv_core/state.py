@@ -170,13 +170,21 @@ class Memory:
         return self.state.nbytes + (0 if self.logits is None else self.logits.nbytes)
 
     def key(self) -> str:
-        """Name it by its content, so that the same memory has the same name everywhere."""
+        """Name it by its content, so that the same memory has the same name everywhere.
+
+        The name begins with the number of tokens, see `tokens_of`.
+        """
         digest = hashlib.sha256(str(self.tokens).encode())
         for part in _PARTS:
             digest.update(getattr(self.state, part).cpu().contiguous().numpy().tobytes())
         if self.logits is not None:
             digest.update(self.logits.tobytes())
-        return digest.hexdigest()[:32]
+        return f"{self.tokens}-{digest.hexdigest()[:32]}"
+
+
+def tokens_of(root: str) -> int:
+    """How many tokens the memory has read that `Memory.key` gave this name; 0 for ""."""
+    return int(root.partition("-")[0] or 0)
 
 
 @dataclass(frozen=True, eq=False)

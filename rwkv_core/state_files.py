@@ -22,22 +22,72 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rwkv_core.checkpoint import DAMAGE
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.errors import StateError
-from rwkv_core.state import FILE_FORMAT, State
+from rwkv_core.state import FILE_FORMAT, Memory, SavedMemory, State
 
 Order = Literal["value-key", "key-value"]
 
+# Names, sizes and shapes in the head of a file; a tuned state of 61 layers needs 8 kB.
+MAX_HEAD_BYTES = 64 * 1024
 _NAME = re.compile(r"(?:(?:_forward_module|module|model)\.)*blocks\.(\d+)\.att\.time_state")
 _TURNED_SUFFIXES = (".st", ".state")
 _REASONS: dict[Order, str] = {
     "value-key": "rows are values, as state tuning saves them",
     "key-value": "rows are keys, as web-rwkv and ai00 store them in .st, so they were turned",
 }
+
+
+def load_memory(path: Path, config: ModelConfig, fingerprint: str) -> SavedMemory:
+    """Read a safetensors file of a saved memory, or of a tuned state, which has read nothing.
+
+    Args:
+        path: .safetensors saved by State.save or by state tuning; nothing else is opened.
+        config: of the model that will use it.
+        fingerprint: of that model's weights.
+
+    Raises:
+        StateError: unreadable, too large, another model's, not a state, or holding NaN or infinity.
+    """
+    _check_size(path, file_limit(config))
+    try:
+        with safe_open(path, framework="pt") as file:
+            is_ours = (file.metadata() or {}).get("format") == FILE_FORMAT
+            names = list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise StateError(
+            f"{path.name} is not a readable state file ({error}); "
+            "choose a .safetensors file saved by this playground"
+        ) from error
+    if is_ours or not any(_NAME.fullmatch(name) for name in names):
+        return SavedMemory.load(path, config, fingerprint)
+    state, _ = load_initial_state(path, config, fingerprint)
+    return SavedMemory(Memory(state, 0), "", "")
+
+
+def file_limit(config: ModelConfig) -> int:
+    """Bytes of the largest file that a memory of this model is saved in."""
+    return config.state_bytes + 4 * config.vocab_size + MAX_HEAD_BYTES
+
+
+def _check_size(path: Path, limit: int) -> None:
+    """Look at a file's size and at that of its head, before anything else of it is read."""
+    size = path.stat().st_size
+    if size > limit:
+        raise StateError(
+            f"{path.name} has {size:,} bytes, and a memory of this model at most {limit:,}; "
+            "choose a file that this model saved"
+        )
+    with path.open("rb") as file:
+        head = file.read(9)
+    if len(head) < 9 or head[8:] != b"{" or int.from_bytes(head[:8], "little") > MAX_HEAD_BYTES:
+        raise StateError(
+            f"{path.name} is not a memory; choose a .safetensors file saved by this playground"
+        )
 
 
 def load_initial_state(

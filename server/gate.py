@@ -78,7 +78,10 @@ class Gate:
         _count(self._addresses, address, "from your address", self._limits.per_address)
         if path.startswith(_UPLOADS):
             _count(self._uploads, address, "to upload a file", self._limits.uploads)
-        body = await self._body(headers, receive)
+        is_upload = path.startswith(_UPLOADS)
+        # A form around the file needs a little more.
+        limit = self._limits.upload_bytes + 64 * 1024 if is_upload else 0
+        body = await self._body(headers, receive, max(limit, self._limits.body_bytes))
         if path.startswith("/gradio_api/") and (match := _SESSION.search(body)):
             _count(self._sessions, match[1].decode(), "from this page", self._limits.per_session)
         return body
@@ -97,8 +100,7 @@ class Gate:
                 "foreign_origin",
             )
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        limit = self._limits.body_bytes
+    async def _body(self, headers: Headers, receive: Receive, limit: int) -> bytes:
         declared = headers.get("content-length", "0")
         pieces: list[bytes] = []
         size = int(declared) if declared.isdigit() else 0

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any
@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from presets.limits import Limits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import SettingsError
+from rwkv_core.state_files import file_limit
 from server.gate import Gate
 from server.headers import SecurityHeaders
 from server.metrics import RequestCounts, metrics_text
@@ -79,6 +80,9 @@ class Service:
         if self.options.mcp:
             require_mcp()
         requests = self.limits.requests
+        # A saved memory of this model can always be loaded.
+        upload_bytes = max(requests.upload_bytes, file_limit(self.engine.model.config))
+        requests = replace(requests, upload_bytes=upload_bytes)
         origins = (*self.options.origins, *([self.options.space] if self.options.space else []))
         middleware = [
             Middleware(Observer, counts=self.counts, write=self.options.write_log),

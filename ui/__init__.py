@@ -9,7 +9,8 @@ from ui.completion_tab import build_completion_tab
 from ui.components import banner
 from ui.endpoints import build_endpoints
 from ui.session import QUIET_EVENT, new_visitor
-from ui.words import say
+from ui.shelf_card import PREPARE, build_open_button, build_shelf, new_ports
+from ui.words import language_of, say
 
 TITLE = "RWKV playground"
 
@@ -30,20 +31,24 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
     page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600))
     with page:
         visitor, conversation = gr.State(""), gr.State(Conversation())
+        ports = new_ports()
         with gr.Row(elem_classes="masthead"):
             gr.HTML(
                 f"<h1>{TITLE}</h1><p>A language model with a memory of fixed size.</p>",
                 elem_classes="title",
             )
             gr.HTML(banner(engine, name), elem_id="banner")
-        with gr.Tabs(elem_classes="tabs"):
+            shelf_opener = build_open_button()
+        with gr.Tabs(elem_classes="tabs") as tabs:
             with gr.Tab(say("page.chat"), id="chat"):
-                build_chat_tab(engine, page, visitor, conversation)
+                build_chat_tab(engine, page, visitor, conversation, ports)
             with gr.Tab(say("page.completion"), id="completion"):
-                build_completion_tab(engine, visitor)
+                build_completion_tab(engine, visitor, ports)
             with gr.Tab(say("page.inspector"), id="inspector"):
                 build_inspector_tab(engine, visitor, conversation)
+        build_shelf(engine, visitor, ports, shelf_opener, tabs)
         build_endpoints(engine)
-        page.load(new_visitor, None, visitor, **QUIET_EVENT)
+        page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)
+        page.load(language_of, None, ports.language, **QUIET_EVENT)
         page.unload(forget)
     return page

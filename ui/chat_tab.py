@@ -21,6 +21,7 @@ from ui.chat.values import MAX_CHATS, Ask, Chats
 from ui.components import memory_card
 from ui.controls import build_controls
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams, new_visitor
+from ui.shelf_card import ShelfPorts, build_keep_button, keep_chat, wire_keep_button
 from ui.words import language_of, say
 
 # The browser writes the file, so that no copy of what was said lies on the server.
@@ -46,7 +47,11 @@ class Held(NamedTuple):
 
 
 def build_chat_tab(
-    engine: Engine, page: gr.Blocks, visitor: gr.State, conversation: gr.State
+    engine: Engine,
+    page: gr.Blocks,
+    visitor: gr.State,
+    conversation: gr.State,
+    ports: ShelfPorts,
 ) -> None:
     """Lay out the tab and wire it.
 
@@ -55,6 +60,7 @@ def build_chat_tab(
         page: that the tab stands on.
         visitor: holds the session id.
         conversation: holds the shown `Conversation`, which the inspector reads too.
+        ports: what it shares with the shelf.
     """
     template, running = chat_template(), RunningStreams()
     with gr.Row(elem_classes="workbench"):
@@ -63,6 +69,7 @@ def build_chat_tab(
         with gr.Column(elem_classes="side-column", min_width=240):
             empty = memory_card(engine.model.config, 0, 0)
             memory = gr.HTML(empty, elem_id="chat-memory")
+            keeper = build_keep_button()
             controls = build_controls()
             with gr.Accordion(say("chat.who"), open=False, elem_classes="quiet"):
                 persona = build_persona()
@@ -76,6 +83,19 @@ def build_chat_tab(
     wire_answers(engine, template, running, talk, held, [persona, *controls], outputs)
     wire_chats(engine, template, running, talk, manage, held, outputs)
     wire_load(engine, template, page, talk, held, outputs)
+    wire_keep_button(
+        keeper,
+        partial(keep_chat, engine),
+        [visitor, ports.shelf, held.chats, held.language],
+        [ports.shelf, talk.status],
+    )
+    taken = ports.handed.change(
+        partial(keeping.go_on_from, engine, running),
+        [visitor, held.language, held.chats, ports.handed],
+        outputs,
+        **QUIET_EVENT,
+    )
+    keep(engine, held, taken)
 
 
 def wire_answers(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from presets import examples
+from presets.words import speak
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
@@ -22,7 +23,15 @@ from ui.components import (
     words_in,
 )
 from ui.controls import build_controls, generation_settings
-from ui.session import MODEL_EVENT, QUIET_EVENT, Draft, Drafts, RunningStreams
+from ui.session import (
+    MODEL_EVENT,
+    QUIET_EVENT,
+    Draft,
+    Drafts,
+    RunningStreams,
+)
+from ui.shelf import Handed, Shelf
+from ui.shelf_card import ShelfPorts, build_keep_button, keep_draft, wire_keep_button
 
 # A long text is sent to the page whole at every redraw, so it is redrawn less often.
 LONG_TEXT = 20_000
@@ -61,13 +70,16 @@ async def complete(
     try:
         ids = drafts.ids_for(text, engine.encode, engine.tokenizer.end_of_text)
         settings = generation_settings(controls)
-        stream = engine.submit(visitor, ids, settings, alternatives=SHOWN_ALTERNATIVES)
+        stream = engine.submit(
+            visitor, ids, settings, alternatives=SHOWN_ALTERNATIVES, root=drafts.now.root
+        )
     except RwkvError as error:
         yield idle(gr.skip(), drafts, error_line(error))
         return
     running.start(visitor, stream)
     # What the model wrote stays coloured until somebody edits the text.
-    before = Draft(text, ids, drafts.now.written if text == drafts.now.text else ())
+    written = drafts.now.written if text == drafts.now.text else ()
+    before = Draft(text, ids, written, drafts.now.root)
     known = len(drafts.now.ids) if ids[: len(drafts.now.ids)] == drafts.now.ids else 0
     tokens: list[Token] = []
     try:
@@ -144,7 +156,29 @@ def memory_of(engine: Engine, draft: Draft, change: tuple[float, ...] = ()) -> s
 
 def begin(start: str, text: str, drafts: Drafts) -> tuple[str, Drafts]:
     """Put an example into the box; undo brings back what stood there."""
-    return start, drafts.replaced(text, start)
+    return start, drafts.replaced(text, Draft(start))
+
+
+def go_on_from(
+    engine: Engine,
+    running: RunningStreams,
+    visitor: str,
+    text: str,
+    drafts: Drafts,
+    handed: Handed | None,
+    language: str,
+) -> CompletionFrame:
+    """Take a memory from the shelf into the box; undo brings back what stood there."""
+    if handed is None or handed.tab != "completion":
+        return CompletionFrame(*(gr.skip() for _ in CompletionFrame._fields))
+    running.stop(visitor)
+    item, start = handed.item, engine.tokenizer.end_of_text
+    shown = engine.tokenizer.decode(item.ids[1:] if item.ids[:1] == (start,) else item.ids)
+    drafts = drafts.replaced(text, Draft(shown, item.ids, root=item.root))
+    said = speak(language, "shelf.handed", name=item.name, tokens=f"{item.tokens:,}")
+    box = gr.update(value=shown, interactive=True)
+    memory = memory_card(engine.model.config, words_in(shown), item.tokens)
+    return idle(box, drafts, status_line(said), "", memory)
 
 
 def undo(
@@ -163,6 +197,19 @@ def redo(
     return shelve(engine, drafts.redo(text), "Brought back.", drafts)
 
 
+def keep_text_in_box(
+    engine: Engine, visitor: str, shelf: Shelf, text: str, drafts: Drafts, language: str
+) -> tuple[Shelf, str]:
+    """Keep the memory of the text in the box, the visitor's own changes included."""
+    try:
+        start = engine.tokenizer.end_of_text
+        ids = drafts.ids_for(text, engine.encode, start) if text or drafts.now.ids else ()
+    except RwkvError as error:
+        return shelf, error_line(error)
+    draft = Draft(text, ids, root=drafts.now.root)
+    return keep_draft(engine, visitor, shelf, draft, language)
+
+
 def shelve(engine: Engine, drafts: Drafts, said: str, before: Drafts) -> CompletionFrame:
     """Show the draft that undo or redo arrived at, if there was one."""
     if drafts is before:
@@ -172,12 +219,13 @@ def shelve(engine: Engine, drafts: Drafts, said: str, before: Drafts) -> Complet
     return idle(box, drafts, status_line(said), chances, memory_of(engine, drafts.now))
 
 
-def build_completion_tab(engine: Engine, visitor: gr.State) -> None:
+def build_completion_tab(engine: Engine, visitor: gr.State, ports: ShelfPorts) -> None:
     """Lay out the tab and wire it.
 
     Args:
         engine: runs the model.
         visitor: holds the session id.
+        ports: what it shares with the shelf.
     """
     running, drafts = RunningStreams(), gr.State(Drafts())
     with gr.Row(elem_classes="workbench"):
@@ -201,6 +249,7 @@ def build_completion_tab(engine: Engine, visitor: gr.State) -> None:
             chances = gr.HTML("", elem_id="completion-chances")
         with gr.Column(elem_classes="side-column", min_width=240):
             memory = gr.HTML(memory_card(engine.model.config, 0, 0), elem_id="completion-memory")
+            keep = build_keep_button()
             controls = build_controls()
     outputs = [box, drafts, run, stop, status, chances, memory]
     inputs = [visitor, box, drafts]
@@ -215,5 +264,15 @@ def build_completion_tab(engine: Engine, visitor: gr.State) -> None:
         chosen = button.click(partial(begin, text), [box, drafts], [box, drafts], **QUIET_EVENT)
         chosen.success(**go_on)
     stop.click(running.stop, visitor, None, **QUIET_EVENT)
+    wire_keep_button(
+        keep, partial(keep_text_in_box, engine), [visitor, ports.shelf, box, drafts, ports.language],
+        [ports.shelf, status],
+    )  # fmt: skip
+    ports.handed.change(
+        partial(go_on_from, engine, running),
+        [*inputs, ports.handed, ports.language],
+        outputs,
+        **QUIET_EVENT,
+    )
     back.click(partial(undo, engine, running), inputs, outputs, **QUIET_EVENT)
     forth.click(partial(redo, engine, running), inputs, outputs, **QUIET_EVENT)

@@ -134,6 +134,8 @@ def memory_card(config: ModelConfig, words: int, tokens: int, change: Sequence[f
         change: per layer, how much the last token changed it relative to its size; empty at rest.
     """
     cells = "".join(f'<i style="--glow:{g:.2f}"></i>' for g in _glows(change, config.n_layer))
+    # A memory from the shelf has read something, though no words of it are shown.
+    read = counted(words, "word") if words or tokens <= 1 else counted(tokens, "token")
     grown = bytes_text(kv_cache_bytes(config.n_layer, config.n_embd, tokens))
     other = (
         f"A transformer of this shape would keep <b>{grown}</b> by now, calculated."
@@ -142,7 +144,7 @@ def memory_card(config: ModelConfig, words: int, tokens: int, change: Sequence[f
     )
     return f"""<section class="memory" aria-label="Memory of this text">
 <h2>Memory</h2>
-<p class="memory-size">{bytes_text(config.state_bytes)} <span>after {counted(words, "word")}</span></p>
+<p class="memory-size">{bytes_text(config.state_bytes)} <span>after {read}</span></p>
 <div class="layers{" is-awake" if change else ""}" aria-hidden="true">{cells}</div>
 <p class="memory-note">One cell per layer; it lights up as a word changes it.
 The size never changes. {other}</p></section>"""

@@ -26,6 +26,10 @@ MODEL_EVENT: dict[str, Any] = {
 }
 
 
+# Gradio tells of a changed gr.State only where the event that changed it was queued.
+TELLING_EVENT = MODEL_EVENT
+
+
 class Cancellable(Protocol):
     """Anything that can be asked to end."""
 
@@ -72,16 +76,18 @@ class Draft(NamedTuple):
         text: what stands in the box.
         ids: all its tokens.
         written: those at its end that the model wrote, as far as they are still coloured.
+        root: the held memory that the ids are read from; "" for that of every text.
     """
 
     text: str
     ids: tuple[int, ...] = ()
     written: tuple[Token, ...] = ()
+    root: str = ""
 
     def extended(self, text: str, ids: tuple[int, ...], tokens: Sequence[Token]) -> "Draft":
         """Add what the model wrote after it."""
         written = (*self.written, *tokens)[-MAX_COLOURED:]
-        return Draft(self.text + text, self.ids + ids, written)
+        return Draft(self.text + text, self.ids + ids, written, self.root)
 
 
 @dataclass(frozen=True)
@@ -106,21 +112,21 @@ class Drafts:
         Args:
             text: what stands in the box.
             encode: text to ids; its errors pass through.
-            start: the id every text begins with.
+            start: the id every text begins with that goes on from no other memory.
         """
-        if self.now.ids and text.startswith(self.now.text):
+        if (self.now.ids or self.now.root) and text.startswith(self.now.text):
             rest = text[len(self.now.text) :]
             return (*self.now.ids, *(encode(rest) if rest else ()))
-        return (start, *encode(text))
+        return tuple(encode(text)) if self.now.root else (start, *encode(text))
 
     def continued(self, before: Draft, after: Draft) -> "Drafts":
         """Remember that the model wrote `after` from `before`."""
         return Drafts(after, (*self.past, before)[-MAX_UNDO:])
 
-    def replaced(self, text: str, new: str) -> "Drafts":
+    def replaced(self, text: str, new: Draft) -> "Drafts":
         """Begin with another text; what stood in the box can be had again by undo."""
         past = (*self.past, self._as_draft(text))[-MAX_UNDO:] if text else self.past
-        return Drafts(Draft(new), past)
+        return Drafts(new, past)
 
     def undo(self, text: str) -> "Drafts":
         """Go back one text; the one in the box, edits included, can be had again by redo."""
@@ -135,7 +141,7 @@ class Drafts:
         return Drafts(self.future[0], (*self.past, self._as_draft(text)), self.future[1:])
 
     def _as_draft(self, text: str) -> Draft:
-        return self.now if self.now.text == text else Draft(text)
+        return self.now if self.now.text == text else Draft(text, root=self.now.root)
 
 
 def new_visitor(request: gr.Request) -> str:

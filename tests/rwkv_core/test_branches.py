@@ -1,5 +1,5 @@
 from rwkv_core.branches import Tree
-from rwkv_core.sessions import Turn
+from rwkv_core.sessions import Conversation, Turn
 
 
 def said(user: str, answer: str = "yes") -> Turn:
@@ -58,3 +58,14 @@ def test_a_fork_holds_the_shown_text_without_its_branches() -> None:
     assert [turn.user for turn in fork.conversation.turns] == ["a", "b"]
     assert fork.conversation == grown().conversation_to(1)
     assert len(fork.nodes) == 2
+
+
+def test_a_chat_that_goes_on_from_a_memory_goes_back_to_it() -> None:
+    start = Conversation((1, 2), root="7-abc")
+    tree = Tree(start=start)
+    assert tree.conversation == start
+    grown = tree.added(None, said("a"), start.opening_ids, start.root).added(0, said("b"))
+    for back in (grown.shown(None), grown.switched(0).shown(None), grown.only(1).shown(None)):
+        assert back.conversation == start
+    waiting = tree.added(None, Turn("e", (1,), "", ()), start.opening_ids, start.root)
+    assert waiting.settled() == tree

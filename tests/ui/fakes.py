@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
+
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.engine import Engine
-from rwkv_core.errors import InputError, RwkvError
+from rwkv_core.errors import HeldMemoryError, InputError, RwkvError
 from rwkv_core.generate import Alternative, GenerationSettings, Token
+from rwkv_core.state import Memory, State
 from rwkv_core.streams import Reason, StreamResult, StreamStatus
 
 ANSWER = (" Once", " there", " was", " a", " cat.")
@@ -91,6 +94,11 @@ def fake_token(word: str) -> Token:
     )
 
 
+def fake_memory(tokens: int) -> Memory:
+    """An empty state that says how much it has read."""
+    return Memory(State.zeros(CONFIG), tokens, np.zeros(CONFIG.vocab_size, np.float32))
+
+
 class FakeEngine:
     """What the page asks of an engine.
 
@@ -99,14 +107,17 @@ class FakeEngine:
         refusal: raised by the next submits, as a busy engine would.
         failure: ends streams early with this error.
         streams: every stream it made.
-        dropped: sessions it was asked to forget.
+        dropped: sessions that are gone.
+        forgotten: sessions whose texts it was asked to forget.
+        held: memories by session and name.
+        memories: what `read` has left, by session, root and ids.
     """
 
     def __init__(self) -> None:
         self.tokenizer = FakeTokenizer()
         self.model = SimpleNamespace(
             name="Pip <tiny>",
-            fingerprint="f1",
+            fingerprint="ab" * 32,
             config=CONFIG,
             parameters=4_600_000,
             weight_bytes=9_200_000,
@@ -122,6 +133,9 @@ class FakeEngine:
         self.failure: RwkvError | None = None
         self.streams: list[FakeStream] = []
         self.dropped: list[str] = []
+        self.forgotten: list[str] = []
+        self.held: dict[tuple[str, str], Memory] = {}
+        self.memories: dict[tuple[str, str, tuple[int, ...]], Memory] = {}
         self._kept: dict[str, list[tuple[int, ...]]] = {}
 
     def encode(self, text: str) -> list[int]:
@@ -142,6 +156,8 @@ class FakeEngine:
     ) -> FakeStream:
         if self.refusal is not None:
             raise self.refusal
+        if root and (session_id, root) not in self.held:
+            raise HeldMemoryError("the memory that this text begins from is no longer held here")
         kept = self._kept.setdefault(session_id, [])
         known = [k for k in kept if tuple(ids[: len(k)]) == k]
         stream = FakeStream(
@@ -158,6 +174,31 @@ class FakeEngine:
     def forget(self) -> None:
         """Lose all memories, as a full store would."""
         self._kept.clear()
+
+    def read(self, session_id: str, ids: Sequence[int], *, root: str = "") -> FakeStream:
+        words, self.words = self.words, ()
+        stream = self.submit(session_id, ids, GenerationSettings(), root=root)
+        self.words = words
+        self.memories[session_id, root, tuple(ids)] = fake_memory(len(ids))
+        return stream
+
+    def hold(self, session_id: str, memory: Memory) -> str:
+        root = memory.key()
+        self.held[session_id, root] = memory
+        return root
+
+    def release(self, session_id: str, root: str) -> None:
+        del self.held[session_id, root]
+
+    def memory_at(self, session_id: str, ids: Sequence[int], *, root: str = "") -> Memory | None:
+        if root and (session_id, root) not in self.held:
+            raise HeldMemoryError("the memory that this text begins from is no longer held here")
+        if root and not ids:
+            return self.held[session_id, root]
+        return self.memories.get((session_id, root, tuple(ids)))
+
+    def forget_texts(self, session_id: str) -> None:
+        self.forgotten.append(session_id)
 
     def drop_session(self, session_id: str) -> None:
         self.dropped.append(session_id)

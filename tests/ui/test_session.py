@@ -75,7 +75,7 @@ def test_undo_reaches_back_a_bounded_way() -> None:
 
 
 def test_an_example_does_not_lose_the_text_it_replaces() -> None:
-    drafts = Drafts().replaced("my own words", "Once")
+    drafts = Drafts().replaced("my own words", Draft("Once"))
     assert drafts.now == Draft("Once")
     assert drafts.undo("Once").now == Draft("my own words")
-    assert Drafts().replaced("", "Once").past == ()
+    assert Drafts().replaced("", Draft("Once")).past == ()

@@ -10,6 +10,7 @@ from presets.words import speak
 from rwkv_core.branches import Versions
 from rwkv_core.engine import Engine
 from rwkv_core.sessions import Conversation, Turn
+from rwkv_core.state import tokens_of
 from rwkv_core.streams import Reason, StreamResult, StreamStatus
 from ui.chat.values import Chat, Chats, short
 from ui.components import bytes_text, memory_card, words_in
@@ -138,7 +139,7 @@ def memory_of(engine: Engine, talk: Conversation, change: tuple[float, ...] = ()
     if talk.turns and not talk.turns[-1].is_answered:
         talk = talk.before(len(talk.turns) - 1)
     words = sum(words_of(turn) for turn in talk.turns)
-    tokens = talk.length if talk.turns else 0
+    tokens = tokens_of(talk.root) + talk.length
     return memory_card(engine.model.config, words, tokens, change)
 
 

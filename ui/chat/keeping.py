@@ -12,14 +12,17 @@ import gradio as gr
 
 from presets import ChatTemplate
 from presets.words import speak
+from rwkv_core.branches import Tree
 from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError, RwkvError
+from rwkv_core.sessions import Conversation
 from ui.chat import records
 from ui.chat.actions import to_reread
 from ui.chat.frames import ChatFrame, box_for, frame, line
 from ui.chat.values import MAX_CHATS, MAX_TITLE, Chat, Chats
 from ui.components import error_line
 from ui.session import RunningStreams
+from ui.shelf import Handed
 
 Saved = Mapping[int, Chat]
 
@@ -33,6 +36,28 @@ def begin_anew(
         return frame(engine, chats.added(Chat()), box_for(language), line(""), language)
     except InputError as error:
         return frame(engine, chats, box_for(language), error_line(error), language)
+
+
+def go_on_from(
+    engine: Engine,
+    running: RunningStreams,
+    visitor: str,
+    language: str,
+    chats: Chats,
+    handed: Handed | None,
+) -> ChatFrame:
+    """Begin a chat from a memory of the shelf; a chat that was kept shows its messages again."""
+    if handed is None or handed.tab != "chat":
+        return ChatFrame(*(gr.skip() for _ in ChatFrame._fields))
+    running.stop(visitor)
+    item = handed.item
+    tree = item.chat or Tree(start=Conversation(item.ids, root=item.root))
+    said = speak(language, "shelf.handed", name=item.name, tokens=f"{item.tokens:,}")
+    try:
+        grown = chats.added(Chat(tree))
+    except InputError as error:
+        return frame(engine, chats, box_for(language), error_line(error), language)
+    return frame(engine, grown, box_for(language), line(said), language)
 
 
 def open_chat(

@@ -20,17 +20,19 @@ def open_turn(
         template: writes the roles.
         conversation: what was said before.
         text: what the visitor says now.
-        persona: read once, before the first turn; ignored later.
+        persona: read once, where the model has read nothing yet; ignored later.
 
     Raises:
         InputError: the message is empty, too long or not text.
     """
     if not template.clean(text):
         raise InputError("the message is empty; write a few words, then press Send")
-    first = not conversation.turns
+    start = engine.tokenizer.end_of_text
+    # A memory from the shelf has read something, except a tuned one, before which `start` stands.
+    first = conversation in (Conversation(), Conversation((start,), root=conversation.root))
     if first:
         opening = template.opening(persona)
-        ids = (engine.tokenizer.end_of_text, *(engine.encode(opening) if opening else ()))
+        ids = (start, *(engine.encode(opening) if opening else ()))
         conversation = Conversation(ids, root=conversation.root)
     prompt_ids = tuple(engine.encode(template.user_turn(text, first)))
     return conversation.with_turn(Turn(text.strip(), prompt_ids, "", ()))

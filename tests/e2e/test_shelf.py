@@ -1,0 +1,35 @@
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.test_page import one_answer, say, visit
+
+
+def test_a_saved_memory_is_loaded_after_a_reload_and_answers(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    with visit(browser, address) as page:
+        with one_answer(page):
+            say(page, "My name is Nora.")
+        page.get_by_role("button", name="Keep this memory").first.click()
+        # A wide window opens the drawer by itself.
+        chosen = page.locator("#shelf-items label.selected")
+        expect(chosen).to_contain_text("“My name is Nora.”")
+        with page.expect_download() as download:
+            page.locator("#shelf-save").click()
+        file = tmp_path / download.value.suggested_filename
+        assert file.name == "My-name-is-Nora.safetensors"
+        download.value.save_as(file)
+    with visit(browser, address, 390) as page:
+        page.locator("#shelf-open").click()
+        with page.expect_file_chooser() as chooser:
+            page.locator("#shelf-load").click()
+        chooser.value.set_files(file)
+        expect(page.locator("#shelf-status")).to_contain_text("Loaded")
+        page.get_by_role("button", name="Go on in Chat").click()
+        page.locator("#shelf-close").click()
+        expect(page.locator("#chat-status")).to_contain_text("in the memory already")
+        with one_answer(page):
+            say(page, "What is my name?")
+        expect(page.locator("#chat-status")).to_contain_text("re-read 0 tokens")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390

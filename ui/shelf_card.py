@@ -1,0 +1,302 @@
+"""The shelf's drawer: a list of kept memories beside every tab, and what can be done with one."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from presets.words import speak
+from rwkv_core.config import ModelConfig
+from rwkv_core.engine import Engine
+from rwkv_core.errors import RwkvError
+from ui.chat.values import Chats
+from ui.components import bytes_text, error_line, status_line
+from ui.session import MODEL_EVENT, QUIET_EVENT, TELLING_EVENT, Draft
+from ui.shelf import (
+    Shelf,
+    Shelved,
+    dropped,
+    hand_over,
+    keep_text,
+    read_file,
+    recall,
+    write_file,
+)
+from ui.words import say
+
+NAME_WORDS = 5
+# The drawer is opened and closed in the browser alone, by a mark on it.
+TOGGLE = """() => {
+  const drawer = document.querySelector('#shelf'), opener = document.querySelector('#shelf-open');
+  const open = drawer.toggleAttribute('data-open');
+  opener.setAttribute('aria-expanded', open);
+  drawer.setAttribute('aria-label', drawer.querySelector('h2').textContent);
+  // The button that was pressed takes the focus once more after this.
+  setTimeout(() => (open ? document.querySelector('#shelf-close') : opener).focus(), 50);
+}"""
+# A wide window has room for it beside the text, so there what was kept is shown at once.
+SHOW_IF_WIDE = """() => {
+  if (window.innerWidth < 1100) return;
+  document.querySelector('#shelf').setAttribute('data-open', '');
+  document.querySelector('#shelf-open').setAttribute('aria-expanded', true);
+}"""
+PREPARE = """() => {
+  const drawer = document.querySelector('#shelf'), opener = document.querySelector('#shelf-open');
+  opener.setAttribute('aria-expanded', false);
+  opener.setAttribute('aria-controls', 'shelf');
+  drawer.setAttribute('role', 'complementary');
+  document.addEventListener('keydown', event => {
+    const focus = document.activeElement;
+    if (event.key === 'Escape' && drawer.hasAttribute('data-open')
+        && (drawer.contains(focus) || !focus.matches('input, textarea'))) {
+      document.querySelector('#shelf-close').click();
+    }
+  });
+}"""
+DOWNLOAD = """() => {
+  const button = document.querySelector('#shelf-file');
+  setTimeout(() => (button.querySelector('a') || button).click(), 100);
+}"""
+
+
+@dataclass(frozen=True, eq=False)
+class ShelfPorts:
+    """What tabs share with the shelf.
+
+    Attributes:
+        shelf: holds the `Shelf`.
+        handed: holds the `Handed` that was sent to a tab last; its change is that tab's event.
+        language: holds the visitor's, for text that handlers return.
+    """
+
+    shelf: gr.State
+    handed: gr.State
+    language: gr.State
+
+
+def new_ports() -> ShelfPorts:
+    """Make the states that tabs share with the shelf, inside the current Blocks."""
+    return ShelfPorts(gr.State(Shelf()), gr.State(None), gr.State("en"))
+
+
+def first_words(text: str) -> str:
+    """The beginning of a text, short enough for a name."""
+    words = text.split()
+    if len(words) <= NAME_WORDS and len(text) <= 40:
+        return " ".join(words)
+    return " ".join(words[:NAME_WORDS])[:40].rstrip() + "…"
+
+
+def keep_chat(
+    engine: Engine, visitor: str, shelf: Shelf, chats: Chats, language: str
+) -> tuple[Shelf, str]:
+    """Keep the memory of the chat as it is now; returns the shelf and a line that says so."""
+    tree = chats.current.tree.settled()
+    talk, chat = tree.conversation, tree.only(tree.tip)
+    words = first_words(talk.turns[-1].user) if talk.turns else "…"
+    name = speak(language, "shelf.text", words=words)
+    try:
+        shelf = keep_text(engine, visitor, shelf, talk.ids, name=name, root=talk.root, chat=chat)
+    except RwkvError as error:
+        return shelf, error_line(error)
+    return shelf, status_line(speak(language, "shelf.kept", name=shelf.current.name))
+
+
+def keep_draft(
+    engine: Engine, visitor: str, shelf: Shelf, draft: Draft, language: str
+) -> tuple[Shelf, str]:
+    """Keep the memory of a text as the model left it."""
+    name = speak(language, "shelf.text", words=first_words(draft.text) or "…")
+    try:
+        shelf = keep_text(engine, visitor, shelf, draft.ids, name=name, root=draft.root)
+    except RwkvError as error:
+        return shelf, error_line(error)
+    return shelf, status_line(speak(language, "shelf.kept", name=shelf.current.name))
+
+
+def label_of(item: Shelved, config: ModelConfig, language: str) -> str:
+    """Describe an item in three lines: its name, its size, its last words."""
+    key = "shelf.facts" if item.tokens else "shelf.fresh"
+    facts = speak(language, key, tokens=f"{item.tokens:,}", bytes=bytes_text(config.state_bytes))
+    return "\n".join([item.name, facts, *([f"…{item.tail}"] if item.tail else [])])
+
+
+def show(engine: Engine, shelf: Shelf, language: str) -> tuple[dict[str, Any], ...]:
+    """Draw the shelf: the list, the name, the parts an empty one hides, the button's count."""
+    choices = [(label_of(i, engine.model.config, language), i.key) for i in shelf.items]
+    count = len(choices)
+    title = speak(language, "shelf.open_counted" if count else "shelf.open", count=count)
+    return (
+        gr.update(choices=choices, value=shelf.chosen or None, visible=bool(count)),
+        gr.update(value=shelf.current.name if count else ""),
+        gr.update(visible=bool(count)),
+        gr.update(visible=not count),
+        gr.update(value=title),
+    )
+
+
+def choose(shelf: Shelf, key: str | None) -> Shelf:
+    """Point at an item."""
+    return shelf.choose(key)
+
+
+def rename(shelf: Shelf, name: str, language: str) -> tuple[Shelf, str]:
+    """Give the chosen memory another name."""
+    try:
+        shelf = shelf.renamed(name)
+    except RwkvError as error:
+        return shelf, error_line(error)
+    said = speak(language, "shelf.renamed", name=shelf.current.name)
+    return shelf, status_line(said)
+
+
+def drop(engine: Engine, visitor: str, shelf: Shelf, language: str) -> tuple[Shelf, str]:
+    """Take the chosen memory off the shelf."""
+    try:
+        name = shelf.current.name
+        shelf = dropped(engine, visitor, shelf)
+    except RwkvError as error:
+        return shelf, error_line(error)
+    return shelf, status_line(speak(language, "shelf.dropped", name=name))
+
+
+def send_to(tab: str, shelf: Shelf) -> tuple[Any, Any, str]:
+    """Let a tab go on from the chosen memory, and show that tab."""
+    try:
+        return hand_over(tab, shelf.current), gr.update(selected=tab), status_line()
+    except RwkvError as error:
+        return gr.skip(), gr.skip(), error_line(error)
+
+
+async def save(
+    engine: Engine, cache: str, visitor: str, shelf: Shelf, language: str
+) -> AsyncIterator[tuple[Any, str]]:
+    """Write the chosen memory to a file that the visitor can fetch.
+
+    Args:
+        engine: keeps the memory.
+        cache: folder of files that the page may hand out.
+        visitor: session id.
+        shelf: what is kept.
+        language: the visitor's.
+    """
+    try:
+        item = shelf.current
+        if engine.memory_at(visitor, item.ids, root=item.root) is None:
+            yield gr.skip(), status_line(speak(language, "shelf.reading"))
+        memory = await recall(engine, visitor, item)
+        folder = Path(cache) / secrets.token_hex(16)
+        path = await asyncio.to_thread(write_file, engine, item, memory, folder)
+    except RwkvError as error:
+        yield gr.skip(), error_line(error)
+        return
+    size = bytes_text(path.stat().st_size)
+    said = speak(language, "shelf.saved", name=item.name, bytes=size)
+    yield gr.update(value=str(path)), status_line(said)
+
+
+def load(engine: Engine, visitor: str, shelf: Shelf, file: str, language: str) -> tuple[Shelf, str]:
+    """Put a memory from a visitor's file on the shelf; the uploaded copy is deleted."""
+    path = Path(file)
+    try:
+        shelf = read_file(engine, visitor, shelf, path)
+    except RwkvError as error:
+        return shelf, error_line(error)
+    finally:
+        path.unlink(missing_ok=True)
+    said = speak(language, "shelf.loaded", name=shelf.current.name)
+    return shelf, status_line(said)
+
+
+def build_keep_button() -> gr.Button:
+    """Lay out the button that keeps the memory of a tab's text."""
+    return gr.Button(say("shelf.keep"), size="sm", elem_classes="keep")
+
+
+def wire_keep_button(
+    button: gr.Button,
+    keep: Callable[..., tuple[Shelf, str]],
+    inputs: Sequence[gr.components.Component],
+    outputs: Sequence[gr.components.Component],
+) -> None:
+    """Let a button keep a memory; a wide window then shows the shelf.
+
+    Args:
+        button: from `build_keep_button`.
+        keep: returns the new shelf and a status line.
+        inputs: what it takes.
+        outputs: the shelf and where the line is shown.
+    """
+    kept = button.click(keep, list(inputs), list(outputs), **TELLING_EVENT)
+    kept.success(None, None, None, js=SHOW_IF_WIDE, **QUIET_EVENT)
+
+
+def build_open_button() -> gr.Button:
+    """Lay out the button of the masthead that opens the drawer."""
+    return gr.Button(say("shelf.open"), size="sm", elem_id="shelf-open")
+
+
+def build_shelf(
+    engine: Engine, visitor: gr.State, ports: ShelfPorts, opener: gr.Button, tabs: gr.Tabs
+) -> None:
+    """Lay out the drawer and wire it.
+
+    Args:
+        engine: keeps the memories.
+        visitor: holds the session id.
+        ports: what the tabs share with it.
+        opener: the button that opens it.
+        tabs: of the page, to show the one that goes on.
+    """
+    shelf, language = ports.shelf, ports.language
+    with gr.Column(elem_id="shelf"):
+        with gr.Row(elem_classes="shelf-head"):
+            gr.Markdown(say("shelf.title"), elem_classes="shelf-title")
+            close = gr.Button(say("shelf.close"), size="sm", elem_id="shelf-close")
+        items = gr.Radio(
+            [], label=say("shelf.choose"), show_label=False, visible=False, elem_id="shelf-items"
+        )
+        empty = gr.Markdown(say("shelf.empty"), elem_classes="shelf-note")
+        with gr.Column(visible=False, elem_classes="shelf-actions") as actions:
+            with gr.Row(elem_classes="pair"):
+                chat = gr.Button(say("shelf.to_chat"), size="sm")
+                completion = gr.Button(say("shelf.to_completion"), size="sm")
+            name = gr.Textbox(
+                label=say("shelf.name"), info=say("shelf.name_hint"), max_length=80, lines=1
+            )
+            with gr.Row(elem_classes="pair"):
+                keep = gr.Button(say("shelf.save"), size="sm", elem_id="shelf-save")
+                forget = gr.Button(say("shelf.drop"), size="sm", elem_classes="plain")
+        upload = gr.UploadButton(
+            say("shelf.load"),  # type: ignore[arg-type]  # its hint is narrower than what it takes
+            size="sm",
+            file_types=[".safetensors"],
+            elem_id="shelf-load",
+        )
+        note = gr.HTML(status_line(), elem_id="shelf-status")
+        gr.Markdown(say("shelf.privacy"), elem_classes="shelf-note")
+        file = gr.DownloadButton("", visible="hidden", elem_id="shelf-file")
+    shown = [items, name, actions, empty, opener]
+    for button in (opener, close):
+        button.click(None, None, None, js=TOGGLE, **QUIET_EVENT)
+    shelf.change(partial(show, engine), [shelf, language], shown, **QUIET_EVENT)
+    items.input(choose, [shelf, items], shelf, **TELLING_EVENT)
+    name.submit(rename, [shelf, name, language], [shelf, note], **TELLING_EVENT)
+    forget.click(partial(drop, engine), [visitor, shelf, language], [shelf, note], **TELLING_EVENT)
+    for button, tab in ((chat, "chat"), (completion, "completion")):
+        button.click(partial(send_to, tab), shelf, [ports.handed, tabs, note], **TELLING_EVENT)
+    saved = keep.click(
+        partial(save, engine, file.GRADIO_CACHE),
+        [visitor, shelf, language],
+        [file, note],
+        **MODEL_EVENT,
+    )
+    saved.success(None, None, None, js=DOWNLOAD, **QUIET_EVENT)
+    upload.upload(
+        partial(load, engine), [visitor, shelf, upload, language], [shelf, note], **TELLING_EVENT
+    )
