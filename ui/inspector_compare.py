@@ -34,6 +34,7 @@ from ui.study_parts import (
     lay_out_source,
     lay_out_writing,
     movers_html,
+    section,
     source_text,
     texts_html,
     word_of,
@@ -135,13 +136,13 @@ def render(
     shown: Updates = {
         panel.empty: gr.update(visible=False),
         panel.found: f"<p>{escape(findings(language, engine, found))}</p>",
-        panel.texts: _section(language, "compare.texts", "compare.texts_note", texts),
+        panel.texts: section(language, "compare.texts", "compare.texts_note", texts),
     }
     if is_end:
         lists = (found.expectations.only_first, found.expectations.only_second)
         names = [speak(language, "compare.only_a"), speak(language, "compare.only_b")]
         movers = movers_html(engine, names, lists, heads)
-        shown[panel.movers] = _section(language, "compare.movers", None, movers)
+        shown[panel.movers] = section(language, "compare.movers", None, movers)
         shown |= fill_card(
             panel.card, "likeness", likeness_figure(found.likeness),
             speak(language, "compare.figure_reading"), *likeness_rows(found.likeness),
@@ -189,11 +190,6 @@ def findings(language: str, engine: Engine, found: Comparison) -> str:
         kl=speak(language, f"compare.kl_{level}", bits=kl_text(expected.kl_bits)),
         movers=" ".join(said) or speak(language, "compare.no_mover"),
     )  # fmt: skip
-
-
-def _section(language: str, head: str, note: str | None, body: str) -> str:
-    said = f"<p>{escape(speak(language, note))}</p>" if note else ""
-    return f"<section><h3>{escape(speak(language, head))}</h3>{said}{body}</section>"
 
 
 def _lay_out() -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import gradio as gr
 
 from rwkv_core.engine import Engine
+from ui.inspector_change import build_change
 from ui.inspector_compare import build_compare
 from ui.inspector_see import build_see
 from ui.words import say
@@ -37,6 +38,7 @@ class SubTab(NamedTuple):
 SUB_TABS: Final = (
     SubTab("see", "inspector.see", build_see),
     SubTab("compare", "compare.tab", build_compare),
+    SubTab("change", "change.tab", build_change),
 )
 
 

@@ -241,3 +241,9 @@ def kl_level(bits: float) -> str:
         (name for name, bound in (("none", 0.001), ("little", 0.1), ("some", 1.0)) if bits < bound),
         "much",
     )
+
+
+def section(language: str, head: str, note: str | None, body: str) -> str:
+    """Put a heading, and perhaps a note, over some HTML; both are keys of presets/words."""
+    said = f"<p>{escape(speak(language, note))}</p>" if note else ""
+    return f"<section><h3>{escape(speak(language, head))}</h3>{said}{body}</section>"

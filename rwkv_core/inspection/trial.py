@@ -20,8 +20,7 @@ from rwkv_core.inspection.comparison import (
 )
 from rwkv_core.inspection.editing import Edit, KeepSlow, apply_edit, blend
 from rwkv_core.inspection.lab import Lab, Progress, Steps, Text
-from rwkv_core.sessions import Snapshot
-from rwkv_core.state import State
+from rwkv_core.state import Memory, State
 
 # Enough tokens to know how fast channels forget on average.
 DECAY_TOKENS = 512
@@ -62,14 +61,12 @@ class Trial:
         expectations: of the next word, from the first source's to the changed memory's.
         kl_bits: for each source, KL(source || changed) of the next word, in bits.
         texts: how each source goes on, and last how the changed memory does, under one seed.
-        memory: the changed memory, after the cue.
     """
 
     likeness: Likeness
     expectations: Expectations
     kl_bits: tuple[float, ...]
     texts: tuple[str, ...]
-    memory: Snapshot
 
 
 def try_recipe(lab: Lab, recipe: Recipe, settings: GenerationSettings) -> Steps[Trial]:
@@ -84,6 +81,44 @@ def try_recipe(lab: Lab, recipe: Recipe, settings: GenerationSettings) -> Steps[
         SettingsError: an edit or a share is out of range.
         InputError: a source has no token to hold back, or none to measure forgetting on.
     """
+    states, changed, done = yield from _make(lab, recipe)
+    alike = likeness(states[0], changed)
+    logits, after = yield from _read_cue(lab, State.stack([*states, changed]), recipe, done)
+    writing = lab.write_together(after, logits, settings, done + recipe.tokens)
+    trial = Trial(
+        alike,
+        expectations(logits[0], logits[-1]),
+        tuple(kl_bits(logits[:-1], logits[-1]).tolist()),
+        (),
+    )
+    while True:
+        try:
+            step = next(writing)
+        except StopIteration as end:
+            return replace(trial, texts=end.value)
+        if isinstance(step.so_far, tuple):
+            yield Progress(step.done, replace(trial, texts=step.so_far))
+
+
+def make_memory(lab: Lab, recipe: Recipe) -> Steps[Memory]:
+    """Make a changed memory to go on from; it has read its first source, and no cue.
+
+    Without a cue it has read the token held back too, so that it knows the next word; with one
+    it says nothing until it has read something.
+
+    Raises:
+        As try_recipe.
+    """
+    states, changed, done = yield from _make(lab, recipe)
+    tokens = len(recipe.sources[0].ids)
+    if recipe.cue:
+        return Memory(changed.to("cpu"), tokens)
+    logits, after = yield from _read_cue(lab, State.stack([*states, changed]), recipe, done)
+    return Memory(after.select(len(states)).to("cpu"), tokens, logits[-1].copy())
+
+
+def _make(lab: Lab, recipe: Recipe) -> Steps[tuple[list[State], State, int]]:
+    """Read the sources up to the cue, blend and change; also says how many tokens that took."""
     done, states = 0, []
     for text in recipe.sources:
         snapshot = yield from lab.read(_before_cue(text, recipe.cue), done)
@@ -95,26 +130,7 @@ def try_recipe(lab: Lab, recipe: Recipe, settings: GenerationSettings) -> Steps[
         log_decay = yield from mean_log_decay(lab, recipe.sources[0].ids, done)
     for edit in recipe.edits:
         changed = apply_edit(changed, edit, log_decay)
-    alike = likeness(states[0], changed)
-    logits, after = yield from _read_cue(lab, State.stack([*states, changed]), recipe, done)
-    writing = lab.write_together(after, logits, settings, done + recipe.tokens)
-    memory = Snapshot(
-        len(recipe.sources[0].ids) + len(recipe.cue), after.select(len(states)), logits[-1].copy()
-    )
-    trial = Trial(
-        alike,
-        expectations(logits[0], logits[-1]),
-        tuple(kl_bits(logits[:-1], logits[-1]).tolist()),
-        (),
-        memory,
-    )
-    while True:
-        try:
-            step = next(writing)
-        except StopIteration as end:
-            return replace(trial, texts=end.value)
-        if isinstance(step.so_far, tuple):
-            yield Progress(step.done, replace(trial, texts=step.so_far))
+    return states, changed, done
 
 
 def mean_log_decay(lab: Lab, ids: Sequence[int], done: int = 0) -> Steps[Floats]:

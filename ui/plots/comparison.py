@@ -42,5 +42,29 @@ def likeness_figure(found: Likeness) -> Figure:
     return figure.update_layout(showlegend=True, legend=LEGEND, margin={"t": 76})
 
 
+def changed_figure(found: Likeness) -> Figure:
+    """Draw how far a changed memory lies from the one it was made of, in each layer.
+
+    Args:
+        found: the first memory beside the changed one, L layers.
+    """
+    n_layer = len(found.memory_distance)
+    figure = Figure()
+    figure.add_bar(
+        x=np.arange(1, n_layer + 1),
+        y=found.memory_distance,
+        customdata=np.stack([found.memory_cosine], axis=1),
+        marker={"color": ACCENT, "line": {"width": 0}},
+        hovertemplate=(
+            "layer %{x} lies %{y:.3f} mean lengths from A,<br>"
+            "cosine %{customdata[0]:.3f}<extra></extra>"
+        ),
+    )
+    figure.update_xaxes(dtick=every(n_layer), showgrid=False)
+    figure.update_yaxes(range=[0, max(1.0, float(found.memory_distance.max()) * 1.05)])
+    title = "How much of each layer changed?"
+    return finish(figure, title, "layer", "distance from A (mean lengths)", 300)
+
+
 # Under the title, where no line passes.
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left"}

@@ -9,7 +9,7 @@ from rwkv_core.generate import GenerationSettings
 from rwkv_core.inspection.comparison import kl_bits
 from rwkv_core.inspection.editing import Gain, KeepSlow, ZeroLayer, apply_edit, blend
 from rwkv_core.inspection.lab import Text, finish
-from rwkv_core.inspection.trial import Recipe, Trial, try_recipe
+from rwkv_core.inspection.trial import Recipe, Trial, make_memory, try_recipe
 from rwkv_core.sampling import SamplingSettings
 from tests.rwkv_core.inspection.test_comparison import lab_of
 
@@ -55,24 +55,27 @@ def test_the_effect_is_that_of_a_direct_computation(tmp_path: Path) -> None:
     for edit in edits:
         changed = apply_edit(changed, edit)
     plain, _ = lab.model.forward(list(CUE), a)
-    logits, after = lab.model.forward(list(CUE), changed)
+    logits, _ = lab.model.forward(list(CUE), changed)
     assert found.expectations.kl_bits == pytest.approx(
         float(kl_bits(plain[0].numpy(), logits[0].numpy())), rel=1e-3
     )
-    torch.testing.assert_close(found.memory.state.wkv, after.wkv, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.memory.logits, logits[0], rtol=1e-3, atol=1e-4)
+    made = finish(make_memory(lab, Recipe((Text(A), Text(B)), (1, 3), edits, CUE)))
+    torch.testing.assert_close(made.state.wkv, changed.wkv, rtol=1e-4, atol=1e-5)
+    assert (made.tokens, made.logits) == (len(A), None)
 
 
 def test_the_last_token_is_held_back_where_there_is_no_cue(tmp_path: Path) -> None:
     lab = lab_of("7", tmp_path)
-    found = finish(try_recipe(lab, Recipe((Text(A),), (1,), (ZeroLayer(0),)), SETTINGS))
+    made = finish(make_memory(lab, Recipe((Text(A),), (1,), (ZeroLayer(0),))))
     _, before = lab.model.forward(list(A[:-1]))
     logits, _ = lab.model.forward([A[-1]], apply_edit(before, ZeroLayer(0)))
-    np.testing.assert_allclose(found.memory.logits, logits[0], rtol=1e-3, atol=1e-4)
-    mixed = finish(try_recipe(lab, Recipe((Text(A), Text(B)), (1, 1)), SETTINGS))
+    assert made.logits is not None
+    np.testing.assert_allclose(made.logits, logits[0], rtol=1e-3, atol=1e-4)
+    mixed = finish(make_memory(lab, Recipe((Text(A), Text(B)), (1, 1))))
     other = lab.model.forward(list(B[:-1]))[1]
     logits, _ = lab.model.forward([A[-1]], blend([before, other], (1, 1)))
-    np.testing.assert_allclose(mixed.memory.logits, logits[0], rtol=1e-3, atol=1e-4)
+    assert mixed.logits is not None
+    np.testing.assert_allclose(mixed.logits, logits[0], rtol=1e-3, atol=1e-4)
     with pytest.raises(InputError, match="has only 1"):
         finish(try_recipe(lab, Recipe((Text((1,)),), (1,)), SETTINGS))
 

@@ -1,0 +1,160 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from rwkv_core.engine import Engine
+from rwkv_core.inspection.comparison import Expectations, Likeness, Mover
+from rwkv_core.inspection.editing import Gain, KeepSlow, Noise, ZeroHead, ZeroLayer
+from rwkv_core.inspection.trial import Trial
+from rwkv_core.sessions import Conversation
+from tests.ui.study_engine import collect, laid_out, last, tiny_engine
+from ui.inspector_change import (
+    MAX_EDITS,
+    Edits,
+    add_edit,
+    add_noise,
+    build_change,
+    change,
+    empty_part,
+    keep_slow,
+    make_recipe,
+    shares,
+    weigh,
+    without_any,
+    without_last,
+)
+from ui.inspector_change_layout import Panel, lay_out
+from ui.inspector_change_views import edits_line, findings
+from ui.session import RunningStreams
+from ui.study_parts import MY_TEXT
+
+NOTHING, WRITING = (MY_TEXT, ""), (1, 0.0, 8)
+A, B, C = (MY_TEXT, "abc"), (MY_TEXT, "xyz"), (MY_TEXT, "123")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with tiny_engine(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def panel(engine: Engine, tmp_path: Path) -> Panel:
+    found: Panel = laid_out(lambda: lay_out(engine.model.config)[0], tmp_path)
+    return found
+
+
+def run(engine: Engine, panel: Panel, edits: Edits, *values: Any) -> list[dict[Any, Any]]:
+    return collect(
+        change(engine, panel, RunningStreams(), "en", "me", Conversation(), edits, *values)
+    )
+
+
+def test_a_blend_says_to_which_it_is_nearer(engine: Engine, panel: Panel) -> None:
+    shown = last(run(engine, panel, (), *A, *B, *NOTHING, 1.0, 0.0, "q", *WRITING))
+    assert "With 100 % of B" in shown[panel.found]
+    assert ": nearer to B" in shown[panel.found]
+    assert shown[panel.texts].count("study-card") == 3
+    assert shown[panel.texts].count("is-strong") == 1
+    assert shown[panel.card.plot].type == "plotly"
+    rows = Path(shown[panel.card.numbers]["value"]).read_text().splitlines()
+    assert len(rows) == 1 + engine.model.config.n_layer
+
+
+def test_a_change_of_one_memory_says_what_it_does(engine: Engine, panel: Panel) -> None:
+    shown = last(run(engine, panel, (Gain(0.0),), *A, *NOTHING, *NOTHING, 0.5, 0, "q", *WRITING))
+    assert "The change moves the next word by" in shown[panel.found]
+    assert shown[panel.texts].count("study-card") == 2
+
+
+def test_three_memories_share_as_the_sliders_say() -> None:
+    assert shares(0.25, 0.5, [*A, *B, *C]) == (0.375, 0.125, 0.5)
+    assert shares(0.25, 0.5, [*A, *B, *NOTHING]) == (0.75, 0.25, None)
+    assert shares(0.25, 0.5, [*A, *NOTHING, *NOTHING]) == (1.0, None, None)
+
+
+def test_the_recipe_holds_ids_and_numbers_alone(engine: Engine) -> None:
+    recipe = make_recipe("en", engine, Conversation(), (ZeroLayer(1),), *A, *B, *C, 0.5, 0.5, "q")
+    assert [len(text.ids) for text in recipe.sources] == [4, 4, 4]
+    assert recipe.weights == (0.25, 0.25, 0.5)
+    assert recipe.edits == (ZeroLayer(1),)
+    assert recipe.cue == tuple(engine.encode("q"))
+
+
+def test_changes_are_added_and_taken_back() -> None:
+    edits = add_edit(empty_part, "en", (), 2, 0)
+    edits = add_edit(empty_part, "en", edits, 2, 3)
+    edits = add_edit(keep_slow, "en", edits, 20)
+    edits = add_edit(weigh, "en", edits, 0.5)
+    edits = add_edit(add_noise, "en", edits, 0.25, 7)
+    expected = (ZeroLayer(1), ZeroHead(1, 2), KeepSlow(20), Gain(0.5), Noise(0.25, 7))
+    assert edits == expected
+    line = edits_line("en", edits)
+    for said in ("layer 2 emptied", "head 3 of layer 2", "from 20 tokens", "gain 0.5", "seed 7"):
+        assert said in line
+    assert without_last("en", edits) == expected[:-1]
+    assert without_any("en", edits) == ()
+    assert "No further changes" in edits_line("en", ())
+
+
+@pytest.mark.parametrize(("edits", "value"), [((Gain(1.0),) * MAX_EDITS, 1.0), ((), None)])
+def test_too_many_changes_or_none_at_all_are_refused(edits: Edits, value: Any) -> None:
+    with pytest.raises(gr.Error):
+        add_edit(weigh, "en", edits, value)
+
+
+@pytest.mark.parametrize(
+    ("edits", "values", "words"),
+    [
+        ((), (*NOTHING, *B, *NOTHING, 0.5, 0, "", *WRITING), "nothing to read yet"),
+        ((), (*A, *B, *NOTHING, 1.5, 0, "", *WRITING), "A share is 1.5"),
+        ((), (*A, *B, *NOTHING, None, 0, "", *WRITING), "A share is None"),
+        ((ZeroLayer(8),), (*A, *NOTHING, *NOTHING, 0, 0, "", *WRITING), "no layer 9"),
+        ((Gain(99.0),), (*A, *NOTHING, *NOTHING, 0, 0, "", *WRITING), "gain is 99"),
+    ],
+)
+def test_what_cannot_be_changed_gets_one_sentence(
+    engine: Engine, panel: Panel, edits: Edits, values: tuple[Any, ...], words: str
+) -> None:
+    shown = last(run(engine, panel, edits, *values))
+    assert words in shown[panel.controls.status]
+    assert panel.found not in shown
+
+
+def test_rwkv_4_says_that_it_has_no_heads(tmp_path: Path) -> None:
+    with tiny_engine(tmp_path, "4") as engine:
+        panel: Panel = laid_out(lambda: lay_out(engine.model.config)[0], tmp_path)
+        assert panel.tools.head.interactive is False
+        values = (*A, *NOTHING, *NOTHING, 0, 0, "q", *WRITING)
+        shown = last(run(engine, panel, (ZeroHead(0, 0),), *values))
+        assert "RWKV-4 has no heads" in shown[panel.controls.status]
+        whole = last(run(engine, panel, (KeepSlow(3), Noise(1, 1), ZeroLayer(0)), *values))
+        assert "The change moves the next word" in whole[panel.found]
+
+
+def test_the_sentence_is_true_of_the_numbers(engine: Engine) -> None:
+    likeness = Likeness(np.ones(2), np.zeros(2), np.ones(2), np.zeros(2))
+    expected = Expectations(0.5, 0.4, (Mover(98, 0.5, 0.125),), (Mover(99, 0.02, 0.64),))
+    trial = Trial(likeness, expected, (0.5, 0.2), ("", "", ""))
+    said = findings("en", engine, trial, 0.4)
+    assert "With 40 % of B the next word is 0.50 bits from A's and 0.20 bits from B's" in said
+    assert "nearer to B" in said
+    assert "“a” goes from 50 % to 12 %" in said
+    assert "0.50 bits: something to notice" in findings("en", engine, trial, None)
+
+
+def test_every_update_goes_to_a_declared_output(engine: Engine, panel: Panel) -> None:
+    for update in run(engine, panel, (), *A, *B, *NOTHING, 0.5, 0, "", *WRITING):
+        assert set(update) <= set(panel.outputs)
+
+
+def test_the_events_are_private_and_bounded_by_the_engine(engine: Engine) -> None:
+    with gr.Blocks() as page:
+        build_change(engine, gr.State(""), gr.State(Conversation()))
+    events = list(page.fns.values())
+    assert {event.api_visibility for event in events} == {"private"}
+    assert {event.concurrency_limit for event in events if event.queue} == {None}

@@ -1,0 +1,226 @@
+"""Change: blend memories with a slider, damage one in several ways, and see what that does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from presets.words import speak
+from rwkv_core.engine import Engine
+from rwkv_core.errors import InputError
+from rwkv_core.inspection.editing import Edit, Gain, KeepSlow, Noise, ZeroHead, ZeroLayer
+from rwkv_core.inspection.lab import Text
+from rwkv_core.inspection.trial import Recipe, Trial, try_recipe
+from rwkv_core.sessions import Conversation
+from rwkv_core.streams import WorkJob
+from ui.inspector_change_layout import Panel, lay_out
+from ui.inspector_change_views import edits_line, render
+from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
+from ui.studies import Updates, in_language, run_study
+from ui.study_parts import cue_ids, source_text, writing_settings
+from ui.words import language_of
+
+MAX_EDITS = 12
+
+Edits = tuple[Edit, ...]
+
+
+def build_change(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+    """Lay out the changes and wire them.
+
+    Args:
+        engine: runs the model.
+        visitor: holds the session id.
+        conversation: holds the visitor's chat, a `Conversation`.
+    """
+    running, edits = RunningStreams(), gr.State(())
+    panel, starts = lay_out(engine.model.config)
+    run: dict[str, Any] = {
+        "fn": in_language(partial(change, engine, panel, running)),
+        "inputs": [visitor, conversation, edits, *panel.recipe_inputs, *panel.writing.inputs],
+        "outputs": panel.outputs,
+        **MODEL_EVENT,
+    }
+    panel.controls.go.click(**run)
+    for button, values in starts:
+        filled = button.click(
+            partial(tuple, (*values, (), "")), None,
+            [*panel.recipe_inputs, edits, panel.edited], **QUIET_EVENT,
+        )  # fmt: skip
+        filled.success(**run)
+    for slider in (panel.share_b, panel.share_c):
+        # Every step of a drag begins anew and ends the one before.
+        slider.input(**run, trigger_mode="multiple")
+    for button, maker, inputs in tools_of(panel):
+        changed = button.click(
+            _in_words(partial(add_edit, maker)), [edits, *inputs], [edits, panel.edited],
+            **QUIET_EVENT,
+        )  # fmt: skip
+        changed.success(**run)
+    for button, taker in ((panel.undo, without_last), (panel.reset, without_any)):
+        taken = button.click(_in_words(taker), edits, [edits, panel.edited], **QUIET_EVENT)
+        taken.success(**run)
+    panel.controls.stop.click(running.stop, visitor, None, **QUIET_EVENT)
+
+
+def _in_words(taker: Any) -> Any:
+    """Let a handler make new edits, and say which there are in the visitor's language."""
+
+    def said(request: gr.Request, *values: Any) -> tuple[Edits, str]:
+        language = language_of(request)
+        edits = taker(language, *values)
+        return edits, edits_line(language, edits)
+
+    return said
+
+
+def add_edit(maker: Any, language: str, edits: Edits, *values: float) -> Edits:
+    """Add one change behind those there are.
+
+    Raises:
+        gr.Error: there are too many already, or a value is missing.
+    """
+    if len(edits) >= MAX_EDITS:
+        raise gr.Error(
+            speak(language, "change.too_many", count=MAX_EDITS), print_exception=False
+        )  # fmt: skip
+    try:
+        return (*edits, maker(*values))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise gr.Error("A number is missing; type one.", print_exception=False) from error
+
+
+def without_last(_language: str, edits: Edits) -> Edits:
+    """Take the last change back."""
+    return edits[:-1]
+
+
+def without_any(_language: str, _edits: Edits) -> Edits:
+    """Take every change back."""
+    return ()
+
+
+def make_recipe(
+    language: str,
+    engine: Engine,
+    conversation: Conversation,
+    edits: Edits,
+    *values: Any,
+) -> Recipe:
+    """Turn what the page holds into a recipe.
+
+    Args:
+        language: of the visitor.
+        engine: knows the vocabulary.
+        conversation: the visitor's chat.
+        edits: changes after the blend.
+        values: source A, B, C, the shares of B and C, and the cue.
+
+    Raises:
+        InputError: nothing to read, too much, or a share that is none.
+    """
+    (*sources, share_b, share_c, cue) = values
+    texts: list[Text] = []
+    weights: list[float] = []
+    for index, share in enumerate(shares(share_b, share_c, sources)):
+        if share is not None:
+            kind, text = sources[2 * index : 2 * index + 2]
+            texts.append(source_text(language, engine, conversation, kind, text))
+            weights.append(share)
+    return Recipe(tuple(texts), tuple(weights), tuple(edits), cue_ids(language, engine, cue))
+
+
+def shares(
+    share_b: float, share_c: float, sources: list[Any]
+) -> tuple[float, float | None, float | None]:
+    """Split 1 over A, B and C; None for one that is not there.
+
+    Raises:
+        InputError: a share is not between 0 and 1.
+    """
+    for share in (share_b, share_c):
+        if not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise InputError(f"a share is {share}, but must be 0 to 1; move the slider")
+    has_b, has_c = (is_there(*sources[2 * i : 2 * i + 2]) for i in (1, 2))
+    b, c = (share_b if has_b else 0.0), (share_c if has_c else 0.0)
+    return (1 - b) * (1 - c), b * (1 - c) if has_b else None, c if has_c else None
+
+
+def is_there(kind: str, text: str) -> bool:
+    """Whether a source that may be left out was given."""
+    return kind != "my_text" or bool(text.strip())
+
+
+async def change(
+    engine: Engine,
+    panel: Panel,
+    running: RunningStreams,
+    language: str,
+    visitor: str,
+    conversation: Conversation,
+    edits: Edits,
+    *values: Any,
+) -> AsyncIterator[Updates]:
+    """Make a changed memory and show what it does.
+
+    Args:
+        engine: runs the model.
+        panel: where things are shown.
+        running: what each visitor runs.
+        language: of the visitor.
+        visitor: session id.
+        conversation: the visitor's chat.
+        edits: changes after the blend.
+        values: as in `make_recipe`, then how the texts go on.
+    """
+    recipe_values, writing = values[:-3], values[-3:]
+    has_b, cue = is_there(*recipe_values[2:4]), recipe_values[-1]
+    has_c = is_there(*recipe_values[4:6])
+    names = ["A", *(["B"] if has_b else []), *(["C"] if has_c else [])]
+
+    def begin() -> WorkJob[Trial]:
+        recipe = make_recipe(language, engine, conversation, edits, *recipe_values)
+        settings = writing_settings(*writing)
+        tokens = recipe.tokens + (len(recipe.sources) + 1) * settings.max_tokens
+        return engine.study(visitor, lambda lab: try_recipe(lab, recipe, settings), tokens)
+
+    def show(found: Trial, is_end: bool) -> Updates:
+        share = recipe_values[-3] if names == ["A", "B"] and not edits else None
+        return render(language, engine, panel, found, cue, names, share, is_end=is_end)
+
+    async for updates in run_study(language, panel.controls, running, visitor, begin, show):
+        yield updates
+
+
+def empty_part(layer: float, head: float) -> Edit:
+    """Empty a layer, or one head of it where the head is above 0; counted from 1."""
+    return ZeroHead(int(layer) - 1, int(head) - 1) if head > 0 else ZeroLayer(int(layer) - 1)
+
+
+def keep_slow(tokens: float) -> Edit:
+    """Keep channels of this half-life and longer."""
+    return KeepSlow(float(tokens))
+
+
+def weigh(factor: float) -> Edit:
+    """Weigh what is held against what comes next."""
+    return Gain(float(factor))
+
+
+def add_noise(strength: float, seed: float) -> Edit:
+    """Add seeded noise."""
+    return Noise(float(strength), int(seed))
+
+
+def tools_of(panel: Panel) -> list[tuple[gr.Button, Any, list[Any]]]:
+    """List each kind of change: its button, what makes it, and from which controls."""
+    tools = panel.tools
+    return [
+        (tools.empty, empty_part, [tools.layer, tools.head]),
+        (tools.slow, keep_slow, [tools.half_life]),
+        (tools.weigh, weigh, [tools.gain]),
+        (tools.roughen, add_noise, [tools.noise, panel.writing.seed]),
+    ]
