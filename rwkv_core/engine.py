@@ -280,10 +280,6 @@ class Engine:
         memory = self.memory_at(session_id, ids, root=root)
         return memory.state if memory else None
 
-    def forget_texts(self, session_id: str) -> None:
-        """End what a session has running and forget its states; what it holds stays."""
-        self._scheduler.drop(session_id, is_gone=False)
-
     def kept_length(self, session_id: str, ids: Sequence[int], *, root: str = "") -> int:
         """How many of these ids, from the first on, need not be read again; 0 for none."""
         kept = self._store.nearest(session_id, ids, root=root)

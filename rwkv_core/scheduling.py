@@ -136,13 +136,8 @@ class Scheduler:
             self._traces.append(tracing)
             tracing.job.report("waiting", queue_position=len(self._traces))
 
-    def drop(self, session_id: str, *, is_gone: bool = True) -> None:
-        """End a session's jobs and forget its states, those still to come included.
-
-        Args:
-            session_id: whose.
-            is_gone: whether the memories that it holds go too.
-        """
+    def drop(self, session_id: str) -> None:
+        """End a session's jobs and forget its memories, those still to come included."""
         with self._lock:
             rows, traces = self._jobs()
             for row in rows:
@@ -153,7 +148,7 @@ class Scheduler:
                 if tracing.job.session_id == session_id:
                     tracing.is_dropped = True
                     tracing.job.cancel()
-            (self._store.drop if is_gone else self._store.forget)(session_id)
+            self._store.drop(session_id)
             self._recordings.drop(session_id)
 
     def step(self) -> None:

@@ -284,13 +284,6 @@ class StateStore:
                 self._release(session, root)
                 self._drop_if_empty(session_id)
 
-    def forget(self, session_id: str) -> None:
-        """Drop a session's cached states; what it holds stays."""
-        with self._lock:
-            if (session := self._sessions.get(session_id)) is not None:
-                self._clear(session)
-                self._drop_if_empty(session_id)
-
     def drop(self, session_id: str) -> None:
         """Drop everything kept and held for a session."""
         with self._lock:

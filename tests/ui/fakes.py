@@ -108,7 +108,6 @@ class FakeEngine:
         failure: ends streams early with this error.
         streams: every stream it made.
         dropped: sessions that are gone.
-        forgotten: sessions whose texts it was asked to forget.
         held: memories by session and name.
         memories: what `read` has left, by session, root and ids.
     """
@@ -133,7 +132,6 @@ class FakeEngine:
         self.failure: RwkvError | None = None
         self.streams: list[FakeStream] = []
         self.dropped: list[str] = []
-        self.forgotten: list[str] = []
         self.held: dict[tuple[str, str], Memory] = {}
         self.memories: dict[tuple[str, str, tuple[int, ...]], Memory] = {}
         self._kept: dict[str, list[tuple[int, ...]]] = {}
@@ -196,9 +194,6 @@ class FakeEngine:
         if root and not ids:
             return self.held[session_id, root]
         return self.memories.get((session_id, root, tuple(ids)))
-
-    def forget_texts(self, session_id: str) -> None:
-        self.forgotten.append(session_id)
 
     def drop_session(self, session_id: str) -> None:
         self.dropped.append(session_id)

@@ -5,6 +5,7 @@ when they are read. So a file that somebody else made can hold no more than text
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sampling import SamplingSettings
-from rwkv_core.sessions import Making, Turn
+from rwkv_core.sessions import Conversation, Making, Turn
 from rwkv_core.streams import Reason
+from ui.chat.turns import is_unread
 from ui.chat.values import CUT, MAX_CHATS, MAX_TITLE, MAX_TURNS, Chat
 
 FORMAT, VERSION = "rwkv-chats", 1
@@ -27,7 +29,16 @@ MAX_FILE_BYTES = 8_000_000
 def write_chat(engine: Engine, chat: Chat) -> dict[str, Any]:
     """Write one chat as JSON values."""
     nodes = [_write_node(engine, node) for node in chat.tree.nodes]
-    return {"title": chat.title, "tip": chat.tree.tip, "turns": nodes, "model": _model(engine)}
+    record: dict[str, Any] = {
+        "title": chat.title,
+        "tip": chat.tree.tip,
+        "turns": nodes,
+        "model": _model(engine),
+    }
+    if (start := chat.tree.start) != Conversation():
+        text, ids = engine.tokenizer.decode(start.opening_ids), start.opening_ids
+        record["start"] = {"root": start.root, "text": text, "ids": ids}
+    return record
 
 
 def write_text(engine: Engine, chat: Chat) -> str:
@@ -150,10 +161,12 @@ def read_chat(engine: Engine, template: ChatTemplate, data: Any) -> Chat:
     if not isinstance(turns, list) or not 1 <= len(turns) <= MAX_TURNS:
         raise InputError(f"a chat should have 1 to {MAX_TURNS:,} messages; choose another file")
     is_same_model = data.get("model") == _model(engine)
+    start = _read_start(engine, data.get("start"), has_ids=is_same_model)
     nodes: list[Node] = []
     for number, record in enumerate(turns):
         try:
-            nodes.append(_read_node(engine, template, record, number, has_ids=is_same_model))
+            node = _read_node(engine, template, record, number, start, has_ids=is_same_model)
+            nodes.append(node)
         except RwkvError as error:
             raise InputError(f"message {number + 1} cannot be read: {error}") from error
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -168,11 +181,37 @@ def read_chat(engine: Engine, template: ChatTemplate, data: Any) -> Chat:
     tip = _number(data.get("tip"), 0, len(nodes) - 1) if data.get("tip") is not None else None
     title = data.get("title")
     name = " ".join(title.split())[:MAX_TITLE] if isinstance(title, str) else ""
-    return Chat(Tree(tuple(nodes), tip), name)
+    return Chat(Tree(tuple(nodes), tip, start), name)
+
+
+def _read_start(engine: Engine, record: object, *, has_ids: bool) -> Conversation:
+    """Read which memory of the shelf a chat began from; a root is only a name, it opens nothing."""
+    if record is None:
+        return Conversation()
+    try:
+        assert isinstance(record, dict)
+        root, text = _text(record["root"]), _text(record["text"])
+        if not re.fullmatch("([0-9]{1,18}-[0-9a-f]{32})?", root):
+            raise ValueError(root)
+        begin = () if root and not record["ids"] else (engine.tokenizer.end_of_text,)
+        given = list(record["ids"])[len(begin) :] if has_ids else None
+        ids = (*begin, *_ids(engine, text, given))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the memory that a chat began from is damaged ({type(error).__name__}); "
+            "choose another file"
+        ) from error
+    return Conversation(ids, root=root)
 
 
 def _read_node(
-    engine: Engine, template: ChatTemplate, record: Mapping[str, Any], number: int, *, has_ids: bool
+    engine: Engine,
+    template: ChatTemplate,
+    record: Mapping[str, Any],
+    number: int,
+    start: Conversation,
+    *,
+    has_ids: bool,
 ) -> Node:
     parent = None if record["parent"] is None else _number(record["parent"], 0, number - 1)
     # A child is checked against its parent once all are there.
@@ -182,9 +221,12 @@ def _read_node(
     if not template.clean(user):
         raise InputError("it is empty")
     opening_ids: tuple[int, ...] = ()
-    if parent is None:
+    is_first = parent is None and is_unread(start, engine.tokenizer.end_of_text)
+    if is_first:
         opening_ids = (engine.tokenizer.end_of_text, *_encode(engine, opening))
-    prompt = template.user_turn(user, parent is None)
+    elif parent is None:
+        opening_ids = start.opening_ids
+    prompt = template.user_turn(user, is_first)
     makings = tuple(_read_making(made) for made in record.get("made", []))
     answer = _text(record.get("answer", ""))
     shown = answer.lstrip()
@@ -199,7 +241,7 @@ def _read_node(
     )
     if not turn.is_answered:
         raise InputError("it has no answer")
-    return Node(turn, parent, opening_ids, "", child)
+    return Node(turn, parent, opening_ids, start.root if parent is None else "", child)
 
 
 def _read_making(made: Mapping[str, Any]) -> Making:

@@ -28,14 +28,21 @@ def open_turn(
     if not template.clean(text):
         raise InputError("the message is empty; write a few words, then press Send")
     start = engine.tokenizer.end_of_text
-    # A memory from the shelf has read something, except a tuned one, before which `start` stands.
-    first = conversation in (Conversation(), Conversation((start,), root=conversation.root))
+    first = is_unread(conversation, start)
     if first:
         opening = template.opening(persona)
         ids = (start, *(engine.encode(opening) if opening else ()))
         conversation = Conversation(ids, root=conversation.root)
     prompt_ids = tuple(engine.encode(template.user_turn(text, first)))
     return conversation.with_turn(Turn(text.strip(), prompt_ids, "", ()))
+
+
+def is_unread(talk: Conversation, start: int) -> bool:
+    """Whether the model has read nothing yet but perhaps the token that begins a text.
+
+    A memory from the shelf has read something, except a tuned one, which that token follows.
+    """
+    return talk in (Conversation(), Conversation((start,), root=talk.root))
 
 
 def with_answer(opened: Conversation, text: str, ids: tuple[int, ...]) -> Conversation:

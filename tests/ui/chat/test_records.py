@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 
+from rwkv_core.branches import Tree
 from rwkv_core.errors import InputError
+from rwkv_core.sessions import Conversation
 from tests.ui.chat.asking import TEMPLATE, run, spelled
-from tests.ui.fakes import FakeEngine, as_engine
+from tests.ui.fakes import FakeEngine, as_engine, fake_memory
 from ui.chat import records
 from ui.chat.values import Ask, Chat, Chats
 
@@ -125,3 +127,29 @@ def test_a_wrong_file_is_refused_in_one_sentence(content: bytes, says: str) -> N
 def test_an_empty_chat_is_not_written() -> None:
     assert records.write_text(as_engine(FakeEngine()), Chat()) == ""
     assert Chats().current.is_empty
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        Conversation((0, 66, 67)),
+        Conversation((), root="7-" + "ab" * 16),
+        Conversation((0,), root="0-" + "ab" * 16),
+    ],
+    ids=["kept text", "loaded", "tuned"],
+)
+def test_a_chat_that_began_from_a_memory_still_does_after_a_reload(start: Conversation) -> None:
+    engine = FakeEngine()
+    engine.held["me", start.root] = fake_memory(7)
+    chats = Chats((Chat(Tree(start=start)),))
+    chats = run(engine, "Hi", chats, persona="You are Pip.")[-1].chats
+    chat = spelled(engine, run(engine, "Bye", chats)[-1].chats).current
+    text = records.write_text(as_engine(engine), chat)
+    assert records.read_text(as_engine(engine), TEMPLATE, text) == chat
+
+
+@pytest.mark.parametrize("start", [1, {}, {"root": "../x", "text": "", "ids": []}])
+def test_a_damaged_beginning_is_refused(start: object) -> None:
+    engine = FakeEngine()
+    with pytest.raises(InputError, match="began from is damaged"):
+        read(engine, {**written(engine), "start": start})
