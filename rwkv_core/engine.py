@@ -32,15 +32,9 @@ from rwkv_core.tally import Usage
 from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
-    "Engine",
-    "EngineLimits",
-    "Stream",
-    "StreamResult",
-    "StreamStatus",
-    "TraceJob",
-    "WorkJob",
+    "Engine", "EngineLimits", "Stream", "StreamResult", "StreamStatus", "TraceJob", "WorkJob",
     "load_engine",
-]
+]  # fmt: skip
 
 T = TypeVar("T")
 MAX_TRACE_TOKENS = EngineLimits.max_trace_tokens
@@ -116,6 +110,7 @@ class Engine:
         *,
         alternatives: int = 0,
         root: str = "",
+        keep_every: int = 0,
     ) -> Stream:
         """Ask for a text that goes on after these ids; states kept for the session are used.
 
@@ -125,6 +120,7 @@ class Engine:
             settings: how to write.
             alternatives: how many likely tokens to list with each token, 10 at most.
             root: the held memory that the text begins from, see `hold`.
+            keep_every: keep the memory after so many written tokens too; 0 for the end alone.
 
         Raises:
             InputError: no ids, too many, or some outside the vocabulary.
@@ -136,18 +132,19 @@ class Engine:
         vocab_size = self.model.config.vocab_size
         check_settings(settings, alternatives, self.limits, vocab_size=vocab_size)
         row = self._row(session_id, ids, settings, alternatives, root)
-        with self._lock:
-            self._require_open()
-            self._scheduler.add(row)
-        return row.stream
+        return self._submit(replace(row, keep_every=keep_every))
 
-    def read(self, session_id: str, ids: Sequence[int], *, root: str = "") -> Stream:
+    def read(
+        self, session_id: str, ids: Sequence[int], *, root: str = "", is_quiet: bool = False
+    ) -> Stream:
         """Read these ids and keep the memory after them; nothing is written.
 
         Args:
             session_id: whose states may be used and kept.
             ids: the whole text since the root, at least one token.
             root: the held memory that the text begins from.
+            is_quiet: read only while nobody asks for anything, in place of the session's last
+                quiet reading; it ends as "cancelled" when somebody does, what was read is kept.
 
         Returns:
             A stream without tokens, whose result has the reason "read".
@@ -158,7 +155,10 @@ class Engine:
             EngineBusyError: all slots and the waiting line are full.
             EngineClosedError: the engine has been closed.
         """
-        row = replace(self._row(session_id, ids, GenerationSettings(), 0, root), writes=False)
+        row = self._row(session_id, ids, GenerationSettings(), 0, root)
+        return self._submit(replace(row, writes=False, is_quiet=is_quiet))
+
+    def _submit(self, row: Row) -> Stream:
         with self._lock:
             self._require_open()
             self._scheduler.add(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,8 @@ class Row:
         submitted_at: on the engine's clock, as are the other times.
         root: the held memory that ids are read from; "" for the memory of every text.
         writes: whether a text is to be written, or the prompt only read.
+        keep_every: keep the memory after so many written tokens; 0 for the end alone.
+        is_quiet: read only while nobody else asks for anything.
         before: tokens that the root has read.
         started_at: when it got a slot.
         read_at: when the whole prompt was read.
@@ -67,7 +69,7 @@ class Row:
         reused: tokens of the prompt that a kept state covered.
         place: the memory reached; None before the first token is read.
         settled: the last memory whose text is all shown; later tokens may begin a stop string.
-        written: number of tokens written, a stop string's included.
+        written_ids: tokens written, a stop string's included.
         is_dropped: its session is gone, so nothing of it may be kept; guarded by the lock.
     """
 
@@ -81,6 +83,8 @@ class Row:
     submitted_at: float
     root: str = ""
     writes: bool = True
+    keep_every: int = 0
+    is_quiet: bool = False
     before: int = 0
     started_at: float | None = None
     read_at: float | None = None
@@ -88,13 +92,18 @@ class Row:
     reused: int = 0
     place: Place | None = None
     settled: Place | None = None
-    written: int = 0
+    written_ids: list[int] = field(default_factory=list)
     is_dropped: bool = False
 
     @property
     def length(self) -> int:
         """Tokens in the memory."""
         return self.place.length if self.place else 0
+
+    @property
+    def written(self) -> int:
+        """How many tokens were written."""
+        return len(self.written_ids)
 
     @property
     def is_reading(self) -> bool:
@@ -117,12 +126,19 @@ class Row:
     def accept(self, token: Token, place: Place) -> list[Token]:
         """Take a token and the memory that holds it; returns the tokens settled by it."""
         self.penalties = self.penalties.after(token.id)
-        self.written += 1
+        self.written_ids.append(token.id)
         self.place = place
         settled = self.assembler.feed(token)
         if not self.assembler.is_holding and not self.assembler.is_stopped:
             self.settled = place
         return settled
+
+    def hand_over(self, tokens: list[Token], now: float) -> None:
+        """Give settled tokens to the reader."""
+        if tokens and self.first_token_at is None:
+            self.first_token_at = now
+        for token in tokens:
+            self.stream.push(token)
 
     def result(self, reason: Reason, error: RwkvError | None, now: float) -> StreamResult:
         """Sum up a generation that ends now."""

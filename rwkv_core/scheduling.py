@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rwkv_core.admission import Admission
+from rwkv_core.drafts import DraftLine, next_piece
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
 from rwkv_core.inspection.lab import Lab, Steps
@@ -86,6 +87,7 @@ class Scheduler:
         self._waiting: deque[Row] = deque()
         # Who reads stands in the order of turns, who writes in the order of the batch.
         self._active: list[Row] = []
+        self._drafts = DraftLine(limits.slots)
         self._traces: deque[Tracing | Study] = deque()
         self.tally = Tally()
         self._admission = Admission(limits, self.tally)
@@ -98,7 +100,7 @@ class Scheduler:
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything; ask under the lock."""
-        return bool(self._waiting or self._active or self._traces)
+        return bool(self._waiting or self._active or self._traces or self._drafts.rows)
 
     def add(self, row: Row) -> None:
         """Put a generation into the waiting line.
@@ -107,10 +109,15 @@ class Scheduler:
             EngineBusyError: the line is full, or the session has too much running.
         """
         with self._lock:
+            if row.is_quiet:
+                self._drafts.add(row, is_busy=bool(self._waiting or self._active))
+                self._lock.notify_all()
+                return
             queued = max(0, len(self._waiting) + len(self._active) - self._limits.slots)
             self._admission.admit_row(row.stream.session_id, self._sessions(), queued)
             self._waiting.append(row)
             self._report_place(row, len(self._waiting))
+            self._drafts.give_way()
 
     def add_study(self, study: Study, begin: Callable[[Lab], Steps[Any]]) -> None:
         """Put an experiment into the line of the traces; errors as there."""
@@ -162,6 +169,8 @@ class Scheduler:
             self._measure(self._traces[0])
         if writing := [row for row in self._active if not row.is_reading]:
             self._write(writing)
+        elif self._drafts.rows and not (reading or self._traces):
+            self._read_draft()
 
     def stop_all(self) -> None:
         """Let every job end as if its reader had stopped it; for any thread."""
@@ -179,14 +188,15 @@ class Scheduler:
     def _jobs(self) -> tuple[list[Row], list[Tracing | Study]]:
         # Other threads may add some meanwhile.
         with self._lock:
-            return [*self._waiting, *self._active], [*self._traces]
+            return [*self._waiting, *self._active, *self._drafts.rows], [*self._traces]
 
     def _handles(self) -> list[Job]:
         rows, traces = self._jobs()
         return [*(row.stream for row in rows), *(tracing.job for tracing in traces)]
 
     def _sessions(self) -> list[str]:
-        return [job.session_id for job in self._handles()]
+        drafts = {id(row.stream) for row in self._drafts.rows}
+        return [job.session_id for job in self._handles() if id(job) not in drafts]
 
     def _report_place(self, row: Row, position: int) -> None:
         wait_s = self.tally.wait_s(position, self._limits.slots)
@@ -245,6 +255,19 @@ class Scheduler:
                 # So that writing another answer needs no reading.
                 self._keep(row, row.ids, row.place)
 
+    def _read_draft(self) -> None:
+        """Read a piece of a draft; its memory is kept along the way, for a draft is edited."""
+        with self._lock:
+            row = self._drafts.turn()
+        with self._failures_of(row):
+            if row.started_at is None:
+                row.started_at = self._clock()
+                self._begin(row)
+                return
+            self._move(row, self._forward(next_piece(row), row.place))
+            if row.is_reading:
+                self._keep(row, row.ids[: row.length], row.place)
+
     def _move(self, row: Row, place: Place) -> None:
         """Note how far a prompt has been read; the end of it may be all that was asked for."""
         row.place = row.settled = place
@@ -287,11 +310,14 @@ class Scheduler:
         for index, (row, token) in enumerate(chosen):
             with self._failures_of(row):
                 place = Place(row.length + 1, after, index, checked_scores(scores[index]))
-                self._hand_over(row, row.accept(replace(token, change=changes[index]), place))
+                shown = row.accept(replace(token, change=changes[index]), place)
+                row.hand_over(shown, self._clock())
                 if row.assembler.is_stopped:
                     self._end(row, "stop")
                 elif row.written == row.settings.max_tokens:
                     self._end(row, "length")
+                elif row.keep_every and row.written % row.keep_every == 0:
+                    self._keep(row, [*row.ids, *row.written_ids], place)
 
     def _measure(self, work: Tracing | Study) -> None:
         """Do one piece of a trace or study; then it is the next one's turn."""
@@ -317,22 +343,17 @@ class Scheduler:
         length = len(tokens) + (place.length if place else 0)
         return Place(length, state, 0, checked_scores(logits.cpu().numpy()[0]))
 
-    def _hand_over(self, row: Row, tokens: list[Token]) -> None:
-        if tokens and row.first_token_at is None:
-            row.first_token_at = self._clock()
-        for token in tokens:
-            row.stream.push(token)
-
     def _end(self, row: Row, reason: Reason, error: RwkvError | None = None) -> None:
         """Free the row's slot and tell its reader; what it has read and written is kept."""
-        self._hand_over(row, row.assembler.finish())
+        row.hand_over(row.assembler.finish(), self._clock())
         try:
             self._keep_end(row)
         except Exception:
             # Only time is lost: the next prompt is read from an earlier state.
             _log.exception("the state after a text could not be kept")
         with self._lock:
-            (self._active if row in self._active else self._waiting).remove(row)
+            lines = (self._active, self._waiting, self._drafts.rows)
+            next(line for line in lines if row in line).remove(row)
             now = self._clock()
             result = row.result(reason, error, now)
             held_s = 0.0 if row.started_at is None else now - row.started_at
@@ -361,11 +382,8 @@ class Scheduler:
             self._traces.remove(tracing)
             tracing.job.finish(outcome)
             # A session that has gone has cancelled its jobs, and nothing of it is kept.
-            if (
-                isinstance(tracing, Tracing)
-                and not tracing.job.is_cancelled
-                and isinstance(outcome, Recording)
-            ):
+            if isinstance(outcome, Recording) and not tracing.job.is_cancelled:
+                assert isinstance(tracing, Tracing)
                 self._recordings.put(tracing.key, outcome)
 
     def _fail(self, row: Row, error: Exception) -> None:

@@ -36,7 +36,7 @@ LAYERS = (
         "tally",
     },
     {"admission", "rows"},
-    {"scheduling"},
+    {"drafts", "scheduling"},
     {"engine"},
 )
 # A library may be imported by modules whose name starts so, and by tests.
