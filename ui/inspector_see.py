@@ -3,91 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
-from gradio.components.plot import PlotData
+import numpy as np
 
-from presets import examples
 from rwkv_core.engine import MAX_TRACE_TOKENS, Engine
 from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.inspection import settled_change
-from rwkv_core.recording import Recording
+from rwkv_core.recording import CLOSE_LOOK, GLANCE, Recording, Wanted
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import StreamStatus, TraceJob
-from ui import plots
 from ui.components import counted, error_line, progress_line, status_line
-from ui.inspector_views import VIEW_NAMES, View, views
-from ui.readings import findings, token_text
-from ui.session import RunningStreams
+from ui.inspector_cards import Updates, show_view
+from ui.inspector_close import Choice, layer_views, memory_views, read_shares, word_views
+from ui.inspector_layout import (
+    CHANGE,
+    MY_TEXT,
+    RESEARCHER,
+    SURPRISE,
+    THIS_CHAT,
+    Panel,
+    Source,
+    lay_out,
+)
+from ui.inspector_views import View, views
+from ui.readings import findings, token_text, word_at
+from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.word_strip import word_strip
 
 PROGRESS_INTERVAL_S = 0.2
-
-Source = Literal["A text of mine", "This chat"]
-MY_TEXT: Final = "A text of mine"
-THIS_CHAT: Final = "This chat"
-SURPRISE, CHANGE = "Surprise", "Change"
-Updates = dict[Any, Any]
-
-INTRO = "<p>Read a text and see what happened inside: what was kept, where, and for how long.</p>"
-EMPTY = """<section class="inspector-empty"><h3>Nothing read yet</h3>
-<p>This model re-reads nothing: it keeps one small memory of fixed size and rewrites it at every
-word. Choose an example or paste a text, then press <b>Read it</b>. You will see which words
-surprised the model, which ones changed its memory, where that memory is kept, and how fast it
-fades.</p></section>"""
+# What a choice changes: everything of a closer look, one layer's part, or one word's.
+Part = Literal["memory", "layer", "word"]
 
 
-@dataclass(frozen=True, eq=False)
-class Card:
-    """Where one view is shown."""
+class Seen(NamedTuple):
+    """What was read: ids and the memory they began from; the recording itself is the engine's."""
 
-    plot: gr.Plot
-    reading: gr.HTML
-    numbers: gr.DownloadButton
-
-
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """The components that handlers change."""
-
-    source: gr.Radio
-    text: gr.Textbox
-    read: gr.Button
-    stop: gr.Button
-    status: gr.HTML
-    empty: gr.HTML
-    findings: gr.HTML
-    measure: gr.Radio
-    surprise: gr.HTML
-    change: gr.HTML
-    cards: dict[str, Card]
-
-    def outputs(self) -> set[Any]:
-        """Every component that reading a text may change."""
-        cards = (part for card in self.cards.values() for part in vars(card).values())
-        own = {part for name, part in vars(self).items() if name not in ("cards", "measure")}
-        return {*own, *cards}
+    ids: tuple[int, ...] = ()
+    root: str = ""
 
 
 class Reading:
     """A text being read, which remembers that the visitor ended it."""
 
-    def __init__(self, job: TraceJob) -> None:
-        self.job = job
+    def __init__(self) -> None:
+        self.job: TraceJob | None = None
         self.is_stopped = False
 
     def cancel(self) -> None:
         """End soon; without effect when it has ended."""
         self.is_stopped = True
-        self.job.cancel()
+        if self.job is not None:
+            self.job.cancel()
 
 
 def build_see(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
@@ -99,29 +73,38 @@ def build_see(engine: Engine, visitor: gr.State, conversation: gr.State) -> None
         conversation: holds the visitor's chat, a `Conversation`.
     """
     running = RunningStreams()
-    panel, starts = _lay_out()
-    quick: dict[str, Any] = {
-        "queue": False,
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
+    panel, starts = lay_out(engine.model.config, gr.State(Seen()))
     read: dict[str, Any] = {
         "fn": partial(inspect_text, engine, panel, running),
         "inputs": [panel.source, panel.text, conversation, visitor],
         "outputs": panel.outputs(),
-        "concurrency_limit": None,
-        "show_progress": "hidden",
-        "api_visibility": "private",
+        **MODEL_EVENT,
     }
-    panel.read.click(**read)
+    chosen = [panel.seen, panel.depth, panel.layer, panel.head, panel.word, visitor]
+
+    def closer(part: Part) -> dict[str, Any]:
+        return {
+            "fn": partial(look_closer, engine, panel, running, part),
+            "inputs": chosen,
+            "outputs": panel.outputs(),
+            "trigger_mode": "always_last",
+            **MODEL_EVENT,
+        }
+
+    panel.read.click(**read).success(**closer("memory"))
     for button, text in starts:
-        chosen = button.click(
-            partial(tuple, (MY_TEXT, text)), None, [panel.source, panel.text], **quick
+        example = button.click(
+            partial(tuple, (MY_TEXT, text)), None, [panel.source, panel.text], **QUIET_EVENT
         )
-        chosen.success(**read)
-    panel.stop.click(running.stop, visitor, None, **quick)
-    panel.source.change(show_source, panel.source, panel.text, **quick)
-    panel.measure.change(show_strip, panel.measure, [panel.surprise, panel.change], **quick)
+        example.success(**read).success(**closer("memory"))
+    panel.stop.click(running.stop, visitor, None, **QUIET_EVENT)
+    panel.source.change(show_source, panel.source, panel.text, **QUIET_EVENT)
+    panel.measure.change(show_strip, panel.measure, [panel.surprise, panel.change], **QUIET_EVENT)
+    panel.depth.input(**closer("memory"))
+    gr.on([panel.layer.input, panel.head.input], **closer("layer"))
+    panel.word.input(**closer("word"))
+    for strip in (panel.surprise, panel.change, panel.chosen):
+        strip.select(pick_word, None, panel.word, **QUIET_EVENT).success(**closer("word"))
 
 
 def show_source(source: Source) -> dict[str, Any]:
@@ -134,20 +117,25 @@ def show_strip(measure: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return gr.update(visible=measure == SURPRISE), gr.update(visible=measure == CHANGE)
 
 
-def ids_to_read(
-    engine: Engine, source: Source, text: str, conversation: Conversation
-) -> tuple[int, ...]:
+def pick_word(event: gr.EventData) -> int:
+    """Move the slider to the word that was pressed, counted from 1."""
+    index = event.index
+    return index + 1 if isinstance(index, int) and 0 <= index < MAX_TRACE_TOKENS else 1
+
+
+def ids_to_read(engine: Engine, source: Source, text: str, conversation: Conversation) -> Seen:
     """Turn what the visitor chose into tokens, the end-of-text token first.
 
     Raises:
         InputError: nothing to read, or more than 4,096 tokens.
     """
+    root = ""
     if source == THIS_CHAT:
         if not conversation.turns:
             raise InputError(
                 "The chat is still empty: say something in the Chat tab, then come back."
             )
-        ids = conversation.ids
+        ids, root = conversation.ids, conversation.root
     else:
         if not text.strip():
             raise InputError(
@@ -160,7 +148,7 @@ def ids_to_read(
             f"This is {len(ids):,} tokens, and the inspector reads at most {MAX_TRACE_TOKENS:,} at once: "
             f"put a part of it, about {100 * MAX_TRACE_TOKENS // len(ids)} %, into the text box."
         )
-    return ids
+    return Seen(ids, root)
 
 
 async def inspect_text(
@@ -172,7 +160,7 @@ async def inspect_text(
     conversation: Conversation,
     visitor: str,
 ) -> AsyncIterator[Updates]:
-    """Read a text with progress, then show every view of it.
+    """Read a text with progress, then show a first look at it.
 
     Args:
         engine: reads the text.
@@ -187,21 +175,104 @@ async def inspect_text(
         Changes by component; what was shown before stays until the new views are made.
     """
     try:
-        ids = ids_to_read(engine, source, text, conversation)
-        reading = Reading(engine.trace(visitor, ids))
+        seen = ids_to_read(engine, source, text, conversation)
     except RwkvError as error:
         yield {panel.status: error_line(error)}
         return
-    job = reading.job
+
+    def show(recordings: list[Recording]) -> Updates:
+        return {**render(engine, panel, recordings[0]), panel.seen: seen}
+
+    async for updates in _look(engine, panel, running, visitor, seen, wanted=[GLANCE], show=show):
+        yield updates
+
+
+async def look_closer(
+    engine: Engine,
+    panel: Panel,
+    running: RunningStreams,
+    part: Part,
+    seen: Seen,
+    depth: str,
+    layer: float,
+    head: float,
+    word: float,
+    visitor: str,
+) -> AsyncIterator[Updates]:
+    """Show layers, heads and single words of what was read; reads it again where needed.
+
+    Args:
+        engine: reads the text.
+        panel: where things are shown.
+        running: what each visitor is reading, for Stop.
+        part: what to make anew.
+        seen: what was read.
+        depth: SIMPLE or RESEARCHER; the simple look shows nothing of this.
+        layer: to look at, from 1.
+        head: of that layer, from 1.
+        word: token to follow, from 1.
+        visitor: the visitor's session id.
+    """
+    if depth != RESEARCHER or not seen.ids:
+        yield {panel.stop: gr.skip()}
+        return
+    config = engine.model.config
+    choice = Choice(
+        _within(layer, config.n_layer), _within(head, config.n_head), _within(word, len(seen.ids))
+    )
+    # A recording keeps as many layers as fit; any other is read for once it is asked for.
+    only = Wanted(inputs_tokens=CLOSE_LOOK.inputs_tokens, layers=(choice.layer,))
+
+    def show(recordings: list[Recording]) -> Updates:
+        whole = replace(recordings[0], layers=recordings[-1].layers)
+        return render_closer(engine, panel, whole, choice, part)
+
+    def more(recording: Recording) -> list[Wanted]:
+        return [] if choice.layer in recording.layers else [only]
+
+    looking = _look(
+        engine, panel, running, visitor, seen, wanted=[CLOSE_LOOK], more=more, show=show
+    )
+    async for updates in looking:
+        yield updates
+
+
+def _within(number: float, count: int) -> int:
+    """Turn a number from 1 into an index that exists: anybody can send any number."""
+    return min(max(1, int(number) if np.isfinite(number) else 1), count) - 1
+
+
+async def _look(
+    engine: Engine,
+    panel: Panel,
+    running: RunningStreams,
+    visitor: str,
+    seen: Seen,
+    *,
+    wanted: list[Wanted],
+    show: Any,
+    more: Any = lambda _recording: [],
+) -> AsyncIterator[Updates]:
+    """Have recordings made, with progress and Stop, then show them."""
+    reading, recordings, queue = Reading(), [], list(wanted)
     running.start(visitor, reading)
     try:
-        yield {panel.read: gr.update(visible=False), panel.stop: gr.update(visible=True)}
-        async for status in job.progress(PROGRESS_INTERVAL_S):
-            yield {panel.status: progress_line(status)}
-        shown = await asyncio.to_thread(render, engine, panel, job.result())
+        while queue:
+            job = engine.trace(visitor, seen.ids, queue.pop(0), root=seen.root)
+            reading.job = job
+            if not job.is_done:
+                yield {panel.read: gr.update(visible=False), panel.stop: gr.update(visible=True)}
+            async for status in job.progress(PROGRESS_INTERVAL_S):
+                if status.phase != "done":
+                    yield {panel.status: progress_line(status)}
+            recordings.append(job.result())
+            if len(recordings) == len(wanted):
+                queue += more(recordings[0])
+        shown = await asyncio.to_thread(show, recordings)
         ended = {**shown, panel.status: status_line()}
     except RwkvError as error:
-        said = stopped_line(job.status) if reading.is_stopped else error_line(error)
+        is_told = reading.is_stopped and reading.job is not None
+        said = stopped_line(reading.job.status) if is_told and reading.job else error_line(error)
         ended = {panel.status: said}
     finally:
         is_current = running.is_current(visitor, reading)
@@ -220,106 +291,69 @@ def stopped_line(status: StreamStatus) -> str:
 
 
 def render(engine: Engine, panel: Panel, recording: Recording) -> Updates:
-    """Make everything that shows one recording.
+    """Make everything that a first look at one recording shows.
 
     Args:
         engine: gives the tokenizer and the model's sizes.
         panel: where things are shown.
         recording: what was measured.
     """
-    texts = [token_text(engine.tokenizer.token_bytes(int(token))) for token in recording.tokens]
-    change = 100 * settled_change(recording)
-    # An unguessable folder: whoever knows a file's address can fetch it.
-    folder = Path(panel.text.GRADIO_CACHE) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
+    texts, config = _texts(engine, recording), engine.model.config
+    bits = recording.surprise_bits
+    # The last word has no later one, so following it would show nothing.
+    word = int(np.nanargmax(bits[:-1])) if np.isfinite(bits[:-1]).any() else 0
     shown: Updates = {
         panel.empty: gr.update(visible=False),
         panel.findings: f"<p>{escape(findings(recording, texts))}</p>",
-        panel.surprise: word_strip(texts, recording.surprise_bits, "bits of surprise"),
-        panel.change: word_strip(texts, change, "% of the memory changed"),
+        panel.surprise: word_strip(texts, bits, "bits of surprise"),
+        panel.change: word_strip(texts, 100 * settled_change(recording), "% of the memory changed"),
+        panel.word: gr.update(maximum=max(2, len(texts)), value=word + 1),
+        panel.layer: gr.update(maximum=max(2, config.n_layer)),
+        panel.head: gr.update(maximum=max(2, config.n_head)),
     }
-    for name, view in views(recording, texts, engine.model.config).items():
-        shown |= show_view(panel.cards[name], view, folder / f"{name}.csv")
+    return shown | _filled(panel, views(recording, texts, config))
+
+
+def render_closer(
+    engine: Engine, panel: Panel, recording: Recording, choice: Choice, part: Part
+) -> Updates:
+    """Make what a closer look shows.
+
+    Args:
+        engine: gives the tokenizer and the model's sizes.
+        panel: where things are shown.
+        recording: what was measured, the chosen layer's inputs among it.
+        choice: what to look at.
+        part: what to make; a part holds the ones after it.
+    """
+    texts, config = _texts(engine, recording), engine.model.config
+    made = word_views(recording, texts, config, name=partial(_token, engine), choice=choice)
+    if part != "word":
+        made |= layer_views(recording, texts, config, choice)
+    if part == "memory":
+        made |= memory_views(recording, texts, config)
+    shares = read_shares(recording.layers[choice.layer], choice.word, len(texts))
+    said = (
+        f"Token {choice.word + 1:,} of {len(texts):,}: {word_at(texts, choice.word)}. The colour "
+        f"shows what layer {choice.layer + 1} reads there, as a mean over its heads."
+    )
+    strip = word_strip(texts, 100 * shares, "% of what is read")
+    return {panel.chosen: f"<p>{escape(said)}</p>{strip}", **_filled(panel, made)}
+
+
+def _filled(panel: Panel, made: dict[str, View]) -> Updates:
+    # An unguessable folder: whoever knows a file's address can fetch it.
+    folder = Path(panel.text.GRADIO_CACHE) / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    shown: Updates = {}
+    for name, view in made.items():
+        shown |= show_view(panel.cards[name], view, folder, name)
     return shown
 
 
-def show_view(card: Card, view: View, path: Path) -> Updates:
-    """Fill one card.
-
-    Args:
-        card: where it is shown.
-        view: what to show.
-        path: file to write its numbers to.
-    """
-    path.write_text(view.numbers, encoding="utf-8")
-    return {
-        card.plot: plot_data(view.figure),
-        card.reading: f"<p>{escape(view.reading)}</p>",
-        card.numbers: gr.update(value=str(path)),
-    }
+def _token(engine: Engine, token: int) -> str:
+    return token_text(engine.tokenizer.token_bytes(token))
 
 
-def plot_data(figure: plots.Figure) -> PlotData:
-    """Hand a figure to the page without Plotly's row of buttons, which gr.Plot cannot say."""
-    return PlotData(
-        type="plotly", plot=json.dumps({**json.loads(figure.to_json()), "config": plots.CONFIG})
-    )
-
-
-def _lay_out() -> tuple[Panel, list[tuple[gr.Button, str]]]:
-    gr.HTML(INTRO, elem_classes="inspector-intro")
-    source = gr.Radio(
-        [MY_TEXT, THIS_CHAT],
-        value=MY_TEXT,
-        label="What to read",
-        show_label=False,
-        elem_classes="segmented",
-        elem_id="inspector-source",
-    )
-    text = gr.Textbox(
-        label="Text",
-        placeholder="Paste a story, a poem, a page of a book",
-        lines=4,
-        max_lines=12,
-        elem_id="inspector-text",
-    )
-    with gr.Row(elem_classes="chips"):
-        chosen = examples().inspector
-        buttons = [(gr.Button(example.title, size="sm"), example.text) for example in chosen]
-    with gr.Row(elem_classes="actions"):
-        read = gr.Button("Read it", variant="primary")
-        stop = gr.Button("Stop", variant="stop", visible=False)
-    status = gr.HTML(status_line(), elem_id="inspector-status")
-    empty = gr.HTML(EMPTY)
-    # Always in the page, hidden by the style sheet while nothing is read: gradio 6.31 at times
-    # loses the value of a figure that is put into the page together with it.
-    with gr.Column(elem_classes="inspector-results"):
-        found = gr.HTML(elem_classes="findings")
-        measure = gr.Radio(
-            [SURPRISE, CHANGE],
-            value=SURPRISE,
-            label="A stronger colour means more",
-            elem_classes="segmented",
-            elem_id="inspector-measure",
-        )
-        surprise, change = gr.HTML(), gr.HTML(visible=False)
-        cards = _lay_out_cards()
-    panel = Panel(source, text, read, stop, status, empty, found, measure, surprise, change, cards)
-    return panel, buttons
-
-
-def _lay_out_cards() -> dict[str, Card]:
-    wide, *narrow = VIEW_NAMES
-    cards = {wide: _card(wide)}
-    for pair in (narrow[i : i + 2] for i in range(0, len(narrow), 2)):
-        with gr.Row(equal_height=True):
-            cards |= {name: _card(name) for name in pair}
-    return cards
-
-
-def _card(name: str) -> Card:
-    with gr.Column(elem_classes="figure-card", min_width=320):
-        plot = gr.Plot(show_label=False, container=False, elem_id=f"inspector-{name}")
-        reading = gr.HTML()
-        numbers = gr.DownloadButton("Numbers (CSV)", size="sm")
-    return Card(plot, reading, numbers)
+def _texts(engine: Engine, recording: Recording) -> list[str]:
+    return [_token(engine, int(token)) for token in recording.tokens]

@@ -1,25 +1,24 @@
-"""One reading of a text as views: each a figure, a sentence that is true of it, and its numbers."""
+"""One reading of a text as views: each a figure, sentences that are true of it, its numbers."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rwkv_core import inspection
 from rwkv_core.config import ModelConfig
-from rwkv_core.inspection import Floats
 from rwkv_core.recording import Recording
 from ui import plots, readings
+from ui.inspector_numbers import by_index, by_token_and_layer, cells, csv_text
 from ui.plots import Figure
+from ui.readings import Words
 from ui.word_strip import visible
 
 MAX_COLUMNS = 512
 # The order on the page; the first takes the whole width.
-VIEW_NAMES = ("filling", "surprise", "change", "layers", "heads", "forgetting", "size")
+VIEW_NAMES = ("filling", "change", "surprise", "forgetting", "size")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +26,23 @@ class View:
     """What one card of the inspector shows.
 
     Attributes:
-        figure: the drawing.
-        reading: one or two sentences that say what is to be seen.
-        numbers: the figure's numbers as CSV, units in the header.
+        figure: the drawing; None where there is nothing to draw, and the words say why.
+        words: how to read it, and what is to be seen.
+        numbers: the figure's numbers as CSV, units in the header; "" without a figure.
     """
 
-    figure: Figure
-    reading: str
-    numbers: str
+    figure: Figure | None
+    words: Words
+    numbers: str = ""
+
+    @property
+    def reading(self) -> str:
+        """All that is said beside the figure."""
+        return self.words.text
 
 
 def views(recording: Recording, texts: Sequence[str], config: ModelConfig) -> dict[str, View]:
-    """Make every view of one reading, by name.
+    """Make the views of a first look at one reading, by name.
 
     Args:
         recording: what was measured over T tokens.
@@ -48,82 +52,94 @@ def views(recording: Recording, texts: Sequence[str], config: ModelConfig) -> di
     labels = [visible(text) for text in texts]
     made = (
         _filling_view(recording, labels),
+        _change_view(recording, texts, labels, config),
         _surprise_view(recording, texts, labels),
-        _change_view(recording, texts, labels),
-        _layers_view(recording),
-        _heads_view(recording),
-        _forgetting_view(recording, config),
+        _forgetting_view(recording, texts, config),
         _size_view(config, len(texts)),
     )
     return dict(zip(VIEW_NAMES, made, strict=True))
+
+
+def figure_labels(labels: Sequence[str]) -> list[str]:
+    """Write tokens so that a figure shows them as they are: Plotly knows a little HTML."""
+    return [label.replace("&", "&amp;").replace("<", "&lt;") for label in labels]
 
 
 def _filling_view(recording: Recording, labels: Sequence[str]) -> View:
     norms = recording.state_norm
     columns, stride = inspection.strided_columns(norms.shape[1], MAX_COLUMNS)
     return View(
-        plots.filling_figure(norms, labels, columns),
-        readings.filling_reading(recording, stride),
-        _by_token_and_layer(norms, labels, "size of memory (Frobenius norm)"),
+        plots.filling_figure(norms, figure_labels(labels), columns),
+        readings.filling_words(recording, stride),
+        by_token_and_layer(norms, labels, "size of memory (Frobenius norm)"),
     )
 
 
 def _surprise_view(recording: Recording, texts: Sequence[str], labels: Sequence[str]) -> View:
     bits = recording.surprise_bits
     columns, stride = inspection.peak_columns(bits, MAX_COLUMNS)
-    rows = zip(_positions(bits), labels, _cells(bits), strict=True)
+    words = _thinned(readings.surprise_words(recording, texts), stride)
+    if not len(columns):
+        return View(None, words)
+    rows = zip(range(1, len(bits) + 1), labels, cells(bits), strict=True)
     return View(
-        plots.surprise_figure(bits, labels, columns, stride),
-        readings.surprise_reading(recording, texts) + _thinned(stride),
-        _csv(("position (token)", "token", "surprise (bits)"), rows),
+        plots.surprise_figure(bits, figure_labels(labels), columns, stride),
+        words,
+        csv_text(("position (token)", "token", "surprise (bits)"), rows),
     )
 
 
-def _change_view(recording: Recording, texts: Sequence[str], labels: Sequence[str]) -> View:
+def _change_view(
+    recording: Recording, texts: Sequence[str], labels: Sequence[str], config: ModelConfig
+) -> View:
     change = inspection.change_per_token(recording)
-    filling = inspection.filling_tokens(recording)
     columns, stride = inspection.peak_columns(change, MAX_COLUMNS)
+    is_mean = config.has_exponents
+    words = readings.change_words(recording, texts, is_mean=is_mean)
+    if not len(columns):
+        return View(None, words)
+    parts = inspection.relative_parts(recording)
+    names = {"write": "new word", "fade": "given up", "erase": "erased"} if is_mean else None
+    figure = plots.change_figure(
+        parts,
+        change,
+        figure_labels(labels),
+        columns,
+        stride,
+        filling=inspection.filling_tokens(recording),
+        names=names,
+    )
     relative = inspection.relative_change(recording)
-    return View(
-        plots.change_figure(change, labels, columns, stride, filling=filling),
-        readings.change_reading(recording, texts) + _thinned(stride),
-        _by_token_and_layer(relative, labels, "change (share of the memory before)"),
-    )
-
-
-def _layers_view(recording: Recording) -> View:
-    norms = inspection.layer_norms(recording.head_norm)
-    return View(
-        plots.layers_figure(norms),
-        readings.layers_reading(recording.head_norm),
-        _csv(("layer", "size of memory (Frobenius norm)"), enumerate(_cells(norms), start=1)),
-    )
-
-
-def _heads_view(recording: Recording) -> View:
-    norms = recording.head_norm
+    share = "(share of the memory before)"
+    header = (
+        "position (token)", "token", *(f"{name}, mean over layers {share}" for name in parts),
+        *(f"layer {i + 1}: change {share}" for i in range(len(relative))),
+    )  # fmt: skip
     rows = (
-        (layer + 1, head + 1, _cell(float(norms[layer, head])))
-        for layer, head in np.ndindex(norms.shape)
-    )
-    return View(
-        plots.heads_figure(norms),
-        readings.heads_reading(norms),
-        _csv(("layer", "head", "size of memory (Frobenius norm)"), rows),
-    )
+        (t + 1, label, *cells(np.array([part[t] for part in parts.values()])), *cells(relative[:, t]))
+        for t, label in enumerate(labels)
+    )  # fmt: skip
+    return View(figure, _thinned(words, stride), csv_text(header, rows))
 
 
-def _forgetting_view(recording: Recording, config: ModelConfig) -> View:
+def _forgetting_view(recording: Recording, texts: Sequence[str], config: ModelConfig) -> View:
     half_life = inspection.half_life_tokens(recording.log_decay)
-    rows = (
-        (layer + 1, head + 1, channel + 1, _cell(float(half_life[layer, head, channel])))
-        for layer, head, channel in np.ndindex(half_life.shape)
-    )
+    flat = half_life.reshape(len(half_life), -1)
+    aged = words_of_age(np.median(flat, axis=1), texts)
     return View(
-        plots.forgetting_figure(half_life.reshape(len(half_life), -1)),
-        readings.forgetting_reading(recording.log_decay, is_erasing=config.is_erasing),
-        _csv(("layer", "head", "channel", "half-life (tokens)"), rows),
+        plots.forgetting_figure(flat, figure_labels(aged)),
+        readings.forgetting_words(recording.log_decay, is_erasing=config.is_erasing, aged=aged),
+        by_index(half_life, ("layer", "head", "channel"), "half-life (tokens)"),
     )
+
+
+def words_of_age(ages_tokens: inspection.Floats, texts: Sequence[str]) -> list[str]:
+    """Name the words that were read so many tokens before the end; "" where none was."""
+    last = len(texts) - 1
+    return [
+        readings.word_at(texts, last - round(age)) if np.isfinite(age) and round(age) < last else ""
+        for age in map(float, ages_tokens)
+    ]
 
 
 def _size_view(config: ModelConfig, tokens: int) -> View:
@@ -135,42 +151,12 @@ def _size_view(config: ModelConfig, tokens: int) -> View:
     header = ("text read (tokens)", "this memory (bytes)", "transformer, calculated (bytes)")
     return View(
         plots.size_figure(*sizes, tokens),
-        readings.size_reading(*sizes, tokens),
-        _csv(header, rows),
+        readings.size_words(*sizes, tokens),
+        csv_text(header, rows),
     )
 
 
-def _thinned(stride: int) -> str:
-    return f" Each bar is the tallest of {stride} tokens." if stride > 1 else ""
-
-
-def _by_token_and_layer(values: Floats, labels: Sequence[str], quantity: str) -> str:
-    header = ("position (token)", "token", *(f"layer {i + 1}: {quantity}" for i in range(len(values))))  # fmt: skip
-    rows = ((t + 1, label, *_cells(values[:, t])) for t, label in enumerate(labels))
-    return _csv(header, rows)
-
-
-def _csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(header)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
-    return file.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """Keep a spreadsheet from running a token such as "=" as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@" and cell else cell
-
-
-def _positions(values: Floats) -> range:
-    return range(1, len(values) + 1)
-
-
-def _cells(values: Floats) -> list[float | None]:
-    return [_cell(value) for value in values]
-
-
-def _cell(value: float) -> float | None:
-    """Round to six digits, more than float32 holds honestly; nothing where nothing was measured."""
-    return None if np.isnan(value) else float(f"{value:.6g}")
+def _thinned(words: Words, stride: int) -> Words:
+    if stride == 1:
+        return words
+    return words._replace(caption=f"{words.caption} Each bar is the tallest of {stride} tokens.")

@@ -26,22 +26,24 @@ def word_strip(texts: Sequence[str], values: Floats, unit: str) -> str:
         unit: written after each value on hover.
 
     Returns:
-        HTML with every token escaped; it breaks lines where the text does.
+        HTML with every token escaped and numbered; it breaks lines where the text does.
     """
     known = values[np.isfinite(values)]
     # One extreme word would leave all others pale, so the scale ends at the 98th percentile.
     top = float(np.percentile(known, 98)) if known.size else 0.0
     spans = [
-        _span(text, float(value), top, unit) for text, value in zip(texts, values, strict=True)
+        _span(index, text, float(value), top, unit)
+        for index, (text, value) in enumerate(zip(texts, values, strict=True))
     ]
     return f'<div class="word-strip" role="group" tabindex="0">{"".join(spans)}</div>'
 
 
-def _span(text: str, value: float, top: float, unit: str) -> str:
+def _span(index: int, text: str, value: float, top: float, unit: str) -> str:
     # Spaces between words stay spaces, so that lines wrap; all other whitespace is marked.
     word = text.lstrip(" ")
     space, shown = (" ", word) if word != text and word else ("", text)
-    attributes = [] if text.strip() else ['class="blank"']
+    attributes = [f'data-token="{index}"']
+    attributes += [] if text.strip() else ['class="blank"']
     if np.isfinite(value):
         heat = round(100 * min(1.0, value / top)) if top > 0 else 0
         title = escape(f"{visible(text)}: {value:.3g} {unit}")

@@ -66,12 +66,13 @@ def filling_tokens(recording: Recording) -> int:
     An almost empty memory changes a lot at every word, so these would win every comparison.
 
     Returns:
-        Tokens until the layers hold, on average, three quarters of their mean over the text.
+        Tokens until one finds that the layers hold, on average, three quarters of their mean
+        over the text; always fewer than there are.
     """
     norms = recording.state_norm.astype(np.float64)
     means = norms.mean(axis=1, keepdims=True)
     share = np.divide(norms, means, out=np.ones(norms.shape), where=means > 0).mean(axis=0)
-    return int((share >= FILLED_SHARE).argmax())
+    return min(int((share >= FILLED_SHARE).argmax()) + 1, len(share) - 1)
 
 
 def settled_change(recording: Recording) -> Floats:

@@ -2,22 +2,32 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from rwkv_core.inspection import (
     change_per_token,
+    effective_rank,
     filling_tokens,
     half_life_tokens,
     head_norms,
     head_shares,
     kv_cache_bytes,
     layer_norms,
+    path,
     peak_columns,
     rank_correlation,
+    reading,
     relative_change,
+    relative_parts,
+    remaining,
     settled_change,
+    singular_values,
+    stable_rank,
+    states,
     strided_columns,
     wkv_array,
 )
+from rwkv_core.recording import LayerInputs
 from tests.ui.recordings import make_recording
 
 
@@ -101,11 +111,12 @@ def test_change_is_compared_once_the_memory_has_filled() -> None:
         make_recording(5, n_layer=2),
         state_norm=np.array([[1, 2, 8, 9, 10], [10, 20, 80, 90, 100]], dtype=np.float32),
     )
-    # The layers' averages are 6 and 60; three quarters of them are reached at the third token.
-    assert filling_tokens(recording) == 2
+    # The layers' averages are 6 and 60; three quarters of them are reached at the third token,
+    # so the fourth is the first to find a filled memory.
+    assert filling_tokens(recording) == 3
     change = settled_change(recording)
-    assert np.isnan(change[:2]).all()
-    np.testing.assert_array_equal(change[2:], change_per_token(recording)[2:])
+    assert np.isnan(change[:3]).all()
+    np.testing.assert_array_equal(change[3:], change_per_token(recording)[3:])
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 3, 50])
@@ -115,9 +126,69 @@ def test_some_token_is_always_left_to_compare(tokens: int) -> None:
     assert np.isfinite(settled_change(recording)).any() == (tokens > 1)
 
 
-def test_a_memory_that_never_fills_has_no_filling_tokens() -> None:
+def test_a_memory_that_never_fills_has_no_filling_tokens_but_the_first() -> None:
     recording = replace(make_recording(4), state_norm=np.zeros((3, 4), dtype=np.float32))
-    assert filling_tokens(recording) == 0
+    assert filling_tokens(recording) == 1
+
+
+def test_parts_are_compared_with_the_memory_before_the_token() -> None:
+    recording = replace(
+        make_recording(3, n_layer=2),
+        state_norm=np.array([[2.0, 4.0, 5.0], [1.0, 1.0, 1.0]], dtype=np.float32),
+        write_norm=np.array([[2.0, 3.0, 1.0], [1.0, 0.5, 0.5]], dtype=np.float32),
+    )
+    np.testing.assert_allclose(relative_parts(recording)["write"], [np.nan, 1.0, 0.375])
+
+
+@pytest.mark.parametrize(
+    ("values", "effective", "stable"),
+    [
+        ([5.0, 0, 0, 0], 1, 1),
+        ([2.0, 2, 2, 2], 4, 4),
+        ([3.0, 3, 0, 0], 2, 2),
+        ([0.0, 0, 0, 0], 0, 0),
+        # Shares 1/2, 1/4, 1/4 have an entropy of 1.5 bits; squares 16 + 4 + 4 over 16.
+        ([4.0, 2, 2, 0], 2**1.5, 1.5),
+    ],
+)
+def test_ranks_of_constructed_matrices(
+    values: list[float], effective: float, stable: float
+) -> None:
+    draw = np.random.default_rng(0)
+    left, right = (np.linalg.qr(draw.normal(size=(4, 4)))[0] for _ in range(2))
+    found = singular_values(left @ np.diag(values) @ right)
+    np.testing.assert_allclose(found, values, atol=1e-9)
+    assert effective_rank(np.array(values)) == pytest.approx(effective)
+    assert stable_rank(np.array(values)) == pytest.approx(stable)
+
+
+def inputs_of(v: NDArray[np.float64]) -> LayerInputs:
+    """A layer of one head and one channel that fades by half each token."""
+    ones = np.ones((len(v), 1, 1), np.float32)
+    return LayerInputs(
+        first=0,
+        state=np.zeros((1, 1, 1), np.float32),
+        k=ones,
+        v=v.astype(np.float32)[:, None, None],
+        log_decay=np.full((1, 1), np.log(0.5), np.float32),
+        r=ones,
+        u=ones[0],
+    )
+
+
+def test_what_fades_by_half_each_token_is_followed_and_read_as_such() -> None:
+    inputs = inputs_of(np.array([8.0, 0, 0, 4.0]))
+    assert [float(S[0, 0, 0]) for S in states(inputs)] == pytest.approx([8, 4, 2, 5])
+    assert remaining(inputs, 0)[0] == pytest.approx([1, 0.5, 0.25, 0.125])
+    # Read before it is written: the present token by its bonus alone.
+    assert reading(inputs, 3).weights[0] == pytest.approx([0.25, 0.5, 1, 1])
+
+
+def test_a_way_along_one_line_shows_all_its_movement_in_one_direction() -> None:
+    way = path(inputs_of(np.array([1.0, 2, 3, 4, 5])))
+    assert way.explained == pytest.approx([1, 0], abs=1e-9)
+    held = np.array([float(S[0, 0, 0]) for S in states(inputs_of(np.array([1.0, 2, 3, 4, 5])))])
+    assert way.places[:, 0] == pytest.approx(held - held.mean())
 
 
 @pytest.mark.parametrize("tokens", [1, 5, 512, 513, 4096])

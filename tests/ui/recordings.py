@@ -1,9 +1,12 @@
 """Seeded synthetic recordings for tests that need no model."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from rwkv_core.recording import Recording
+from rwkv_core.recording import Array, LayerInputs, Lens, Recording, Spectra
 from rwkv_core.state import State
 
 
@@ -42,6 +45,37 @@ def make_recording(
         surprise_bits=bits.astype(np.float32),
         logits=rng.normal(size=16).astype(np.float32),
         state=State(shift, wkv.float(), shift),
+    )
+
+
+def make_close_recording(tokens: int, layers: Sequence[int]) -> Recording:
+    """Make a recording with all that a closer look needs, of three layers and two heads."""
+    rng = np.random.default_rng(1)
+
+    def draw(*shape: int) -> Array:
+        return rng.normal(size=shape).astype(np.float32)
+
+    heads = (tokens, 2, 4)
+    kk = draw(*heads)
+    inputs = LayerInputs(
+        first=0,
+        state=np.zeros((2, 4, 4), np.float32),
+        k=draw(*heads),
+        v=draw(*heads),
+        log_decay=-np.abs(draw(*heads)),
+        r=draw(*heads),
+        kk=kk / np.linalg.norm(kk, axis=-1, keepdims=True),
+        a=np.full(heads, 0.5, np.float32),
+    )
+    chance = rng.random((3, tokens)).astype(np.float32)
+    told = chance / 2
+    told[:, -1] = np.nan
+    return replace(
+        make_recording(tokens),
+        layers=dict.fromkeys(layers, inputs),
+        spectra=Spectra(np.array([0, tokens - 1]), np.sort(np.abs(draw(2, 3, 2, 4)))[..., ::-1]),
+        lens=Lens(0, rng.integers(0, 50, (3, tokens)), chance, told.astype(np.float32)),
+        activity={"active": chance, "gate": chance},
     )
 
 

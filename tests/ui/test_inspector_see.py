@@ -1,34 +1,42 @@
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import gradio as gr
+import numpy as np
 import pytest
 
 from rwkv_core.config import ModelConfig
 from rwkv_core.engine import MAX_TRACE_TOKENS, Engine
 from rwkv_core.errors import EngineBusyError, InputError, RwkvError
-from rwkv_core.recording import Recording
+from rwkv_core.recording import CLOSE_LOOK, Recording, Wanted
 from rwkv_core.sessions import Conversation, Turn
 from rwkv_core.streams import StreamStatus
-from tests.ui.recordings import make_recording
+from tests.ui.recordings import make_close_recording, make_recording
 from ui import inspector_see
 from ui.components import status_line
-from ui.inspector_see import MY_TEXT, THIS_CHAT, Panel, Source, ids_to_read, inspect_text
+from ui.inspector_layout import MY_TEXT, RESEARCHER, SIMPLE, THIS_CHAT, Panel, Source, lay_out
+from ui.inspector_see import Part, Seen, ids_to_read, inspect_text, look_closer, pick_word
+from ui.inspector_views import VIEW_NAMES
 from ui.session import RunningStreams
 
+CONFIG = ModelConfig("7", 50, 3, 8, 32, 2, 4)
 CHAT = Conversation((0,), (Turn("hi", (5, 6), "hello", (7, 8)),))
 
 
 class FakeJob:
     """A trace that reads in steps of ten tokens."""
 
-    def __init__(self, tokens: int, *, is_broken: bool = False) -> None:
-        self.tokens, self.is_broken = tokens, is_broken
-        self.is_cancelled = False
+    def __init__(
+        self, tokens: int, wanted: Wanted, *, is_broken: bool = False, is_done: bool = False
+    ) -> None:
+        self.tokens, self.wanted, self.is_broken = tokens, wanted, is_broken
+        self.is_cancelled, self.is_done = False, is_done
 
     async def progress(self, interval_s: float) -> AsyncIterator[StreamStatus]:
         yield StreamStatus("waiting", 2, 0, self.tokens)
@@ -41,7 +49,9 @@ class FakeJob:
                 raise RwkvError("the model gave NaN")
 
     def result(self) -> Recording:
-        return make_recording(self.tokens)
+        if not self.wanted.inputs_tokens:
+            return make_recording(self.tokens)
+        return make_close_recording(self.tokens, self.wanted.layers or (0, 2))
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -53,18 +63,24 @@ class FakeEngine:
     def __init__(self, *, is_busy: bool = False, is_broken: bool = False) -> None:
         self.is_busy, self.is_broken = is_busy, is_broken
         self.asked: list[tuple[str, tuple[int, ...]]] = []
+        self.wanted: list[Wanted] = []
         self.jobs: list[FakeJob] = []
+        self.roots: list[str] = []
         self.tokenizer = SimpleNamespace(end_of_text=0, token_bytes=lambda i: b"<i>" if i else b"")
-        self.model = SimpleNamespace(config=ModelConfig("7", 50, 3, 8, 32, 2, 4))
+        self.model = SimpleNamespace(config=CONFIG)
 
     def encode(self, text: str) -> list[int]:
         return [1 + ord(letter) % 49 for letter in text]
 
-    def trace(self, session_id: str, ids: Sequence[int]) -> FakeJob:
+    def trace(
+        self, session_id: str, ids: Sequence[int], wanted: Wanted, *, root: str = ""
+    ) -> FakeJob:
         if self.is_busy:
             raise EngineBusyError("24 texts wait to be inspected; try again in a minute")
         self.asked.append((session_id, tuple(ids)))
-        self.jobs.append(FakeJob(len(ids), is_broken=self.is_broken))
+        self.wanted.append(wanted)
+        self.roots.append(root)
+        self.jobs.append(FakeJob(len(ids), wanted, is_broken=self.is_broken))
         return self.jobs[-1]
 
 
@@ -72,7 +88,7 @@ class FakeEngine:
 def panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Panel:
     monkeypatch.setattr(gr.Textbox, "GRADIO_CACHE", str(tmp_path), raising=False)
     with gr.Blocks():
-        panel, _ = inspector_see._lay_out()
+        panel, _ = lay_out(CONFIG, gr.State(Seen()))
     panel.text.GRADIO_CACHE = str(tmp_path)
     return panel
 
@@ -113,6 +129,12 @@ def test_the_chat_is_read_as_its_own_ids(panel: Panel) -> None:
     assert engine.asked == [("me", (0, 5, 6, 7, 8))]
 
 
+def test_a_chat_from_a_held_memory_is_read_from_there(panel: Panel) -> None:
+    engine = FakeEngine()
+    run(engine, panel, source=THIS_CHAT, conversation=replace(CHAT, root="edited"))
+    assert engine.roots == ["edited"]
+
+
 def test_progress_is_shown_and_the_results_follow(panel: Panel) -> None:
     seen = run(FakeEngine(), panel, "a" * 24)
     said = [updates[panel.status] for updates in seen if panel.status in updates]
@@ -122,11 +144,15 @@ def test_progress_is_shown_and_the_results_follow(panel: Panel) -> None:
     shown = next(updates for updates in seen if panel.findings in updates)
     assert shown[panel.empty]["visible"] is False
     assert "25 tokens read" in shown[panel.findings]
-    for card in panel.cards.values():
-        assert shown[card.plot].type == "plotly"
-        assert '"displayModeBar": false' in shown[card.plot].plot
-        assert shown[card.reading]
-        assert Path(shown[card.numbers]["value"]).read_text().count("\n") > 1
+    for name in VIEW_NAMES:
+        card = panel.cards[name]
+        assert shown[card.plot]["value"].type == "plotly"
+        assert '"displayModeBar": false' in shown[card.plot]["value"].plot
+        assert shown[card.words].count("<li>") == 3
+        assert Path(shown[card.csv]["value"]).read_text().count("\n") > 1
+        assert json.loads(Path(shown[card.json]["value"]).read_text())["data"]
+    assert shown[panel.seen] == Seen((0, *FakeEngine().encode("a" * 24)))
+    assert shown[panel.word]["maximum"] == 25
 
 
 def test_buttons_change_places_while_it_reads(panel: Panel) -> None:
@@ -151,8 +177,8 @@ def test_number_files_lie_in_a_folder_nobody_can_guess(panel: Panel) -> None:
     paths = []
     for _ in range(2):
         shown = next(u for u in run(FakeEngine(), panel, "abc") if panel.findings in u)
-        paths.append(Path(shown[panel.cards["heads"].numbers]["value"]))
-    assert paths[0].name == paths[1].name == "heads.csv"
+        paths.append(Path(shown[panel.cards["size"].csv]["value"]))
+    assert paths[0].name == paths[1].name == "size.csv"
     assert paths[0].parent != paths[1].parent
     assert re.fullmatch(r"[0-9a-f]{32}", paths[0].parent.name)
 
@@ -214,8 +240,8 @@ def test_what_cannot_be_read_gets_one_sentence_and_nothing_is_lost(
 
 def test_exactly_the_limit_is_read() -> None:
     engine = cast(Engine, FakeEngine())
-    ids = ids_to_read(engine, MY_TEXT, "a" * (MAX_TRACE_TOKENS - 1), CHAT)
-    assert len(ids) == MAX_TRACE_TOKENS
+    seen = ids_to_read(engine, MY_TEXT, "a" * (MAX_TRACE_TOKENS - 1), CHAT)
+    assert len(seen.ids) == MAX_TRACE_TOKENS
     with pytest.raises(InputError):
         ids_to_read(engine, MY_TEXT, "a" * MAX_TRACE_TOKENS, CHAT)
 
@@ -239,3 +265,84 @@ def test_the_view_is_built_with_private_unbounded_reading_events() -> None:
     assert {event.api_visibility for event in events} == {"private"}
     reading = [event for event in events if event.queue]
     assert {event.concurrency_limit for event in reading} == {None}
+
+
+def look(
+    engine: FakeEngine,
+    panel: Panel,
+    part: Part = "memory",
+    *,
+    depth: str = RESEARCHER,
+    seen: Seen = Seen((0, *range(1, 25))),  # noqa: B008 (a value)
+    at: tuple[float, float, float] = (1, 2, 9),
+) -> list[dict[Any, Any]]:
+    async def collect() -> list[dict[Any, Any]]:
+        running = RunningStreams()
+        closer = look_closer(
+            cast(Engine, engine), panel, running, part, seen, depth, *at, visitor="me"
+        )
+        return [updates async for updates in closer]
+
+    return asyncio.run(collect())
+
+
+def filled(panel: Panel, updates: dict[Any, Any]) -> set[str]:
+    return {name for name, card in panel.cards.items() if card.words in updates}
+
+
+def test_the_simple_look_reads_nothing_more(panel: Panel) -> None:
+    engine = FakeEngine()
+    look(engine, panel, depth=SIMPLE)
+    look(engine, panel, seen=Seen())
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("word", {"life", "reading", "lens"}),
+        ("layer", {"life", "reading", "lens", "cell", "spectrum", "path"}),
+    ],
+)
+def test_a_choice_fills_only_the_cards_that_it_changes(
+    panel: Panel, part: Part, names: set[str]
+) -> None:
+    engine = FakeEngine()
+    shown = look(engine, panel, part)[-1]
+    assert filled(panel, shown) == names
+    assert engine.wanted == [CLOSE_LOOK]
+    assert "Token 9 of 25" in shown[panel.chosen]
+    assert set(shown) <= panel.outputs()
+
+
+def test_a_closer_look_fills_every_card_but_those_of_the_first_look(panel: Panel) -> None:
+    shown = look(FakeEngine(), panel)[-1]
+    assert filled(panel, shown) == set(panel.cards) - set(VIEW_NAMES)
+
+
+def test_a_layer_that_did_not_fit_is_read_for_on_its_own(panel: Panel) -> None:
+    engine = FakeEngine()
+    look(engine, panel, at=(2, 1, 9))
+    assert [wanted.layers for wanted in engine.wanted] == [None, (1,)]
+
+
+@pytest.mark.parametrize("at", [(0, 0, 0), (-5, 99, 1e9), (np.nan, np.inf, -np.inf), (1.5, 1, 2)])
+def test_numbers_that_anybody_can_send_stay_within_the_model(
+    panel: Panel, at: tuple[float, float, float]
+) -> None:
+    shown = look(FakeEngine(), panel, at=at)[-1]
+    assert panel.chosen in shown
+
+
+def test_a_pressed_word_moves_the_slider_and_nonsense_does_not() -> None:
+    def press(data: object) -> int:
+        return pick_word(gr.EventData(None, {"index": data}))
+
+    assert press(7) == 8
+    assert [press(bad) for bad in (-1, "x", None, 10**9, 1.5)] == [1] * 5
+
+
+def test_what_is_chosen_is_named_in_the_words_of_the_text_and_escaped(panel: Panel) -> None:
+    shown = look(FakeEngine(), panel, "word")[-1]
+    assert "&lt;i&gt;" in shown[panel.chosen]
+    assert "<i>" not in shown[panel.chosen]

@@ -12,14 +12,32 @@ TOKENS = 30
 RECORDING = make_recording(TOKENS)
 LABELS = [text or "(start)" for text in make_texts(TOKENS)]
 COLUMNS = np.arange(1, TOKENS)
+RANDOM = np.random.default_rng(0)
+PARTS = {name: np.linspace(0, 0.5, TOKENS) for name in ("write", "fade", "erase")}
 FIGURES: dict[str, Callable[[], Figure]] = {
     "surprise": lambda: plots.surprise_figure(RECORDING.surprise_bits, LABELS, COLUMNS),
-    "change": lambda: plots.change_figure(np.linspace(0, 1, TOKENS), LABELS, COLUMNS),
+    "change": lambda: plots.change_figure(PARTS, np.linspace(0, 1, TOKENS), LABELS, COLUMNS),
     "filling": lambda: plots.filling_figure(RECORDING.state_norm, LABELS, COLUMNS),
     "layers": lambda: plots.layers_figure(np.array([1.0, 2.0, 3.0])),
     "heads": lambda: plots.heads_figure(RECORDING.head_norm),
     "forgetting": lambda: plots.forgetting_figure(np.geomspace(1.2, 5000, 24).reshape(3, 8)),
     "size": lambda: plots.size_figure(304_128, 6, 192, 100),
+    "lasting": lambda: plots.lasting_figure(np.geomspace(1.2, 5000, 24).reshape(3, 8)),
+    "ranks": lambda: plots.rank_figure(
+        1 + RANDOM.random((4, 3)), 1 + RANDOM.random((4, 3)), np.arange(4), LABELS[:4], 64
+    ),
+    "gates": lambda: plots.gates_figure({"output gate": np.ones(3), "rate (0 to 1)": np.ones(3)}),
+    "sparsity": lambda: plots.sparsity_figure(RANDOM.random((3, TOKENS)), LABELS, COLUMNS),
+    "cell": lambda: plots.cell_figure(RANDOM.normal(size=(8, 8))),
+    "content": lambda: plots.content_figure(RANDOM.normal(size=8), RANDOM.normal(size=8)),
+    "spectrum": lambda: plots.spectrum_figure(np.arange(8, 0, -1.0), 3.5),
+    "path": lambda: plots.path_figure(
+        RANDOM.normal(size=(4, 2)), np.array([0.6, 0.3]), np.arange(4), LABELS[:4]
+    ),
+    "life": lambda: plots.life_figure(RANDOM.random((3, 9)), RANDOM.random(9), 5),
+    "life of many": lambda: plots.life_figure(RANDOM.random((64, 9)), RANDOM.random(9), 5),
+    "reading": lambda: plots.reading_figure(RANDOM.normal(size=9), LABELS[:9], np.arange(9), 0),
+    "lens": lambda: plots.lens_figure(RANDOM.random((3, 4)), [LABELS[:4]] * 3, LABELS[:4], 7),
 }
 
 
@@ -66,11 +84,31 @@ def test_a_bar_of_several_tokens_covers_its_group() -> None:
     assert [entry[1] for entry in figure.data[0].customdata] == [3, 8]
 
 
-def test_bars_of_a_filling_memory_are_grey_and_do_not_set_the_axis() -> None:
-    change = np.array([np.nan, 9.0, 0.5, 0.25])
-    figure = plots.change_figure(change, list("abcd"), np.array([1, 2, 3]), filling=2)
-    assert list(figure.data[0].marker.color) == [plots.FAINT, plots.ACCENT, plots.ACCENT]
+def test_bars_of_a_filling_memory_are_pale_and_do_not_set_the_axis() -> None:
+    parts = {
+        "write": np.array([np.nan, 9.0, 0.25, 0.125]),
+        "fade": np.array([np.nan, 1.0, 0.25, 0.125]),
+        "erase": np.zeros(4),
+    }
+    figure = plots.change_figure(parts, np.ones(4), list("abcd"), np.array([1, 2, 3]), filling=2)
+    # What never happens has no bars.
+    assert [bars.name for bars in figure.data] == ["wrote", "faded"]
+    assert list(figure.data[0].marker.opacity) == [0.3, 1.0, 1.0]
+    assert figure.data[0].y.tolist() == [900, 25, 12.5]
+    assert figure.layout.barmode == "stack"
     assert figure.layout.yaxis.range[1] == pytest.approx(52.5)
+    assert "wrote 25.0%, faded 25.0%" in figure.data[0].customdata[1][2]
+
+
+def test_signed_cells_are_coloured_evenly_around_nothing() -> None:
+    cells = plots.cell_figure(np.array([[1.0, -3.0], [0.5, 2.0]])).data[0]
+    assert cells.zmin == -cells.zmax
+
+
+def test_the_oldest_and_the_newest_word_stand_at_their_token() -> None:
+    figure = plots.reading_figure(np.array([0.5, -0.2]), ["a", "b"], np.arange(2), 10)
+    assert figure.data[0].x.tolist() == [11, 12]
+    assert len(set(figure.data[0].marker.color)) == 2
 
 
 def test_filling_divides_each_layer_by_its_own_average() -> None:

@@ -28,7 +28,7 @@ def test_whitespace_is_marked_and_lines_break_where_the_text_does() -> None:
     assert visible(" a\n\t") == "·a↵⇥"
     assert visible("") == "(start)"
     html = word_strip(["one", " two", "\n", " "], np.full(4, np.nan), "bits")
-    assert "</span> <span >two" in html
+    assert '</span> <span data-token="1">two' in html
     assert "↵</span><br>" in html
     assert "·</span>" in html
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import numpy as np
 import plotly.graph_objects as go
 
 Figure: TypeAlias = go.Figure
@@ -13,6 +14,12 @@ ACCENT = "#278d80"
 ACCENT_SOFT = "rgba(39, 141, 128, 0.22)"
 # Mid-grey: near 4 : 1 against the light page and against the dark one.
 INK = "#77827f"
+# For what takes away, and for negative numbers; told from ACCENT by the colour-blind too.
+RUST = "#c4622d"
+# Nothing is the page itself, light or dark.
+SIGNED = [(0.0, RUST), (0.5, "rgba(128, 140, 136, 0.08)"), (1.0, ACCENT)]
+# From early to late; the ends show on both pages.
+TIME = [(0.0, "#b9c2bf"), (0.5, "#5fa89d"), (1.0, "#14584f")]
 FAINT = "rgba(119, 130, 127, 0.22)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 # Buttons over a figure hide it on a phone; hovering and the CSV file give the same.
@@ -56,6 +63,15 @@ def template() -> go.layout.Template:
                 "align": "left",
             },
             "showlegend": False,
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "y": 1.02,
+                "yanchor": "bottom",
+                "traceorder": "normal",
+                "itemclick": False,
+                "itemdoubleclick": False,
+            },
             "dragmode": False,
             "bargap": 0.12,
         }
@@ -84,3 +100,25 @@ def colorbar(title: str) -> dict[str, object]:
 def every(count: int) -> int:
     """Space whole-number ticks so that about eight remain."""
     return max(1, -(-count // 8))
+
+
+def direct_label(
+    figure: Figure,
+    text: str,
+    x: float,
+    y: float,
+    color: str,
+    *,
+    is_log: bool = False,
+    anchor: str = "right",
+) -> None:
+    """Write a line's name beside a point of it, ending there or beginning there."""
+    figure.add_annotation(
+        x=np.log10(x) if is_log else x,
+        y=y,
+        text=text,
+        xanchor=anchor,
+        yanchor="bottom",
+        showarrow=False,
+        font={"color": color},
+    )

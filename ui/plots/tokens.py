@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rwkv_core.inspection import Floats, Indices
-from ui.plots.look import ACCENT, FAINT, Figure, colorbar, every, finish
+from ui.plots.look import ACCENT, Figure, colorbar, every, finish
 
 
 def surprise_figure(
@@ -23,34 +23,12 @@ def surprise_figure(
         stride: tokens in a group.
     """
     hover = "“%{customdata[0]}”, token %{customdata[1]}: %{y:.1f} bits of surprise<extra></extra>"
-    figure = _token_bars(bits, labels, columns, stride, hover)
+    said = [(labels[column], int(column) + 1) for column in columns]
+    figure = Figure(token_bars(bits, said, columns, stride, hover))
+    figure.update_xaxes(showgrid=False)
+    # Gaps narrower than a pixel would draw stripes that are not in the data.
+    figure.update_layout(bargap=0.12 if len(columns) <= 80 else 0)
     return finish(figure, "What surprised the model?", "position (token)", "surprise (bits)", 300)
-
-
-def change_figure(
-    change: Floats, labels: Sequence[str], columns: Indices, stride: int = 1, *, filling: int = 0
-) -> Figure:
-    """Draw how much of the memory each token rewrote.
-
-    The axis ends above the tallest settled bar; grey bars may pass it.
-
-    Args:
-        change: (T,) relative change, mean over layers, no unit; NaN for the first token.
-        labels: T readable tokens.
-        columns: positions to draw, one of each group.
-        stride: tokens in a group.
-        filling: how many tokens at the start fill an empty memory; drawn in grey.
-    """
-    hover = (
-        "“%{customdata[0]}”, token %{customdata[1]}: changed %{y:.1f}% of the memory<extra></extra>"
-    )
-    figure = _token_bars(100 * change, labels, columns, stride, hover)
-    figure.update_traces(marker={"color": [FAINT if c < filling else ACCENT for c in columns]})
-    settled = change[filling:]
-    if np.isfinite(settled).any():
-        figure.update_yaxes(range=[0, 105 * max(float(np.nanmax(settled)), 0.001)])
-    title = "Which words changed the memory?"
-    return finish(figure, title, "position (token)", "change (% of the memory)", 300)
 
 
 def filling_figure(norms: Floats, labels: Sequence[str], columns: Indices) -> Figure:
@@ -88,20 +66,18 @@ def filling_figure(norms: Floats, labels: Sequence[str], columns: Indices) -> Fi
     return finish(figure, title, "position (token)", "layer", height)
 
 
-def _token_bars(
-    values: Floats, labels: Sequence[str], columns: Indices, stride: int, hovertemplate: str
-) -> Figure:
-    """Draw one bar per group of tokens, as wide as the group."""
-    figure = Figure(
-        go.Bar(
-            x=columns // stride * stride + (stride + 1) / 2,
-            y=values[columns].astype(np.float32),
-            customdata=[(labels[column], int(column) + 1) for column in columns],
-            hovertemplate=hovertemplate,
-            marker={"line": {"width": 0}, "color": ACCENT},
-        )
+def token_bars(
+    values: Floats,
+    said: Sequence[tuple[object, ...]],
+    columns: Indices,
+    stride: int,
+    hovertemplate: str,
+) -> go.Bar:
+    """Make one bar per group of tokens, as wide as the group; `said` is for the hover text."""
+    return go.Bar(
+        x=columns // stride * stride + (stride + 1) / 2,
+        y=values[columns].astype(np.float32),
+        customdata=said,
+        hovertemplate=hovertemplate,
+        marker={"line": {"width": 0}, "color": ACCENT},
     )
-    figure.update_xaxes(showgrid=False)
-    # Gaps narrower than a pixel would draw stripes that are not in the data.
-    figure.update_layout(bargap=0.12 if len(columns) <= 80 else 0)
-    return figure
