@@ -84,12 +84,12 @@ class FakeEngine:
         return self.jobs[-1]
 
 
-@pytest.fixture
-def panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Panel:
-    monkeypatch.setattr(gr.Textbox, "GRADIO_CACHE", str(tmp_path), raising=False)
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Panel:
+    """Laid out once: no handler changes a component."""
     with gr.Blocks():
         panel, _ = lay_out(CONFIG, gr.State(Seen()))
-    panel.text.GRADIO_CACHE = str(tmp_path)
+    panel.text.GRADIO_CACHE = str(tmp_path_factory.mktemp("cache"))
     return panel
 
 
