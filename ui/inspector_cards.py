@@ -26,8 +26,8 @@ class Card:
 
     plot: gr.Plot
     words: gr.HTML
-    csv: gr.DownloadButton
-    json: gr.DownloadButton
+    numbers: gr.DownloadButton
+    figure: gr.DownloadButton
 
 
 def parts_of(cards: Iterable[Card]) -> list[Any]:
@@ -74,11 +74,11 @@ def show_view(card: Card, view: View, folder: Path, name: str) -> Updates:
         csv.write_text(view.numbers, encoding="utf-8")
         figure.write_text(view.figure.to_json(), encoding="utf-8")
         shown[card.plot] = gr.update(value=plot_data(view.figure), visible=True)
-        shown[card.csv] = gr.update(value=str(csv), visible=True)
-        shown[card.json] = gr.update(value=str(figure), visible=True)
+        shown[card.numbers] = gr.update(value=str(csv), visible=True)
+        shown[card.figure] = gr.update(value=str(figure), visible=True)
     else:
         hidden = gr.update(visible=has_figure)
-        shown |= dict.fromkeys((card.plot, card.csv, card.json), hidden)
+        shown |= dict.fromkeys((card.plot, card.numbers, card.figure), hidden)
     return shown
 
 

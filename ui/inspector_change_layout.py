@@ -11,7 +11,7 @@ from presets.experiments import experiments
 from rwkv_core.config import ModelConfig
 from rwkv_core.inspection.editing import MAX_GAIN, MAX_NOISE
 from ui.components import status_line
-from ui.inspector_see import Card
+from ui.inspector_cards import Card
 from ui.studies import Controls
 from ui.study_cards import lay_out_card
 from ui.study_parts import (

@@ -6,14 +6,16 @@ import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ui.inspector_see import Card, Updates, _card, show_view
-from ui.inspector_views import View, _csv
+from ui.inspector_cards import Card, Updates, lay_out_cards, show_view
+from ui.inspector_numbers import csv_text
+from ui.inspector_views import View
 from ui.plots import Figure
+from ui.readings import Words
 
 
 def lay_out_card(name: str) -> Card:
     """Lay out one empty card, `inspector-<name>`."""
-    return _card(name)
+    return lay_out_cards([name])[name]
 
 
 def fill_card(
@@ -36,4 +38,4 @@ def fill_card(
     """
     folder = Path(card.numbers.GRADIO_CACHE) / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    return show_view(card, View(figure, reading, _csv(header, rows)), folder / f"{name}.csv")
+    return show_view(card, View(figure, Words(reading), csv_text(header, rows)), folder, name)

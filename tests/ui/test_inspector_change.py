@@ -60,7 +60,7 @@ def test_a_blend_says_to_which_it_is_nearer(engine: Engine, panel: Panel) -> Non
     assert ": nearer to B" in shown[panel.found]
     assert shown[panel.texts].count("study-card") == 3
     assert shown[panel.texts].count("is-strong") == 1
-    assert shown[panel.card.plot].type == "plotly"
+    assert shown[panel.card.plot]["value"].type == "plotly"
     rows = Path(shown[panel.card.numbers]["value"]).read_text().splitlines()
     assert len(rows) == 1 + engine.model.config.n_layer
 

@@ -149,8 +149,8 @@ def test_progress_is_shown_and_the_results_follow(panel: Panel) -> None:
         assert shown[card.plot]["value"].type == "plotly"
         assert '"displayModeBar": false' in shown[card.plot]["value"].plot
         assert shown[card.words].count("<li>") == 3
-        assert Path(shown[card.csv]["value"]).read_text().count("\n") > 1
-        assert json.loads(Path(shown[card.json]["value"]).read_text())["data"]
+        assert Path(shown[card.numbers]["value"]).read_text().count("\n") > 1
+        assert json.loads(Path(shown[card.figure]["value"]).read_text())["data"]
     assert shown[panel.seen] == Seen((0, *FakeEngine().encode("a" * 24)))
     assert shown[panel.word]["maximum"] == 25
 
@@ -177,7 +177,7 @@ def test_number_files_lie_in_a_folder_nobody_can_guess(panel: Panel) -> None:
     paths = []
     for _ in range(2):
         shown = next(u for u in run(FakeEngine(), panel, "abc") if panel.findings in u)
-        paths.append(Path(shown[panel.cards["size"].csv]["value"]))
+        paths.append(Path(shown[panel.cards["size"].numbers]["value"]))
     assert paths[0].name == paths[1].name == "size.csv"
     assert paths[0].parent != paths[1].parent
     assert re.fullmatch(r"[0-9a-f]{32}", paths[0].parent.name)
