@@ -15,13 +15,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from presets.limits import RequestLimits
 from server.rates import Rates
 from server.refusals import Refusal
+from server.uploads import check_upload
 
 _SESSION = re.compile(rb'"session_hash"\s*:\s*"([^"\\]{1,64})"')
 _UPLOADS = ("/gradio_api/upload",)
 # Gradio turns these addresses into files of its own, or asks other servers for them.
 _CLOSED = ("/gradio_api/proxy=", "/gradio_api/file=http:", "/gradio_api/file=https:",
-           "/gradio_api/deep_link", "/gradio_api/run-history", "/monitoring")  # fmt: skip
+           "/pwa_icon",
+    "/gradio_api/deep_link", "/gradio_api/run-history", "/monitoring")  # fmt: skip
 # What programs outside the page have a use for.
+READ_IN_VAIN_BYTES = 2**26
+# What a form adds to the file in it.
+FORM_BYTES = 4096
 _STARTS_WORK = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -31,6 +36,7 @@ class Gate:
     Args:
         app: what comes after.
         limits: sizes and rates.
+        upload_bytes: of one file; a memory of the model must fit.
         origins: hosts whose pages may call, besides the one that was asked.
         is_closing: whether the server is about to stop.
     """
@@ -39,10 +45,12 @@ class Gate:
         self,
         app: ASGIApp,
         limits: RequestLimits,
+        upload_bytes: int,
         origins: Sequence[str] = (),
         is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app, self._limits, self._is_closing = app, limits, is_closing
+        self._upload_bytes = upload_bytes
         self._origins = {origin.lower() for origin in origins}
         self._sessions = Rates(limits.per_session)
         self._addresses = Rates(limits.per_address)
@@ -76,13 +84,13 @@ class Gate:
             )  # fmt: skip
         address = scope["client"][0] if scope.get("client") else "unknown"
         _count(self._addresses, address, "from your address", self._limits.per_address)
-        if path.startswith(_UPLOADS):
+        if is_upload := path.startswith(_UPLOADS):
             _count(self._uploads, address, "to upload a file", self._limits.uploads)
-        is_upload = path.startswith(_UPLOADS)
-        # A form around the file needs a little more.
-        limit = self._limits.upload_bytes + 64 * 1024 if is_upload else 0
-        body = await self._body(headers, receive, max(limit, self._limits.body_bytes))
-        if path.startswith("/gradio_api/") and (match := _SESSION.search(body)):
+            body = await self._body(headers, receive, self._upload_bytes + FORM_BYTES)
+            await check_upload(headers, body, self._upload_bytes)
+        else:
+            body = await self._body(headers, receive, self._limits.body_bytes)
+        if not is_upload and path.startswith("/gradio_api/") and (match := _SESSION.search(body)):
             _count(self._sessions, match[1].decode(), "from this page", self._limits.per_session)
         return body
 
@@ -101,26 +109,32 @@ class Gate:
             )
 
     async def _body(self, headers: Headers, receive: Receive, limit: int) -> bytes:
-        declared = headers.get("content-length", "0")
+        declared = headers.get("content-length", "")
         pieces: list[bytes] = []
-        size = int(declared) if declared.isdigit() else 0
+        size = 0
+        is_kept = not declared.isdigit() or int(declared) <= limit
         try:
             async with asyncio.timeout(self._limits.body_s):
-                more = size <= limit
-                size = size if size > limit else 0
-                while more and size <= limit:
+                more = True
+                # Who sends too much hears so once all is sent, as long as that is not endless.
+                while more and size <= READ_IN_VAIN_BYTES:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise Refusal(400, "the request broke off; send it again", "broken_off")
-                    pieces.append(message.get("body", b""))
-                    size += len(pieces[-1])
+                    data = message.get("body", b"")
+                    size += len(data)
+                    is_kept = is_kept and size <= limit
+                    if is_kept:
+                        pieces.append(data)
+                    else:
+                        pieces.clear()
                     more = message.get("more_body", False)
         except TimeoutError:
             raise Refusal(
                 408, f"the request took longer than {self._limits.body_s:g} s to arrive; "
                 "send it again", "too_slow",
             ) from None  # fmt: skip
-        if size > limit:
+        if not is_kept:
             raise Refusal(
                 413, f"the request has more than {limit:,} bytes, which is the limit; shorten it",
                 "too_large",

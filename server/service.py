@@ -4,11 +4,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,6 +21,7 @@ from rwkv_core.errors import SettingsError
 from rwkv_core.state_files import file_limit
 from server.gate import Gate
 from server.headers import SecurityHeaders
+from server.last_resort import LastResort, say_what_is_wrong
 from server.metrics import RequestCounts, metrics_text
 from server.observing import Observer
 from server.v1.routes import Face, v1_routes
@@ -71,6 +73,11 @@ class Service:
     counts: RequestCounts = field(default_factory=RequestCounts)
     closing: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def upload_bytes(self) -> int:
+        """Size of the largest file that may be sent; a saved memory of this model always fits."""
+        return max(self.limits.requests.upload_bytes, file_limit(self.engine.model.config))
+
     def launch_arguments(self) -> dict[str, Any]:
         """Arguments of `launch` that add routes, the door and limits.
 
@@ -80,26 +87,31 @@ class Service:
         if self.options.mcp:
             require_mcp()
         requests = self.limits.requests
-        # A saved memory of this model can always be loaded.
-        upload_bytes = max(requests.upload_bytes, file_limit(self.engine.model.config))
-        requests = replace(requests, upload_bytes=upload_bytes)
         origins = (*self.options.origins, *([self.options.space] if self.options.space else []))
         middleware = [
             Middleware(Observer, counts=self.counts, write=self.options.write_log),
             Middleware(SecurityHeaders, is_space=bool(self.options.space)),
-            Middleware(Gate, limits=requests, origins=origins, is_closing=self.closing.is_set),
+            Middleware(
+                Gate,
+                limits=requests,
+                upload_bytes=self.upload_bytes,
+                origins=origins,
+                is_closing=self.closing.is_set,
+            ),
+            Middleware(LastResort),
         ]
         return {
             "app_kwargs": {
                 "routes": self.routes(),
                 "middleware": middleware,
+                "exception_handlers": {RequestValidationError: say_what_is_wrong},
                 # Gradio's own description of itself would list its private routes.
                 "openapi_url": None,
             },
             "mcp_server": self.options.mcp,
             "max_threads": requests.events,
             "state_session_capacity": requests.sessions,
-            "max_file_size": requests.upload_bytes,
+            "max_file_size": self.upload_bytes,
             "strict_cors": True,
         }
 

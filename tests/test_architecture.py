@@ -49,6 +49,7 @@ LIBRARIES = {
     "ninja": ("kernels.build",),
     "rwkv": ("benchmarks",),
     "starlette": ("server",),
+    "fastapi": ("server",),
     "pydantic": ("server",),
     "openai": (),
 }

@@ -22,7 +22,13 @@ async def echo(request: Request) -> PlainTextResponse:
 @pytest.fixture
 def client() -> Iterator[TestClient]:
     closing: list[bool] = []
-    gate = Middleware(Gate, limits=LIMITS, origins=["friend.org"], is_closing=lambda: bool(closing))
+    gate = Middleware(
+        Gate,
+        limits=LIMITS,
+        upload_bytes=50,
+        origins=["friend.org"],
+        is_closing=lambda: bool(closing),
+    )
     app = Starlette(
         routes=[Route("/{path:path}", echo, methods=["GET", "POST"])], middleware=[gate]
     )
@@ -61,7 +67,8 @@ def test_a_session_named_inside_a_text_is_not_the_callers(client: TestClient) ->
 
 
 def test_uploads_have_a_rate_of_their_own(client: TestClient) -> None:
-    answers = [client.post("/gradio_api/upload", content=b"a").status_code for _ in range(2)]
+    files = {"files": ("chats.json", b"{}")}
+    answers = [client.post("/gradio_api/upload", files=files).status_code for _ in range(2)]
     assert answers == [200, 429]
 
 

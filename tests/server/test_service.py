@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -24,6 +25,7 @@ class FakeEngine:
     """What the service asks of an engine."""
 
     is_closed = False
+    model = SimpleNamespace(config=SimpleNamespace(state_bytes=40_000_000, vocab_size=10))
     drained_s: float | None = None
 
     def usage(self) -> Usage:
@@ -120,7 +122,8 @@ def test_everything_enters_through_launch() -> None:
     given = make(FakeEngine(), Options(space="a.hf.space")).launch_arguments()
     inside = given["app_kwargs"]
     assert [entry.cls.__name__ for entry in inside["middleware"]] == [
-        "Observer", "SecurityHeaders", "Gate",
+        "Observer", "SecurityHeaders", "Gate", "LastResort",
     ]  # fmt: skip
     assert {route.path for route in inside["routes"]} == {"/healthz", "/readyz", "/metrics"}
-    assert given["max_file_size"] == RequestLimits().upload_bytes
+    # A memory of a large model is larger than the limit for other files.
+    assert given["max_file_size"] > 40_000_000
