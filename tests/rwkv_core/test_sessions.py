@@ -223,3 +223,15 @@ def test_a_forgotten_place_hands_over_what_goes_on_from_it() -> None:
     assert kept_length(store, "a", [0, 1, 2]) == 3
     store.put("a", [0, 1], State.zeros(CONFIG), LOGITS)
     assert kept_length(store, "a", [0, 1, 9]) == 2
+
+
+def test_of_too_many_sessions_the_one_used_least_recently_goes() -> None:
+    store = StateStore(2**20, 2**20, max_sessions=2, clock=Clock())
+    state = State.zeros(CONFIG)
+    for name in ("a", "b"):
+        store.put(name, [1], state, LOGITS)
+    assert kept_length(store, "a", [1]) == 1
+    store.put("c", [1], state, LOGITS)
+    assert [kept_length(store, name, [1]) for name in "abc"] == [1, 0, 1]
+    assert len(store) == 2
+    assert store.nbytes == 2 * (STATE_BYTES + ID_BYTES)
