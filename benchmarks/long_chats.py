@@ -20,7 +20,7 @@ from rwkv_core.engine import Engine, Stream, load_engine
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sampling import SamplingSettings
 from ui.chat import actions
-from ui.chat.answering import answer
+from ui.chat.answering import Wishes, answer
 from ui.chat.turns import answered, opened
 from ui.chat.values import Ask, Chat, Chats
 from ui.controls import choose_preset
@@ -102,7 +102,15 @@ async def last_frame(engine: Engine, running: RunningStreams, chats: Chats) -> t
     controls = choose_preset("Balanced")._replace(max_tokens=1, seed=2)
     start = time.perf_counter()
     frames = answer(
-        engine, presets.chat_template(), running, VISITOR, "en", chats, Ask("Why?"), "", *controls
+        engine,
+        presets.chat_template(),
+        running,
+        VISITOR,
+        "en",
+        chats,
+        Ask("Why?"),
+        *Wishes(),
+        *controls,
     )
     shown = [frame async for frame in frames]
     return 1000 * (time.perf_counter() - start), shown[-1]

@@ -6,10 +6,11 @@ The TOML files beside this one hold the data; the code reads and checks them.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rwkv_core.config import Choice
 from rwkv_core.errors import SettingsError
 from rwkv_core.sampling import SamplingSettings
 
@@ -45,12 +46,17 @@ class ChatTemplate:
         first_form: the first user turn up to the answer, with `{text}`.
         next_form: every later user turn up to the answer, with `{text}`.
         stop: texts that end an answer.
+        thinking: what the prompt ends with, by mode ("fast", "think"), so that the model thinks
+            first; empty for a model that was not taught to.
+        thinking_stop: texts that end an answer with thoughts before it.
     """
 
     opening_form: str
     first_form: str
     next_form: str
     stop: tuple[str, ...]
+    thinking: Mapping[str, str] = field(default_factory=dict)
+    thinking_stop: tuple[str, ...] = ()
 
     def opening(self, persona: str) -> str:
         """Text before the first turn; nothing where there is no persona."""
@@ -66,6 +72,10 @@ class ChatTemplate:
         """
         form = self.first_form if first else self.next_form
         return form.replace("{text}", self.clean(text))
+
+    def answer(self, text: str) -> str:
+        """An answer as later turns remember it."""
+        return f" {text.strip()}"
 
     def clean(self, text: str) -> str:
         """Take out what would look like the end of a turn: line ends and blank lines."""
@@ -138,7 +148,57 @@ def chat_template(name: str = "chat", path: Path = _FOLDER / "chat_templates.tom
                 f"{form!r} in {path.name} has {placeholder} {form.count(placeholder)} times; "
                 "it must be there once"
             )
-    return ChatTemplate(opening, first, later, _texts(table, "stop", path))
+    thinking = table.get("thinking", {})
+    if not isinstance(thinking, dict) or not all(isinstance(v, str) for v in thinking.values()):
+        raise SettingsError(f"{path.name}: 'thinking' should be a text by mode; correct the file")
+    thinking_stop = _texts(table, "thinking_stop", path) if thinking else ()
+    return ChatTemplate(opening, first, later, _texts(table, "stop", path), thinking, thinking_stop)
+
+
+def chat_template_for(
+    model: str, vocabulary: str, path: Path = _FOLDER / "chat_templates.toml"
+) -> tuple[ChatTemplate, Choice]:
+    """Choose the template a model was trained on, with the reason.
+
+    Args:
+        model: its file's name.
+        vocabulary: its tokenizer's name.
+        path: of the file with templates and families.
+
+    Raises:
+        SettingsError: the file is broken.
+    """
+    for family in _entry(read_table(path), "family", list, path):
+        name, template = (_entry(family, key, str, path) for key in ("name", "template"))
+        fits = _entry(family, "vocabulary", str, path) in vocabulary.lower()
+        if fits and re.search(name, model):
+            return chat_template(template, path), Choice(template, _entry(family, "why", str, path))
+    return chat_template(path=path), Choice("chat", "the form most RWKV models are trained on")
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Somebody the model can be.
+
+    Attributes:
+        name: by language.
+        text: read once before the first message.
+    """
+
+    name: Mapping[str, str]
+    text: str
+
+
+def personas(path: Path = _FOLDER / "personas.toml") -> tuple[Persona, ...]:
+    """Read the ready-made personas, in the order they are shown.
+
+    Raises:
+        SettingsError: the file is broken or a key is missing.
+    """
+    return tuple(
+        Persona(_entry(entry, "name", dict, path), _entry(entry, "text", str, path))
+        for entry in _entry(read_table(path), "persona", list, path)
+    )
 
 
 def examples(path: Path = _FOLDER / "examples.toml") -> Examples:

@@ -38,6 +38,7 @@ class Making:
         reread: tokens that had been read before and had to be read once more.
         first_token_s: seconds until its first token.
         tokens_per_s: tokens written per second.
+        mode: how it thought first, in the template's words; "" for not at all.
     """
 
     settings: GenerationSettings
@@ -46,6 +47,7 @@ class Making:
     reread: int
     first_token_s: float
     tokens_per_s: float
+    mode: str = ""
 
 
 @dataclass(frozen=True)

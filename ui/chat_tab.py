@@ -4,19 +4,36 @@ Every way to ask for an answer (send, example, retry, edit, continue) first beco
 one handler answers it. What the handlers do is in the package `ui.chat`.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio.components import Component
 from gradio.events import Dependency
 
-from presets import ChatTemplate, chat_template
+from presets import ChatTemplate, chat_template_for
+from rwkv_core.config import Choice
 from rwkv_core.engine import Engine
-from ui.chat import actions, keeping
+from ui.chat import actions, beside, keeping
 from ui.chat.answering import answer
+from ui.chat.exact import exact_text
 from ui.chat.frames import ChatFrame, box_for
-from ui.chat.layout import Manage, Talk, build_manage, build_persona, build_talk, greeting
+from ui.chat.layout import (
+    Bar,
+    Fork,
+    Manage,
+    Talk,
+    Who,
+    build_bar,
+    build_fork,
+    build_manage,
+    build_talk,
+    build_who,
+    form_note,
+    greeting,
+    persona_choices,
+    thinking_choices,
+)
 from ui.chat.values import MAX_CHATS, Ask, Chats
 from ui.components import memory_card
 from ui.controls import build_controls
@@ -41,9 +58,52 @@ class Held(NamedTuple):
     language: gr.State
     chats: gr.State
     ask: gr.State
+    beside: gr.State
+    ask_beside: gr.State
+    pair_seed: gr.State
     saved: gr.State
     listing: gr.BrowserState
     slots: list[gr.BrowserState]
+
+
+@dataclass(frozen=True)
+class Tab:
+    """All that the tab's events are wired with.
+
+    Attributes:
+        engine: runs the model.
+        template: turns roles into text.
+        why: which template that is, and why.
+        running: streams of the first column, those of the second one.
+        outputs: what shows a `ChatFrame`.
+        outputs_beside: what shows a `BesideFrame`.
+        wishes: what gives `Wishes` and `Controls`.
+    """
+
+    engine: Engine
+    template: ChatTemplate
+    why: Choice
+    running: tuple[RunningStreams, RunningStreams]
+    bar: Bar
+    talk: Talk
+    fork: Fork
+    who: Who
+    manage: Manage
+    exact: gr.HTML
+    held: Held
+    outputs: list[Any]
+    outputs_beside: list[Any]
+    wishes: list[Any]
+
+    @property
+    def mine(self) -> list[Any]:
+        """Inputs of whatever may stop the first column and change its chat."""
+        return [self.held.visitor, self.held.language, self.held.chats]
+
+    @property
+    def column(self) -> list[Any]:
+        """Outputs that open and close the second column."""
+        return [self.fork.column, self.fork.note, self.held.pair_seed]
 
 
 def build_chat_tab(
@@ -62,52 +122,47 @@ def build_chat_tab(
         conversation: holds the shown `Conversation`, which the inspector reads too.
         ports: what it shares with the shelf.
     """
-    template, running = chat_template(), RunningStreams()
+    template, why = chat_template_for(engine.model.name, engine.tokenizer.name)
     with gr.Row(elem_classes="workbench"):
         with gr.Column(elem_classes="main-column", min_width=280):
-            talk = build_talk(engine)
+            bar = build_bar()
+            with gr.Row(elem_classes="columns"):
+                with gr.Column(elem_classes="first-talk", min_width=240):
+                    talk = build_talk(engine, "chat", is_first=True)
+                fork = build_fork(engine)
+            exact = gr.HTML("", elem_id="chat-exact")
         with gr.Column(elem_classes="side-column", min_width=240):
             empty = memory_card(engine.model.config, 0, 0)
             memory = gr.HTML(empty, elem_id="chat-memory")
             keeper = build_keep_button()
             controls = build_controls()
-            with gr.Accordion(say("chat.who"), open=False, elem_classes="quiet"):
-                persona = build_persona()
+            who = build_who(template, why)
             with gr.Accordion(say("chat.manage"), open=False, elem_classes="quiet"):
                 manage = build_manage()
-    held = build_held(visitor)
-    outputs: list[Any] = [
-        talk.chat, held.chats, conversation, talk.box, talk.status, memory, talk.marks, talk.go_on,
-        talk.earlier, talk.picker, manage.title, manage.bring_back,
-    ]  # fmt: skip
-    wire_answers(engine, template, running, talk, held, [persona, *controls], outputs)
-    wire_chats(engine, template, running, talk, manage, held, outputs)
-    wire_load(engine, template, page, talk, held, outputs)
-    wire_keep_button(
-        keeper,
-        partial(keep_chat, engine),
-        [visitor, ports.shelf, held.chats, held.language],
-        [ports.shelf, talk.status],
-    )
-    taken = ports.handed.change(
-        partial(keeping.go_on_from, engine, running),
-        [visitor, held.language, held.chats, ports.handed],
-        outputs,
-        **QUIET_EVENT,
-    )
-    keep(engine, held, taken)
+    held, second = build_held(visitor), fork.talk
+    tab = Tab(
+        engine, template, why, (RunningStreams(), RunningStreams()), bar, talk, fork, who, manage,
+        exact, held,
+        [
+            talk.chat, held.chats, conversation, talk.box, talk.status, memory, talk.marks,
+            talk.go_on, talk.earlier, bar.picker, manage.title, manage.bring_back,
+        ],
+        [
+            second.chat, held.beside, second.box, second.status, second.marks, second.go_on,
+            second.earlier,
+        ],
+        [who.persona, who.thinking, who.stops, held.pair_seed, *controls],
+    )  # fmt: skip
+    wire_answers(tab)
+    wire_chats(tab)
+    wire_fork(tab)
+    wire_load(tab, page)
+    wire_shelf(tab, keeper, ports)
 
 
-def wire_answers(
-    engine: Engine,
-    template: ChatTemplate,
-    running: RunningStreams,
-    talk: Talk,
-    held: Held,
-    settings: list[Component],
-    outputs: list[Any],
-) -> None:
-    """Wire every way to ask for an answer."""
+def wire_answers(tab: Tab) -> None:
+    """Wire every way to ask for an answer in the first column."""
+    held, talk = tab.held, tab.talk
     ask, chats = held.ask, held.chats
     steps = (
         talk.box.submit(actions.send, talk.box, ask, **QUIET_EVENT),
@@ -118,26 +173,19 @@ def wire_answers(
     )
     for step in steps:
         answered = step.success(
-            partial(answer, engine, template, running),
-            [held.visitor, held.language, chats, ask, *settings],
-            outputs,
+            partial(answer, tab.engine, tab.template, tab.running[0]),
+            [held.visitor, held.language, chats, ask, *tab.wishes],
+            tab.outputs,
             **MODEL_EVENT,
         )
-        keep(engine, held, answered)
-    talk.box.stop(running.stop, held.visitor, None, **QUIET_EVENT)
+        keep(tab, answered)
+    talk.box.stop(tab.running[0].stop, held.visitor, None, **QUIET_EVENT)
 
 
-def wire_chats(
-    engine: Engine,
-    template: ChatTemplate,
-    running: RunningStreams,
-    talk: Talk,
-    manage: Manage,
-    held: Held,
-    outputs: list[Any],
-) -> None:
+def wire_chats(tab: Tab) -> None:
     """Wire what changes the shown text at once."""
-    mine = [held.visitor, held.language, held.chats]
+    engine, template, running = tab.engine, tab.template, tab.running[0]
+    held, talk, manage, outputs, mine = tab.held, tab.talk, tab.manage, tab.outputs, tab.mine
 
     def switch(visitor: str, language: str, chats: Chats, event: gr.EventData) -> ChatFrame:
         return actions.switch_version(engine, running, visitor, language, chats, event)
@@ -147,12 +195,12 @@ def wire_chats(
         talk.chat.undo(partial(actions.undo, engine, running), mine, outputs, **QUIET_EVENT),
         talk.marks.click(switch, mine, outputs, **QUIET_EVENT),
         gr.on(
-            [talk.chat.clear, talk.new.click],
+            [talk.chat.clear, tab.bar.new.click],
             partial(keeping.begin_anew, engine, running), mine, outputs, **QUIET_EVENT,
         ),
-        talk.picker.input(
+        tab.bar.picker.input(
             partial(keeping.open_chat, engine, template, running),
-            [*mine, talk.picker], outputs, **QUIET_EVENT,
+            [*mine, tab.bar.picker], outputs, **QUIET_EVENT,
         ),
         manage.title.submit(
             partial(keeping.rename, engine), [*named, manage.title], outputs, **QUIET_EVENT
@@ -167,49 +215,127 @@ def wire_chats(
             partial(keeping.take_in, engine, template, running),
             [*mine, manage.take_in], outputs, **QUIET_EVENT,
         ),
+        tab.fork.keep.click(
+            partial(beside.keep_fork, engine), [*named, held.beside], outputs, **QUIET_EVENT
+        ),
     )  # fmt: skip
     for step in changed:
-        keep(engine, held, step)
+        keep(tab, step)
     talk.earlier.click(partial(actions.show_earlier, engine), named, outputs, **QUIET_EVENT)
     written = gr.JSON(visible=False)
     manage.export.click(
         partial(keeping.export, engine), held.chats, written, **QUIET_EVENT
     ).success(None, written, None, js=_SAVE_FILE, **QUIET_EVENT)
+    who = tab.who
+    who.ready_made.input(str, who.ready_made, who.persona, **QUIET_EVENT)
+    who.exact.change(partial(exact_text, engine), [*named, who.exact], tab.exact, **QUIET_EVENT)
 
 
-def keep(engine: Engine, held: Held, step: Dependency) -> None:
-    """Let the browser keep what a step has changed."""
+def wire_shelf(tab: Tab, keeper: gr.Button, ports: ShelfPorts) -> None:
+    """Wire what goes to the shelf of kept memories, and what comes from it."""
+    engine, held = tab.engine, tab.held
+    wire_keep_button(
+        keeper,
+        partial(keep_chat, engine),
+        [held.visitor, ports.shelf, held.chats, held.language],
+        [ports.shelf, tab.talk.status],
+    )
+    taken = ports.handed.change(
+        partial(keeping.go_on_from, engine, tab.running[0]),
+        [*tab.mine, ports.handed],
+        tab.outputs,
+        **QUIET_EVENT,
+    )
+    keep(tab, taken)
 
-    def save(chats: Chats, saved: keeping.Saved) -> list[Any]:
+
+def wire_fork(tab: Tab) -> None:
+    """Wire the second column."""
+    engine, running, held, talk = tab.engine, tab.running[1], tab.held, tab.fork.talk
+    mine, outputs = [held.visitor, held.language, held.beside], tab.outputs_beside
+
+    def fork_here(language: str, chats: Chats, event: gr.EventData) -> list[Any]:
+        shown, column = beside.fork_here(engine, language, chats, event)
+        return [*shown, *column]
+
+    def close(visitor: str, language: str) -> list[Any]:
+        shown, column = beside.close(engine, running, visitor, language)
+        return [*shown, *column]
+
+    def switch(
+        visitor: str, language: str, chats: Chats, event: gr.EventData
+    ) -> beside.BesideFrame:
+        return beside.beside_of(
+            actions.switch_version(engine, running, visitor, language, chats, event)
+        )
+
+    def undo(visitor: str, language: str, chats: Chats) -> beside.BesideFrame:
+        return beside.beside_of(actions.undo(engine, running, visitor, language, chats))
+
+    def show_earlier(language: str, chats: Chats) -> beside.BesideFrame:
+        return beside.beside_of(actions.show_earlier(engine, language, chats))
+
+    ask = held.ask_beside
+    both = [tab.talk.box, tab.fork.both, held.pair_seed]
+    steps = (
+        talk.box.submit(actions.send, talk.box, ask, **QUIET_EVENT),
+        tab.talk.box.submit(beside.ask_both, both, ask, **QUIET_EVENT),
+        talk.chat.retry(actions.retry, held.beside, ask, **QUIET_EVENT),
+        talk.chat.edit(actions.edit, held.beside, ask, **QUIET_EVENT),
+        talk.go_on.click(actions.go_on, None, ask, **QUIET_EVENT),
+    )
+    for step in steps:
+        step.success(
+            partial(beside.answer_beside, engine, tab.template, running),
+            [*mine, ask, *tab.wishes],
+            outputs,
+            **MODEL_EVENT,
+        )
+    talk.box.stop(running.stop, held.visitor, None, **QUIET_EVENT)
+    talk.chat.undo(undo, mine, outputs, **QUIET_EVENT)
+    talk.marks.click(switch, mine, outputs, **QUIET_EVENT)
+    talk.earlier.click(show_earlier, mine[1:], outputs, **QUIET_EVENT)
+    closed = [*outputs, *tab.column]
+    tab.talk.marks.submit(fork_here, [held.language, held.chats], closed, **QUIET_EVENT)
+    tab.fork.close.click(close, mine[:2], closed, **QUIET_EVENT)
+    tab.fork.keep.click(close, mine[:2], closed, **QUIET_EVENT)
+
+
+def keep(tab: Tab, step: Dependency) -> None:
+    """Let the browser keep what a step has changed, and show its exact text where wanted."""
+    engine, held = tab.engine, tab.held
+
+    def save(language: str, chats: Chats, saved: keeping.Saved, is_exact: bool) -> list[Any]:
         now, stored = keeping.save(engine, chats, saved)
-        return [now, *stored]
+        return [exact_text(engine, language, chats, is_exact), now, *stored]
 
     step.then(
-        save, [held.chats, held.saved], [held.saved, held.listing, *held.slots], **QUIET_EVENT
+        save,
+        [held.language, held.chats, held.saved, tab.who.exact],
+        [tab.exact, held.saved, held.listing, *held.slots],
+        **QUIET_EVENT,
     )
 
 
-def wire_load(
-    engine: Engine,
-    template: ChatTemplate,
-    page: gr.Blocks,
-    talk: Talk,
-    held: Held,
-    outputs: list[Any],
-) -> None:
+def wire_load(tab: Tab, page: gr.Blocks) -> None:
     """Wire what happens when the page is opened."""
+    engine, template, held = tab.engine, tab.template, tab.held
 
     # Gradio finds the request by the type of a plain function's argument.
-    def greet_visitor(request: gr.Request) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        return greet(engine, request)
+    def greet_visitor(request: gr.Request) -> list[Any]:
+        return greet(engine, template, tab.why, request)
 
-    def restore(request: gr.Request, index: object, *slots: object) -> list[Any]:
+    def restore(request: gr.Request, listing: object, *slots: object) -> list[Any]:
         visitor, language = new_visitor(request), language_of(request)
-        shown, saved = keeping.restore(engine, template, visitor, language, index, slots)
+        shown, saved = keeping.restore(engine, template, visitor, language, listing, slots)
         return [*shown, saved]
 
-    page.load(greet_visitor, None, [held.language, talk.chat, talk.box], **QUIET_EVENT).then(
-        restore, [held.listing, *held.slots], [*outputs, held.saved], **QUIET_EVENT
+    greeted = [
+        held.language, tab.talk.chat, tab.talk.box, tab.fork.talk.box, tab.who.thinking,
+        tab.who.ready_made, tab.who.form,
+    ]  # fmt: skip
+    page.load(greet_visitor, None, greeted, **QUIET_EVENT).then(
+        restore, [held.listing, *held.slots], [*tab.outputs, held.saved], **QUIET_EVENT
     )
 
 
@@ -226,13 +352,26 @@ def build_held(visitor: gr.State) -> Held:
         gr.State("en"),
         gr.State(Chats()),
         gr.State(Ask("")),
+        gr.State(Chats()),
+        gr.State(None),
+        gr.State(-1),
         gr.State({}),
         stored("chats"),
         [stored(f"chat-{slot}") for slot in range(MAX_CHATS)],
     )
 
 
-def greet(engine: Engine, request: gr.Request | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Greet a visitor in the browser's language."""
+def greet(
+    engine: Engine, template: ChatTemplate, why: Choice, request: gr.Request | None
+) -> list[Any]:
+    """Greet a visitor in the browser's language: what the browser cannot translate by itself."""
     language = language_of(request)
-    return language, gr.update(placeholder=greeting(engine, language)), box_for(language)
+    return [
+        language,
+        gr.update(placeholder=greeting(engine, language)),
+        box_for(language),
+        box_for(language),
+        gr.update(choices=thinking_choices(template, language)),
+        gr.update(choices=persona_choices(language)),
+        form_note(why, language),
+    ]

@@ -74,3 +74,37 @@ def test_a_template_without_its_placeholder_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_template_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match="'bob' should be dict"):
         presets.chat_template("bob")
+
+
+@pytest.mark.parametrize(
+    ("model", "vocabulary", "template"),
+    [
+        ("rwkv7-g1a-0.1b-20250728-ctx4096.pth", "World", "thinking"),
+        ("rwkv7-g0a-7.2b.pth", "world", "thinking"),
+        ("rwkv7-g1a-0.1b.pth", "tokenizer.json", "chat"),
+        ("RWKV-x070-World-0.1B-v2.8.pth", "world", "chat"),
+        ("big1.pth", "world", "chat"),
+        ("RWKV-4-Pile-169M-20220807-8023.pth", "20B_tokenizer.json", "pile"),
+        ("model.safetensors", "tokenizer.json", "chat"),
+    ],
+)
+def test_a_model_gets_the_template_of_its_family_and_the_reason(
+    model: str, vocabulary: str, template: str
+) -> None:
+    chosen, why = presets.chat_template_for(model, vocabulary)
+    assert why.value == template
+    assert why.reason
+    assert bool(chosen.thinking) == (template == "thinking")
+
+
+def test_a_thinking_template_ends_the_prompt_as_its_makers_say() -> None:
+    template = presets.chat_template("thinking")
+    assert template.thinking == {"fast": " <think>\n</think", "think": " <think"}
+    assert template.thinking_stop == ("\n\nUser:",)
+    assert template.answer("\n\nParis. ") == " Paris."
+
+
+def test_every_persona_has_a_name_in_every_language() -> None:
+    assert all(set(persona.name) == {"en", "zh", "ja"} for persona in presets.personas())
+    template = presets.chat_template()
+    assert all(template.opening(persona.text) for persona in presets.personas())

@@ -3,6 +3,7 @@ from typing import cast
 
 import gradio as gr
 
+from presets import chat_template_for
 from tests.ui.fakes import FakeEngine, as_engine
 from ui.chat_tab import greet
 from ui.session import new_visitor
@@ -15,7 +16,13 @@ def test_a_visitors_session_is_the_pages_own() -> None:
 
 def test_a_visitor_is_greeted_in_the_browsers_language() -> None:
     request = SimpleNamespace(headers={"accept-language": "zh-CN,en;q=0.5"})
-    language, chat, box = greet(as_engine(FakeEngine()), cast(gr.Request, request))
+    template, why = chat_template_for("rwkv7-g1-0.1b", "world")
+    language, chat, box, _, thinking, ready_made, form = greet(
+        as_engine(FakeEngine()), template, why, cast(gr.Request, request)
+    )
     assert language == "zh"
     assert "想聊点什么" in chat["placeholder"]
     assert box["submit_btn"] == "发送"
+    assert [mode for _, mode in thinking["choices"]] == ["", "fast", "think"]
+    assert ready_made["choices"][0] == ("自己写", "")
+    assert "G1" in form

@@ -1,15 +1,17 @@
 """Answering a message: from what was asked to the last word, redrawn a few times a second."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from presets import ChatTemplate
 from rwkv_core.engine import Engine
-from rwkv_core.errors import RwkvError
+from rwkv_core.errors import RwkvError, SettingsError
 from rwkv_core.generate import GenerationSettings, Token
 from rwkv_core.sessions import Making, Turn
 from rwkv_core.streams import Stream, StreamResult
+from ui.chat import thinking
 from ui.chat.frames import (
     SKIP,
     ChatFrame,
@@ -27,6 +29,69 @@ from ui.components import error_line
 from ui.controls import generation_settings
 from ui.session import RunningStreams
 
+MAX_OWN_STOPS = 4
+
+
+class Wishes(NamedTuple):
+    """How the visitor wants to be answered, besides `Controls`, in the order handlers get it.
+
+    Attributes:
+        persona: text read before the first turn.
+        thinking: "", "fast" or "think".
+        stop: texts that end the answer, one a line.
+        pair_seed: the seed of two columns side by side; -1 for a seed of its own.
+    """
+
+    persona: str = ""
+    thinking: str = ""
+    stop: str = ""
+    pair_seed: int = -1
+
+
+@dataclass(frozen=True)
+class Answering:
+    """One answer under way.
+
+    Attributes:
+        asked: all chats; the tip of the open one is being answered.
+        ask: what was asked for.
+        mode: of thinking.
+        prompt: ids the model had read when it began.
+        live: ids after the prompt that it goes on with.
+        new_tokens: how many of both it has never read.
+        settings: how words are chosen.
+    """
+
+    asked: Chats
+    ask: Ask
+    mode: str
+    prompt: tuple[int, ...]
+    live: tuple[int, ...]
+    new_tokens: int
+    settings: GenerationSettings
+
+    @property
+    def turn(self) -> Turn:
+        """The exchange as it was when the writing began."""
+        tree = self.asked.current.tree
+        assert tree.tip is not None
+        return tree.nodes[tree.tip].turn
+
+    def with_turn(self, turn: Turn) -> Chats:
+        """The chats with the exchange as it is now."""
+        tree = self.asked.current.tree
+        assert tree.tip is not None
+        return self.asked.with_tree(tree.with_turn(tree.tip, turn))
+
+    def written(
+        self, engine: Engine, template: ChatTemplate, text: str, ids: tuple[int, ...]
+    ) -> Turn:
+        """The exchange with these words, and their ids, written in it."""
+        if not self.mode and not self.turn.live_ids:
+            return answered(self.turn, self.turn, text, ids)
+        whole = engine.tokenizer.decode(self.live) + text
+        return thinking.answered(engine, template, self.turn, whole, self.live + ids)
+
 
 async def answer(
     engine: Engine,
@@ -36,8 +101,7 @@ async def answer(
     language: str,
     chats: Chats,
     ask: Ask,
-    persona: str,
-    *controls: float,
+    *values: Any,
 ) -> AsyncIterator[ChatFrame]:
     """Answer a message, redrawing at most 20 times a second.
 
@@ -49,88 +113,132 @@ async def answer(
         language: of the page.
         chats: shown now; kept as they are when the message cannot be answered.
         ask: the message, and what to do with it.
-        persona: text read before the first turn.
-        controls: numbers in the order of `Controls`.
+        values: in the order of `Wishes`, then of `Controls`.
     """
     kept = chats.with_tree(chats.current.tree.settled())
+    count = len(Wishes._fields)
     try:
-        tree, new_tokens = opened(engine, template, kept.current.tree, ask, persona)
-        settings = generation_settings(controls, template.stop)
-        talk = tree.conversation
-        stream = engine.submit(visitor, talk.ids, settings, root=talk.root)
+        job = begin(engine, template, kept, ask, Wishes(*values[:count]), values[count:])
+        root = job.asked.current.conversation.root
+        stream = engine.submit(visitor, job.prompt + job.live, job.settings, root=root)
     except RwkvError as error:
         # Words that stand in no box, such as an edit's, go into the message box.
         box = box_for(language, None if ask.is_typed else ask.text)
         yield frame(engine, kept, box, error_line(error), language)
         return
-    asked = kept.with_tree(tree)
     running.start(visitor, stream)
     try:
-        async for shown in follow(engine, stream, asked, ask, language):
+        async for shown in follow(engine, template, stream, job, language):
             yield shown
         # A newer message has taken over the page: leave it alone.
         if running.is_current(visitor, stream) and (result := stream.result) is not None:
-            yield finished(engine, asked, ask, result, settings, new_tokens, language)
+            turn = job.written(engine, template, result.text, result.generated_ids)
+            reread = max(0, result.tokens_read - job.new_tokens)
+            if turn.live_ids:
+                reread += await remember(engine, visitor, job.with_turn(turn))
+            yield finished(engine, job, turn, result, reread, language)
     finally:
         running.end(visitor, stream)
 
 
+def begin(
+    engine: Engine,
+    template: ChatTemplate,
+    kept: Chats,
+    ask: Ask,
+    wishes: Wishes,
+    controls: tuple[float, ...],
+) -> Answering:
+    """Prepare an answer.
+
+    Raises:
+        RwkvError: the message or a setting cannot be used.
+    """
+    tree, new_tokens = opened(engine, template, kept.current.tree, ask, wishes.persona)
+    prompt, live = thinking.begun(engine, template, tree, ask, wishes.thinking)
+    if new_tokens:
+        new_tokens += len(live)
+    has_thoughts = wishes.thinking or tree.conversation.turns[-1].live_ids
+    ends = template.thinking_stop if has_thoughts else template.stop
+    settings = generation_settings(controls, ends + own_stops(wishes.stop))
+    if settings.sampling.seed is None and wishes.pair_seed >= 0:
+        sampling = replace(settings.sampling, seed=wishes.pair_seed)
+        settings = replace(settings, sampling=sampling)
+    asked = kept.with_tree(tree)
+    return Answering(asked, ask, wishes.thinking, prompt, live, new_tokens, settings)
+
+
+def own_stops(text: str) -> tuple[str, ...]:
+    r"""Read the visitor's own stop texts: one a line, with \n for a line end.
+
+    Raises:
+        SettingsError: there are too many.
+    """
+    lines = tuple(line.replace("\\n", "\n") for line in text.splitlines() if line)
+    if len(lines) > MAX_OWN_STOPS:
+        raise SettingsError(
+            f"{len(lines)} stop texts of your own given, the limit is {MAX_OWN_STOPS}; remove some"
+        )
+    return lines
+
+
 async def follow(
-    engine: Engine, stream: Stream, asked: Chats, ask: Ask, language: str
+    engine: Engine, template: ChatTemplate, stream: Stream, job: Answering, language: str
 ) -> AsyncIterator[ChatFrame]:
     """Show the words of a stream as they come."""
     tokens: list[Token] = []
-    box = box_for(language, "" if ask.is_typed else None, is_busy=True)
-    before = last_turn(asked)
-    marks: str | dict[str, Any] = marks_of(asked.current, language)
+    box = box_for(language, "" if job.ask.is_typed else None, is_busy=True)
+    marks: str | dict[str, Any] = marks_of(job.asked.current, language)
     async for batch in stream.batches():
         tokens += batch
         text = "".join(token.text for token in tokens)
-        ids = tuple(token.id for token in tokens)
-        current = with_last_turn(asked, answered(before, before, text, ids))
-        chat, talk = current.current, current.current.conversation
+        turn = job.written(engine, template, text, tuple(token.id for token in tokens))
+        chats = job.with_turn(turn)
+        talk = chats.current.conversation
         memory = memory_of(engine, talk, batch[-1].change if batch else ())
+        messages = messages_of(chats.current, language, is_writing=True)
         status = doing(stream.status, language)
-        yield ChatFrame(messages_of(chat), current, talk, box, status, memory, marks, SKIP, SKIP)
+        yield ChatFrame(messages, chats, talk, box, status, memory, marks, SKIP, SKIP)
         box = marks = SKIP
 
 
+async def remember(engine: Engine, visitor: str, chats: Chats) -> int:
+    """Read an exchange without its thoughts, as later turns do; returns how many tokens."""
+    talk = chats.current.conversation
+    # Where it cannot be done now, the next message does it, and says so.
+    with suppress(RwkvError):
+        stream = engine.read(visitor, talk.ids, root=talk.root)
+        async for _ in stream.batches():
+            pass
+        if stream.result is not None:
+            return stream.result.tokens_read
+    return 0
+
+
 def finished(
-    engine: Engine,
-    asked: Chats,
-    ask: Ask,
-    result: StreamResult,
-    settings: GenerationSettings,
-    new_tokens: int,
-    language: str,
+    engine: Engine, job: Answering, turn: Turn, result: StreamResult, reread: int, language: str
 ) -> ChatFrame:
     """Show the end of an answer; without a word the message goes back into its box."""
-    before = last_turn(asked)
-    used = replace(settings, sampling=replace(settings.sampling, seed=result.seed))
-    reread = max(0, result.tokens_read - new_tokens)
-    written = len(result.generated_ids)
-    made = Making(used, result.reason, written, reread, result.first_token_s, result.tokens_per_s)
-    turn = answered(before, before, result.text, result.generated_ids)
+    sampling = replace(job.settings.sampling, seed=result.seed)
+    made = Making(
+        replace(job.settings, sampling=sampling),
+        result.reason,
+        len(result.generated_ids),
+        reread,
+        result.first_token_s,
+        result.tokens_per_s,
+        job.mode,
+    )
     # A cut answer keeps the blank it may end with: it can go on.
     text = turn.answer if result.reason in CUT else turn.answer.rstrip()
-    done = with_last_turn(asked, replace(turn, answer=text, makings=(*before.makings, made)))
+    done = job.with_turn(replace(turn, answer=text, makings=(*job.turn.makings, made)))
+    if not result.generated_ids and job.ask.kind != "continue":
+        # An open tag alone is no answer.
+        done = job.with_turn(replace(job.turn, live_ids=()))
     kept = done.with_tree(done.current.tree.settled())
-    back = None if kept.current.tree is done.current.tree else ask.text
-    status = outcome(result, turn, reread, engine.model.config.state_bytes, language)
+    back = None if kept.current.tree is done.current.tree else job.ask.text
+    state_bytes = engine.model.config.state_bytes
+    status = outcome(result, turn, reread, state_bytes, language)
     if result.error is not None:
         status = error_line(result.error)
     return frame(engine, kept, box_for(language, back), status, language)
-
-
-def last_turn(chats: Chats) -> Turn:
-    """The exchange being answered."""
-    tree = chats.current.tree
-    assert tree.tip is not None
-    return tree.nodes[tree.tip].turn
-
-
-def with_last_turn(chats: Chats, turn: Turn) -> Chats:
-    """Rewrite the exchange being answered."""
-    tree = chats.current.tree
-    assert tree.tip is not None
-    return chats.with_tree(tree.with_turn(tree.tip, turn))

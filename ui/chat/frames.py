@@ -69,11 +69,24 @@ def box_for(language: str, value: str | None = None, *, is_busy: bool = False) -
     return update
 
 
-def messages_of(chat: Chat) -> list[Message]:
-    """Write a chat as it is drawn; an answer without words is left out."""
+def messages_of(chat: Chat, language: str, *, is_writing: bool = False) -> list[Message]:
+    """Write a chat as it is drawn; an answer without words is left out, thoughts are folded.
+
+    Args:
+        chat: to draw.
+        language: of the page.
+        is_writing: whether the last answer is under way; its thoughts stay open until it comes.
+    """
     messages: list[Message] = []
-    for turn in chat.conversation.turns[chat.first_drawn :]:
+    turns = chat.conversation.turns[chat.first_drawn :]
+    for turn in turns:
         messages.append({"role": "user", "content": turn.user})
+        if turn.thinking:
+            is_open = is_writing and turn is turns[-1] and not turn.answer
+            title = speak(language, "chat.thinking" if is_open else "chat.thought")
+            metadata = {"title": title, "status": "pending" if is_open else "done"}
+            message = {"role": "assistant", "content": turn.thinking, "metadata": metadata}
+            messages.append(message)
         if turn.answer:
             messages.append({"role": "assistant", "content": turn.answer})
     return messages
@@ -111,7 +124,7 @@ def frame(
     chat = chats.current
     hidden = chat.first_drawn
     return ChatFrame(
-        messages_of(chat),
+        messages_of(chat, language),
         chats,
         chat.conversation,
         box,

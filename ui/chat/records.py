@@ -94,6 +94,7 @@ def _write_making(making: Making) -> dict[str, Any]:
         "reread_tokens": making.reread,
         "first_token_s": round(making.first_token_s, 4),
         "tokens_per_s": round(making.tokens_per_s, 1),
+        "thinking": making.mode,
     }
 
 
@@ -261,6 +262,7 @@ def _read_making(made: Mapping[str, Any]) -> Making:
         _number(made["reread_tokens"], 0, 10**9),
         float(made["first_token_s"]),
         float(made["tokens_per_s"]),
+        _text(made.get("thinking", "")),
     )
 
 

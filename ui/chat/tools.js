@@ -1,8 +1,9 @@
 // Adds to each exchange of the conversation which version of it is shown, with arrows to the
 // others, and "fork here". The marks come as JSON in `props.value`; clicks go back by `trigger`.
+// `props.chat` is the id of the conversation, `props.forks` whether it can be forked.
 // Also the keyboard: Escape stops, arrow up in an empty box edits the last message.
-const chat = () => document.getElementById("chat");
-const box = () => document.querySelector("#chat-box textarea");
+const chat = () => document.getElementById(props.chat);
+const box = () => document.querySelector(`#${props.chat}-box textarea`);
 
 const FORK_ICON = `<svg viewBox="0 0 16 16" width="15" height="15" fill="none" stroke="currentColor"
   stroke-width="1.2" aria-hidden="true"><circle cx="4" cy="3" r="1.6"/><circle cx="12" cy="3" r="1.6"/>
@@ -34,7 +35,7 @@ function tools(what, turn, [place, count], words) {
       button(words.later_version, "\u25B6", go(1), place === count),
     );
   }
-  if (what === "answer") {
+  if (what === "answer" && props.forks) {
     const fork = button(words.fork_here, "", () => trigger("submit", { turn }), false);
     fork.innerHTML = FORK_ICON;
     made.append(fork);
@@ -80,7 +81,7 @@ drawSoon();
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || !chat()?.offsetParent) return;
   if (event.key === "Escape") {
-    for (const stop of document.querySelectorAll(".talk .stop-button")) stop.click();
+    document.querySelector(`#${props.chat}-box .stop-button`)?.click();
   } else if (event.key === "ArrowUp" && event.target === box() && box().value === "") {
     const edits = chat().querySelectorAll('.message-buttons-right button[aria-label="Edit"]');
     const last = edits[edits.length - 1];

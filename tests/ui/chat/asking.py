@@ -2,10 +2,11 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
-from presets import chat_template
+from presets import ChatTemplate, chat_template
 from tests.ui.fakes import FakeEngine, as_engine
-from ui.chat.answering import answer
+from ui.chat.answering import Wishes, answer
 from ui.chat.frames import ChatFrame
 from ui.chat.values import Ask, Chats
 from ui.controls import choose_preset
@@ -19,9 +20,10 @@ def run(
     ask: str | Ask,
     chats: Chats | None = None,
     *,
-    persona: str = "",
+    template: ChatTemplate = TEMPLATE,
     running: RunningStreams | None = None,
     stop_after: int | None = None,
+    **wishes: Any,
 ) -> list[ChatFrame]:
     """Answer a message and collect what the page shows; stop after that many frames."""
     running = running or RunningStreams()
@@ -29,8 +31,8 @@ def run(
     async def collect() -> list[ChatFrame]:
         frames = []
         async for shown in answer(
-            as_engine(engine), TEMPLATE, running, "me", "en", chats or Chats(),
-            ask if isinstance(ask, Ask) else Ask(ask), persona, *choose_preset("Balanced"),
+            as_engine(engine), template, running, "me", "en", chats or Chats(),
+            ask if isinstance(ask, Ask) else Ask(ask), *Wishes(**wishes), *choose_preset("Balanced"),
         ):  # fmt: skip
             frames.append(shown)
             if len(frames) == stop_after:

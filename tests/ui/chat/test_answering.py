@@ -6,7 +6,7 @@ import pytest
 from rwkv_core.errors import EngineBusyError, RwkvError
 from tests.ui.chat.asking import TEMPLATE, run, talked
 from tests.ui.fakes import FakeEngine, as_engine
-from ui.chat.answering import answer
+from ui.chat.answering import Wishes, answer
 from ui.chat.frames import ChatFrame
 from ui.chat.values import MAX_TURNS, Ask, Chats
 from ui.controls import choose_preset
@@ -160,7 +160,7 @@ def test_leaving_the_page_cancels_the_stream() -> None:
 
     async def leave() -> None:
         frames = answer(
-            as_engine(engine), TEMPLATE, running, "me", "en", Chats(), Ask("Hi"), "",
+            as_engine(engine), TEMPLATE, running, "me", "en", Chats(), Ask("Hi"), *Wishes(),
             *choose_preset("Wild"),
         )  # fmt: skip
         await anext(frames)
@@ -177,7 +177,7 @@ def test_a_newer_message_silences_the_older_answer() -> None:
     async def overtake() -> list[ChatFrame]:
         frames = []
         async for shown in answer(
-            as_engine(engine), TEMPLATE, running, "me", "en", Chats(), Ask("Hi"), "",
+            as_engine(engine), TEMPLATE, running, "me", "en", Chats(), Ask("Hi"), *Wishes(),
             *choose_preset("Wild"),
         ):  # fmt: skip
             frames.append(shown)
