@@ -8,6 +8,7 @@ import gradio as gr
 from ui.words import translations
 
 _FOLDER = Path(__file__).parent
+_STYLES = ("style.css", "chat.css")
 
 # Close to the middle of Viridis, so that the plots and the page are of one family.
 _ACCENT = gr.themes.Color(
@@ -105,7 +106,7 @@ def launch_look() -> dict[str, Any]:
     """Arguments of `launch` that give the page its look and keep it to itself."""
     return {
         "theme": build_theme(),
-        "css": (_FOLDER / "style.css").read_text(encoding="utf-8"),
+        "css": "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _STYLES),
         "favicon_path": _FOLDER / "icon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],
