@@ -11,6 +11,7 @@ import gradio as gr
 from rwkv_core.engine import Engine
 from ui.inspector_change import build_change
 from ui.inspector_compare import build_compare
+from ui.inspector_experiment import build_experiment
 from ui.inspector_see import build_see
 from ui.words import say
 
@@ -39,6 +40,7 @@ SUB_TABS: Final = (
     SubTab("see", "inspector.see", build_see),
     SubTab("compare", "compare.tab", build_compare),
     SubTab("change", "change.tab", build_change),
+    SubTab("experiment", "experiment.tab", build_experiment),
 )
 
 
