@@ -19,7 +19,7 @@ from rwkv_core.inspection.equality import Equality, compare_modes
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import WorkJob
 from ui.components import status_line
-from ui.inspector_see import Card
+from ui.inspector_cards import Card
 from ui.plots.experiments import equality_figure
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.studies import Controls, Updates, in_language, run_study

@@ -18,7 +18,7 @@ from rwkv_core.inspection.lesion import Lesions, lesion, strongest, tokens_of
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import WorkJob
 from ui.components import percent, status_line
-from ui.inspector_see import Card
+from ui.inspector_cards import Card
 from ui.plots.experiments import lesion_figure
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.studies import Controls, Updates, in_language, run_study

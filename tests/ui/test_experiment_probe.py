@@ -39,8 +39,8 @@ def made(told: list[list[list[float]]], control: list[list[float]]) -> Probe:
 
 def test_recall_is_shown_against_distance_with_its_numbers(engine: Engine, panel: Panel) -> None:
     shown = last(run(engine, panel, *FACT))
-    assert shown[panel.recall.plot].type == "plotly"
-    assert shown[panel.choice.plot].type == "plotly"
+    assert shown[panel.recall.plot]["value"].type == "plotly"
+    assert shown[panel.choice.plot]["value"].type == "plotly"
     rows = Path(shown[panel.recall.numbers]["value"]).read_text().splitlines()
     assert len(rows) == 1 + 2 * 6  # two answers at 0, 16, 32, 64, 128 and 256 tokens
     assert set(shown) <= set(panel.outputs)
