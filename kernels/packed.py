@@ -15,14 +15,22 @@ from torch import Tensor
 from kernels.build import build_library, default_cache
 
 # How weights are kept; the numbers are those of Format in kernels/cpu/product.h.
-PackedFormat = Literal["fp32", "fp16", "bf16", "int8", "int4"]
-FORMATS: dict[PackedFormat, int] = {"fp32": 0, "fp16": 1, "bf16": 2, "int8": 3, "int4": 4}
+PackedFormat = Literal["fp32", "fp16", "bf16", "int8", "int4", "int4_columns"]
+FORMATS: dict[PackedFormat, int] = {
+    "fp32": 0,
+    "fp16": 1,
+    "bf16": 2,
+    "int8": 3,
+    "int4": 4,
+    "int4_columns": 5,
+}
 DTYPES = {
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
     "int8": torch.int8,
     "int4": torch.uint8,
+    "int4_columns": torch.uint8,
 }
 PANEL_ROWS = 64
 # Memory asked of the system at a time.
@@ -128,7 +136,9 @@ class PackedMatrix:
         data: the panels' bytes.
         rows: outputs.
         columns: inputs.
-        format: how numbers are kept; int8 and int4 as in rwkv_core.quantization.
+        format: how numbers are kept; int8 and int4 as in rwkv_core.quantization. Products with
+            int4 round their inputs to 8 bits, in groups of 32; int4_columns holds the same
+            weights for products that leave out columns, and rounds nothing.
         threads: that multiply.
     """
 
@@ -169,7 +179,7 @@ class PackedMatrix:
         """
         assert first % PANEL_ROWS == 0
         assert values.dtype == DTYPES[self.format]
-        if self.format in ("int8", "int4"):
+        if self.format.startswith("int"):
             assert scale is not None
             values, scale = values.contiguous(), scale.contiguous()
         offset = self._library.bytes(FORMATS[self.format], first, self.columns)

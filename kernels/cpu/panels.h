@@ -8,10 +8,6 @@
 
 #include <algorithm>
 
-#if defined(__F16C__) || defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "vec.h"
 
 constexpr int kRows = 64;
@@ -101,9 +97,9 @@ struct Int8 {
   }
 };
 
-// A group of 32 columns is followed by an fp16 scale for each row. A column is kVecs nibbles for
-// each lane: nibble j of lane i belongs to row j kLanes + i. They mean nibble - 8.
-struct Int4 {
+// 4 bits for products that skip columns; all others use Int4 of int4.h. A group of 32 columns is
+// followed by an fp16 scale for each row. A column is kVecs nibbles for each lane: nibble j of lane i belongs to row j kLanes + i. They mean nibble - 8.
+struct Int4Columns {
   static constexpr int kColumn = kRows / 2, kTail = 0;
   static constexpr int kGroupBytes = kGroup * kColumn + 2 * kRows;
   static constexpr int kNibbles = kVecs < 8 ? kVecs : 8;  // of one lane in one word
@@ -138,21 +134,23 @@ inline int64_t panel_bytes(int64_t columns) {
 }
 
 template <>
-inline int64_t panel_bytes<Int4>(int64_t columns) {
-  return (columns + kGroup - 1) / kGroup * Int4::kGroupBytes;
+inline int64_t panel_bytes<Int4Columns>(int64_t columns) {
+  return (columns + kGroup - 1) / kGroup * Int4Columns::kGroupBytes;
 }
 
 // Which inputs a product visits: all, or those that are not zero.
 struct AllColumns {
   int64_t count;
   int64_t operator[](int64_t i) const { return i; }
-  // Two KiB ahead, which the processor's own prefetching does not reach in time where columns
-  // must be unpacked. Inlined early, or else the compiler takes it for a call without effect.
+  // Some way ahead, which the processor's own prefetching does not reach in time where columns
+  // must be unpacked; where they need not be, it is in the way. The distances are measured.
+  // Inlined early, or else the compiler takes it for a call without effect.
   __attribute__((always_inline)) void prefetch(const uint8_t* panel, int64_t i,
                                                int64_t bytes) const {
     if (bytes == sizeof(float) * kRows) return;
+    const int64_t ahead = bytes == 2 * kRows ? 1024 : 2048;
     for (int64_t line = 0; line < bytes; line += 64)
-      __builtin_prefetch(panel + i * bytes + 2048 + line);
+      __builtin_prefetch(panel + i * bytes + ahead + line);
   }
 };
 
@@ -209,40 +207,40 @@ struct Panel {
 };
 
 template <>
-struct Panel<Int4> {
+struct Panel<Int4Columns> {
   template <class Columns>
   __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns, const float* x, Columns visited,
                        Vec* y) {
     for (int j = 0; j < kVecs; ++j) y[j] = Vec{};
     for (int64_t i = 0; i < visited.count;) {
       const int64_t first = visited[i] / kGroup * kGroup, end = first + kGroup;
-      const uint8_t* group = panel + first / kGroup * Int4::kGroupBytes;
+      const uint8_t* group = panel + first / kGroup * Int4Columns::kGroupBytes;
       Vec total[kVecs] = {};
       for (; i < visited.count && visited[i] < end; ++i) {
         const int64_t c = visited[i];
-        visited.prefetch(group, c - first, Int4::kColumn);
+        visited.prefetch(group, c - first, Int4Columns::kColumn);
         const Vec xc = splat(x[c]);
-        Int4::for_column(group + (c - first) * Int4::kColumn,
+        Int4Columns::for_column(group + (c - first) * Int4Columns::kColumn,
                          [&](int j, Vec w) { total[j] += w * xc; });
       }
       Vec inputs{};
       for (int64_t c = first; c < std::min(end, columns); c += kLanes)
         inputs += load_part(x + c, columns - c);
       const Vec offset = splat(8 * sum(inputs));  // 8 for each nibble
-      Int4::for_scales(group, [&](int j, Vec scale) {
-        y[j] += (total[j] * Int4::factor(j) - offset) * scale;
+      Int4Columns::for_scales(group, [&](int j, Vec scale) {
+        y[j] += (total[j] * Int4Columns::factor(j) - offset) * scale;
       });
     }
   }
 
   static void unpack(const uint8_t* panel, int64_t, int64_t first, int64_t last, float* w) {
     for (int64_t c = first; c < last;) {
-      const uint8_t* group = panel + c / kGroup * Int4::kGroupBytes;
+      const uint8_t* group = panel + c / kGroup * Int4Columns::kGroupBytes;
       Vec scales[kVecs];
-      Int4::for_scales(group, [&](int j, Vec scale) { scales[j] = scale; });
+      Int4Columns::for_scales(group, [&](int j, Vec scale) { scales[j] = scale; });
       for (const int64_t end = std::min(last, (c / kGroup + 1) * kGroup); c < end; ++c)
-        Int4::for_column(group + c % kGroup * Int4::kColumn, [&](int j, Vec v) {
-          store(w + unpacked_at(j, c - first, last - first), (v * Int4::factor(j) - 8.0f) * scales[j]);
+        Int4Columns::for_column(group + c % kGroup * Int4Columns::kColumn, [&](int j, Vec v) {
+          store(w + unpacked_at(j, c - first, last - first), (v * Int4Columns::factor(j) - 8.0f) * scales[j]);
         });
     }
   }

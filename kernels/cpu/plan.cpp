@@ -69,6 +69,7 @@ class PlanJob : public Job {
 
   void run(int64_t phase, int64_t chunk, Scratch& scratch) override {
     const Phase& p = plan_.phases[phase];
+    scratch.rounded.from = nullptr;  // what lies there may have changed since
     const Step *begin = plan_.steps + p.first, *end = begin + p.count;
     if (p.space == kRowsSpace) {
       const int64_t first = chunk * rows_of_chunk(), last = std::min(M_, first + rows_of_chunk());
@@ -205,10 +206,9 @@ class PlanJob : public Job {
     if (M_ != 1) return;
     int32_t* list = (int32_t*)out.data;
     int32_t count = 0;
-    for (int32_t c = 0; c < a.size; ++c) {
-      list[1 + count] = c;
-      count += a.data[c] != 0;
-    }
+    for (int64_t c = 0; c < a.size; c += kLanes)
+      for (uint32_t lanes = nonzero_lanes(load_part(a.data + c, a.size - c)); lanes; lanes &= lanes - 1)
+        list[1 + count++] = c + __builtin_ctz(lanes);
     list[0] = count;
     // Products look a few numbers ahead.
     for (int i = 0; i < 8; ++i) list[1 + count + i] = count ? list[count] : 0;
@@ -276,6 +276,7 @@ class ProductJob : public Job {
   int64_t chunks(int64_t) const override { return ceil_div(m_.panels(), count_); }
 
   void run(int64_t, int64_t chunk, Scratch& scratch) override {
+    scratch.rounded.from = nullptr;
     for (int64_t panel = chunk * count_; panel < std::min(m_.panels(), (chunk + 1) * count_); ++panel)
       for (int64_t row = 0; row < tokens_; row += kMaxTokens) {
         const int64_t tokens = std::min<int64_t>(kMaxTokens, tokens_ - row);
@@ -324,8 +325,7 @@ void* pool_create(int threads) { return new Pool(threads); }
 void pool_destroy(void* pool) { delete (Pool*)pool; }
 
 int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
-  return ceil_div(rows, kRows) *
-         with_format(format, [&](auto f) { return panel_bytes<decltype(f)>(columns); });
+  return Matrix{nullptr, rows, columns, format}.bytes();
 }
 
 // Packs some rows, the first of which begins a panel; see Source.

@@ -1,7 +1,9 @@
 // Products of a packed matrix with one or many tokens, a panel at a time.
 #pragma once
 
-#include "panels.h"
+#include <type_traits>
+
+#include "int4.h"
 
 constexpr int kMaxTokens = 256;      // of one product
 constexpr int kDirectTokens = 3;    // so few read a panel again instead of unpacking it
@@ -13,15 +15,10 @@ constexpr int kTileTokens = kLanes == 16 ? 12 : 6;
 struct alignas(64) Scratch {
   float weights[kRows * kBlockColumns];
   float y[kMaxTokens * kRows];
+  Rounded rounded;
 };
 
-enum Format : int64_t { kFloat32, kFloat16, kBfloat16, kInt8, kInt4 };
-
-struct Matrix {
-  const uint8_t* data;
-  int64_t rows, columns, format;
-  int64_t panels() const { return (rows + kRows - 1) / kRows; }
-};
+enum Format : int64_t { kFloat32, kFloat16, kBfloat16, kInt8, kInt4, kInt4Columns };
 
 template <class Use>
 inline auto with_format(int64_t format, Use use) {
@@ -30,9 +27,19 @@ inline auto with_format(int64_t format, Use use) {
     case kBfloat16: return use(Bfloat16{});
     case kInt8: return use(Int8{});
     case kInt4: return use(Int4{});
+    case kInt4Columns: return use(Int4Columns{});
     default: return use(Float32{});
   }
 }
+
+struct Matrix {
+  const uint8_t* data;
+  int64_t rows, columns, format;
+  int64_t panels() const { return (rows + kRows - 1) / kRows; }
+  int64_t bytes() const {
+    return panels() * with_format(format, [&](auto f) { return panel_bytes<decltype(f)>(columns); });
+  }
+};
 
 // y[token][0..2 kLanes] += w · x[token] for N tokens; w as unpacked, x with ldx between tokens.
 template <int N>
@@ -60,6 +67,36 @@ inline void last_tile(int64_t tokens, const float* w, int64_t columns, const flo
   if constexpr (N > 1) last_tile<N - 1>(tokens, w, columns, x, ldx, y);
 }
 
+// multiply_panel for formats that become floats.
+template <class F>
+inline void multiply_floats(const Matrix& m, const uint8_t* data, const float* x, int64_t ldx,
+                            int64_t tokens, const SomeColumns* some, Scratch& scratch) {
+  if (tokens <= kDirectTokens) {
+    for (int64_t t = 0; t < tokens; ++t) {
+      Vec y[kVecs];
+      if (some)
+        Panel<F>::multiply(data, m.columns, x, *some, y);
+      else
+        Panel<F>::multiply(data, m.columns, x + t * ldx, AllColumns{m.columns}, y);
+      std::memcpy(scratch.y + t * kRows, y, sizeof(y));
+    }
+    return;
+  }
+  std::memset(scratch.y, 0, sizeof(float) * kRows * tokens);
+  for (int64_t first = 0; first < m.columns; first += kBlockColumns) {
+    const int64_t last = std::min(m.columns, first + kBlockColumns), count = last - first;
+    Panel<F>::unpack(data, m.columns, first, last, scratch.weights);
+    for (int part = 0; part < kVecs / 2; ++part) {
+      const float* w = scratch.weights + part * count * 2 * kLanes;
+      float* y = scratch.y + part * 2 * kLanes;
+      int64_t t = 0;
+      for (; t + kTileTokens <= tokens; t += kTileTokens)
+        tile<kTileTokens>(w, count, x + t * ldx + first, ldx, y + t * kRows);
+      last_tile<kTileTokens - 1>(tokens - t, w, count, x + t * ldx + first, ldx, y + t * kRows);
+    }
+  }
+}
+
 // scratch.y[token][0..63] = one panel · x[token]. A list of columns (one token only) names those
 // whose input is not zero, and the others are not read.
 inline void multiply_panel(const Matrix& m, int64_t panel, const float* x, int64_t ldx,
@@ -67,29 +104,11 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const float* x, int64
   with_format(m.format, [&](auto format) {
     using F = decltype(format);
     const uint8_t* data = m.data + panel * panel_bytes<F>(m.columns);
-    if (tokens <= kDirectTokens) {
-      for (int64_t t = 0; t < tokens; ++t) {
-        Vec y[kVecs];
-        if (some)
-          Panel<F>::multiply(data, m.columns, x, *some, y);
-        else
-          Panel<F>::multiply(data, m.columns, x + t * ldx, AllColumns{m.columns}, y);
-        std::memcpy(scratch.y + t * kRows, y, sizeof(y));
-      }
-      return;
-    }
-    std::memset(scratch.y, 0, sizeof(float) * kRows * tokens);
-    for (int64_t first = 0; first < m.columns; first += kBlockColumns) {
-      const int64_t last = std::min(m.columns, first + kBlockColumns), count = last - first;
-      Panel<F>::unpack(data, m.columns, first, last, scratch.weights);
-      for (int part = 0; part < kVecs / 2; ++part) {
-        const float* w = scratch.weights + part * count * 2 * kLanes;
-        float* y = scratch.y + part * 2 * kLanes;
-        int64_t t = 0;
-        for (; t + kTileTokens <= tokens; t += kTileTokens)
-          tile<kTileTokens>(w, count, x + t * ldx + first, ldx, y + t * kRows);
-        last_tile<kTileTokens - 1>(tokens - t, w, count, x + t * ldx + first, ldx, y + t * kRows);
-      }
+    if constexpr (std::is_same_v<F, Int4>) {
+      scratch.rounded.round(x, ldx, tokens, m.columns);
+      multiply_int4(data, scratch.rounded, scratch.y);
+    } else {
+      multiply_floats<F>(m, data, x, ldx, tokens, some, scratch);
     }
   });
 }
@@ -113,24 +132,33 @@ inline void pack_elements(const Source& from, int64_t first, uint8_t* panel, At 
       to[c * kRows + at(row)] = values[(first + row) * from.row_stride + c * from.column_stride];
 }
 
-inline void pack_int4(const Source& from, int64_t first, uint8_t* panel) {
+// Scales of a row's group follow the group's nibbles.
+template <class Place>
+inline void pack_int4_groups(const Source& from, int64_t first, uint8_t* panel, Place place) {
   const int64_t groups = (from.columns + kGroup - 1) / kGroup;
   const int64_t rows = std::min<int64_t>(kRows, from.rows - first);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t source = (first + row) * groups + g;
-      const uint8_t* bytes = (const uint8_t*)from.values + source * kGroup / 2;
       uint8_t* group = panel + g * Int4::kGroupBytes;
-      const int64_t nibble = row / kLanes, lane = row % kLanes;
-      // Lanes of kVecs nibbles, but at most a word of 8: narrow vectors have two words.
-      const int64_t at = nibble / 8 * kLanes * 8 + lane * Int4::kNibbles + nibble % 8;
-      for (int64_t c = 0; c < kGroup; ++c) {
-        const int value = c < kGroup / 2 ? bytes[c] & 15 : bytes[c - kGroup / 2] >> 4;
-        group[c * Int4::kColumn + at / 2] |= value << (at % 2 * 4);
-      }
-      std::memcpy(group + kGroup * Int4::kColumn + row * 2,
-                  (const uint16_t*)from.scale + source, 2);
+      place((const uint8_t*)from.values + source * kGroup / 2, row, group);
+      std::memcpy(group + kGroup / 2 * kRows + row * 2, (const uint16_t*)from.scale + source, 2);
     }
+}
+
+inline void place_int4(const uint8_t* bytes, int64_t row, uint8_t* group) {
+  for (int q = 0; q < Int4::kQuarters; ++q)
+    std::memcpy(group + (q * kRows + row) * 4, bytes + 4 * q, 4);
+}
+
+inline void place_int4_columns(const uint8_t* bytes, int64_t row, uint8_t* group) {
+  const int64_t nibble = row / kLanes, lane = row % kLanes;
+  // Lanes of kVecs nibbles, but at most a word of 8: narrow vectors have two words.
+  const int64_t at = nibble / 8 * kLanes * 8 + lane * Int4Columns::kNibbles + nibble % 8;
+  for (int64_t c = 0; c < kGroup; ++c) {
+    const int value = c < kGroup / 2 ? bytes[c] & 15 : bytes[c - kGroup / 2] >> 4;
+    group[c * Int4Columns::kColumn + at / 2] |= value << (at % 2 * 4);
+  }
 }
 
 // Writes the panels of some rows, the first of which begins a panel.
@@ -152,7 +180,8 @@ inline void pack_rows(int64_t format, const Source& from, uint8_t* to) {
         std::memcpy(to + from.columns * kRows, (const float*)from.scale + first,
                     4 * std::min<int64_t>(kRows, from.rows - first));
         break;
-      case kInt4: pack_int4(from, first, to); break;
+      case kInt4: pack_int4_groups(from, first, to, place_int4); break;
+      case kInt4Columns: pack_int4_groups(from, first, to, place_int4_columns); break;
       default: pack_elements<uint32_t>(from, first, to, in_order);
     }
   }

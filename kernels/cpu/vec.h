@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
 #elif defined(__AVX__)
@@ -33,7 +37,8 @@ inline Vec load_part(const float* p, int64_t count) {
 }
 
 inline void store_part(float* p, Vec x, int64_t count) {
-  std::memcpy(p, &x, sizeof(float) * (count < kLanes ? count : kLanes));
+  if (count >= kLanes) return store(p, x);
+  std::memcpy(p, &x, sizeof(float) * count);
 }
 
 inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
@@ -67,6 +72,19 @@ inline Vec sum_each_row(Vec* rows) {
     for (int i = 0; i < half; ++i)
       rows[i] = interleave<false>(rows[i], rows[i + half]) + interleave<true>(rows[i], rows[i + half]);
   return rows[0];
+}
+
+// Bit i: whether lane i is not zero.
+inline uint32_t nonzero_lanes(Vec x) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+#elif defined(__AVX__)
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+#else
+  uint32_t mask = 0;
+  for (int i = 0; i < kLanes; ++i) mask |= (uint32_t)(x[i] != 0) << i;
+  return mask;
+#endif
 }
 
 inline float sum(Vec x) {

@@ -43,14 +43,22 @@ class PackedStack(nn.ModuleList):
         return torch.stack([weight(part) for weight, part in zip(self, x, strict=True)])
 
 
-def stored_format(dtype: torch.dtype, place: Place, *, is_low_rank: bool) -> PackedFormat:
+def stored_format(
+    dtype: torch.dtype, place: Place, *, is_low_rank: bool = False, is_sparse: bool = False
+) -> PackedFormat:
     """Say how a matrix is kept.
 
     Where the strategy says fp32, weights of 16 bits keep them: floats of twice the size would
     be the same numbers. int8 and int4 are for whole matrices; low ranks stay floats.
+
+    Args:
+        dtype: in the file.
+        place: of the strategy.
+        is_low_rank: whether it is half of a low-rank matrix.
+        is_sparse: whether many of its inputs are zero, whose columns are then not read.
     """
     if place.format != "float" and not is_low_rank:
-        return place.format
+        return "int4_columns" if is_sparse and place.format == "int4" else place.format
     return _STORED[dtype] if place.dtype == torch.float32 else _STORED[place.dtype]
 
 
@@ -65,7 +73,7 @@ def pack(
         part = tensor[first : first + step]
         if format == "int8":
             weight.write(first, *quantize_int8(part))
-        elif format == "int4":
+        elif format in ("int4", "int4_columns"):
             weight.write(first, *quantize_int4(part))
         else:
             weight.write(first, part.to(_DTYPES[format]))

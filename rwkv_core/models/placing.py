@@ -19,6 +19,9 @@ from rwkv_core.strategy import Place, Placement
 RESCALE_EVERY = 6
 _RESCALED = re.compile(r"blocks\.(\d+)\.(?:att\.output|ffn\.value)\.weight$")
 
+# Its inputs have gone through a squared ReLU; see kernels.plan.Plan.nonzero.
+_SPARSE = re.compile(r"blocks\.\d+\.ffn\.value\.weight$")
+
 
 def build_network(
     checkpoint: Checkpoint, placement: Placement, *, pack_threads: int = 0
@@ -79,7 +82,8 @@ def _pack(
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
     is_low_rank = not isinstance(owner, Matrix)
-    format = stored_format(tensor.dtype, place, is_low_rank=is_low_rank)
+    is_sparse = _SPARSE.match(name) is not None
+    format = stored_format(tensor.dtype, place, is_low_rank=is_low_rank, is_sparse=is_sparse)
     if is_low_rank:
         delattr(owner, leaf)
         owner.add_module(leaf, pack_low_rank(tensor[:], format, threads=threads, memory=memory))
