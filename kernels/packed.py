@@ -24,13 +24,11 @@ FORMATS: dict[PackedFormat, int] = {
     "int4": 4,
     "int4_columns": 5,
 }
-DTYPES = {
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-    "int8": torch.int8,
-    "int4": torch.uint8,
-    "int4_columns": torch.uint8,
+# Types of weights; formats of few bits are rounded from any of them.
+TYPES: dict[torch.dtype, PackedFormat] = {
+    torch.float32: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
 }
 PANEL_ROWS = 64
 # Memory asked of the system at a time.
@@ -49,7 +47,7 @@ class PackedLibrary:
         self.bytes = library.packed_bytes
         self.bytes.argtypes, self.bytes.restype = [size] * 3, size
         self.pack = library.packed_pack
-        self.pack.argtypes = [size, pointer, pointer, size, size, size, size, pointer]
+        self.pack.argtypes = [pointer, size, pointer, *[size] * 5, pointer]
         self.product = library.packed_product
         self.product.argtypes = [pointer, size, pointer, size, size, pointer, pointer, size]
         self.read = library.memory_read
@@ -168,25 +166,23 @@ class PackedMatrix:
         size = self._library.bytes(FORMATS[format], rows, columns)
         self.data = (memory or WeightMemory()).take(size)
 
-    def write(self, first: int, values: Tensor, scale: Tensor | None = None) -> None:
+    def write(self, first: int, values: Tensor) -> None:
         """Pack some rows.
 
         Args:
             first: number of the first row, a multiple of 64.
-            values: the numbers of rows `first` on, in the dtype of the format: (n, columns), or
-                for int4 nibbles (n, groups, 16). Floats may be strided.
-            scale: of int8 (n, 1) float32, of int4 (n, groups) float16.
+            values: rows `first` on, (n, columns) floats, strided or not: of the format's type,
+                or of any, to be rounded to int8 or int4 as in rwkv_core.quantization.
         """
+        type = TYPES[values.dtype]
         assert first % PANEL_ROWS == 0
-        assert values.dtype == DTYPES[self.format]
-        if self.format.startswith("int"):
-            assert scale is not None
-            values, scale = values.contiguous(), scale.contiguous()
+        assert self.format in (type, "int8", "int4", "int4_columns")
         offset = self._library.bytes(FORMATS[self.format], first, self.columns)
         self._library.pack(
+            thread_pool(self.threads),
             FORMATS[self.format],
             values.data_ptr(),
-            None if scale is None else scale.data_ptr(),
+            FORMATS[type],
             len(values),
             self.columns,
             values.stride(0),

@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from kernels.packed import FORMATS, PANEL_ROWS, PackedFormat, PackedMatrix
+from kernels.packed import FORMATS, PANEL_ROWS, TYPES, PackedMatrix
 
 # The order is that of Kind in kernels/cpu/plan.cpp.
 _KINDS = [
@@ -47,11 +47,6 @@ _SPACES = ("rows", "products", "blocks")
 _ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
 Activation = Literal["none", "sigmoid", "tanh", "exp", "silu", "squared_relu"]
 Shift = Literal["time_mix", "channel_mix"]
-_TABLES: dict[torch.dtype, PackedFormat] = {
-    torch.float32: "fp32",
-    torch.float16: "fp16",
-    torch.bfloat16: "bf16",
-}
 # Rows of values are a whole number of vectors, and one more, so that equal columns of
 # neighbouring rows do not share a place in the cache.
 _LANES = 16
@@ -151,7 +146,7 @@ class Plan:
         """Look up each token's row of a (vocabulary, size) table."""
         size = table.shape[1]
         table = self._keep(table.contiguous())
-        numbers = [FORMATS[_TABLES[table.dtype]], size]
+        numbers = [FORMATS[TYPES[table.dtype]], size]
         return self._add("embed", size, [], [table], numbers)
 
     def layer_norm(self, x: Value, norm: nn.LayerNorm) -> Value:

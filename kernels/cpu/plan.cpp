@@ -6,7 +6,7 @@
 
 #include <type_traits>
 
-#include "pool.h"
+#include "pack.h"
 #include "steps.h"
 
 namespace {
@@ -329,9 +329,10 @@ int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
 }
 
 // Packs some rows, the first of which begins a panel; see Source.
-void packed_pack(int64_t format, const void* values, const void* scale, int64_t rows,
+void packed_pack(void* pool, int64_t format, const void* values, int64_t type, int64_t rows,
                  int64_t columns, int64_t row_stride, int64_t column_stride, uint8_t* to) {
-  pack_rows(format, Source{values, scale, rows, columns, row_stride, column_stride}, to);
+  PackJob job(format, Source{values, type, rows, columns, row_stride, column_stride}, to);
+  ((Pool*)pool)->run(job);
 }
 
 // y (tokens, rows) = x (tokens, columns) · matrix', both float32 and contiguous.

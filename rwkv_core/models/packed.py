@@ -6,19 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from kernels import PackedFormat, PackedMatrix, WeightMemory
-from rwkv_core.quantization import Rows, quantize_int4, quantize_int8
+from kernels.packed import TYPES
+from rwkv_core.quantization import Rows
 from rwkv_core.strategy import Place
 
 # Rows packed at a time, a whole number of panels: converted or rounded copies of more would be
 # memory that nobody asked for.
 BLOCK_BYTES = 2 * 2**20
 _PANEL_ROWS = 64
-_STORED: dict[torch.dtype, PackedFormat] = {
-    torch.float32: "fp32",
-    torch.float16: "fp16",
-    torch.bfloat16: "bf16",
-}
-_DTYPES = {name: dtype for dtype, name in _STORED.items()}
+_DTYPES = {name: dtype for dtype, name in TYPES.items()}
 
 
 class Packed(nn.Module):
@@ -59,7 +55,7 @@ def stored_format(
     """
     if place.format != "float" and not is_low_rank:
         return "int4_columns" if is_sparse and place.format == "int4" else place.format
-    return _STORED[dtype] if place.dtype == torch.float32 else _STORED[place.dtype]
+    return TYPES[dtype] if place.dtype == torch.float32 else TYPES[place.dtype]
 
 
 def pack(
@@ -71,12 +67,7 @@ def pack(
     step = max(1, BLOCK_BYTES // (4 * columns * _PANEL_ROWS)) * _PANEL_ROWS
     for first in range(0, rows, step):
         part = tensor[first : first + step]
-        if format == "int8":
-            weight.write(first, *quantize_int8(part))
-        elif format in ("int4", "int4_columns"):
-            weight.write(first, *quantize_int4(part))
-        else:
-            weight.write(first, part.to(_DTYPES[format]))
+        weight.write(first, part if format not in _DTYPES else part.to(_DTYPES[format]))
     return Packed(weight)
 
 

@@ -134,6 +134,22 @@ def test_a_transposed_weight_is_packed_without_a_copy(format: PackedFormat) -> N
     assert torch.equal(turned(x), pack(weight.mT.contiguous(), format, threads=1)(x))
 
 
+@pytest.mark.parametrize("format", ["int8", "int4", "int4_columns"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_weights_of_any_type_are_rounded_as_in_torch(
+    format: PackedFormat, dtype: torch.dtype
+) -> None:
+    # From subnormal numbers of fp16 to its largest, each row of a size of its own.
+    sizes = torch.logspace(-7, 3, 70)[:, None]
+    weight, x = (draw(70, 45) * sizes).to(dtype), draw(1, 45)
+    inputs = rounded_inputs(x) if format == "int4" else x.double()
+    for values in (weight, weight.mT.contiguous().mT):
+        expected = DEFINITIONS[format](weight).double()
+        magnitude = 4 * (inputs.abs() @ expected.abs().T)
+        actual = pack(values, format, threads=2)(x)
+        assert_sums_close(actual, (inputs @ expected.T).float(), magnitude)
+
+
 def test_a_weight_larger_than_one_block_is_packed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwkv_core.models.packed.BLOCK_BYTES", 1)
     weight, x = draw(200, 33), draw(2, 33)

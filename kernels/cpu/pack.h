@@ -1,0 +1,198 @@
+// Turns weights into panels, rounding them to few bits where the format says so. What 8 and 4
+// bits mean, and the same roundings in torch: rwkv_core/quantization.py.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "pool.h"
+
+// A weight of floats (kFloat32, kFloat16 or kBfloat16), with strides in elements. Formats of
+// floats take their own type only.
+struct Source {
+  const void* values;
+  int64_t type, rows, columns, row_stride, column_stride;
+};
+
+// Shares of the largest weight tried as the end of an int4 scale; 15 tries.
+constexpr int kTries = 15;
+inline float share_of(int attempt) { return (float)((0.7 + 0.025 * attempt) / 7); }
+
+// The nearest fp16 of a number that is not negative.
+inline uint16_t to_fp16(float x) {
+  const auto bits = load_as<uint32_t>(&x);
+  if (x >= 65520.0f) return 0x7c00;
+  if (x < 6.103515625e-5f) {
+    const float moved = x + 0.5f;  // whose last bit is worth that of a subnormal fp16
+    return load_as<uint32_t>(&moved) - 0x3f000000;
+  }
+  return (bits - (112u << 23) + 0xfff + (bits >> 13 & 1)) >> 13;
+}
+
+// Adding 1.5 * 2^23 rounds to the nearest integer, to an even one from the middle.
+inline Vec nearest(Vec x) { return (x + splat(12582912.0f)) - splat(12582912.0f); }
+
+// kLanes numbers of 32 or 16 bits, which stand next to each other, as floats.
+inline Vec floats_of(int64_t type, const uint8_t* p) {
+  if (type == kFloat32) return load_as<Vec>(p);
+  if (type == kFloat16) return load_fp16(p);
+  return as_floats(__builtin_convertvector(load_as<HalfVec>(p), IntVec) << 16);
+}
+
+// One row as floats; `to` has room for whole groups, and ends in zeros.
+inline void read_row(const Source& from, int64_t row, std::vector<float>& to) {
+  to.assign((from.columns + kGroup - 1) / kGroup * kGroup, 0.0f);
+  const int64_t size = from.type == kFloat32 ? 4 : 2, step = from.column_stride * size;
+  const uint8_t* values = (const uint8_t*)from.values + row * from.row_stride * size;
+  for (int64_t c = 0; c < from.columns; c += kLanes) {
+    const int64_t count = std::min<int64_t>(kLanes, from.columns - c);
+    uint8_t part[4 * kLanes] = {};
+    if (step == size)
+      std::memcpy(part, values + c * size, count * size);
+    else
+      for (int64_t i = 0; i < count; ++i)
+        std::memcpy(part + i * size, values + (c + i) * step, size);
+    store(&to[c], floats_of(from.type, part));
+  }
+}
+
+// Of whole vectors.
+inline float largest_of(const float* x, int64_t count) {
+  Vec largest{};
+  for (int64_t c = 0; c < count; c += kLanes) {
+    const Vec part = load(x + c);
+    largest = larger(largest, part < Vec{} ? -part : part);
+  }
+  float all = 0;
+  for (int i = 0; i < kLanes; ++i) all = std::max(all, largest[i]);
+  return all;
+}
+
+// A row of int8, whose scale is returned.
+inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to) {
+  const float scale = std::fmax(largest_of(x.data(), x.size()), 1e-30f) / 127;
+  for (int64_t c = 0; c < columns; c += kLanes) {
+    const Vec whole = nearest(load(&x[c]) / splat(scale));
+    const ByteVec bytes = __builtin_convertvector(__builtin_convertvector(whole, IntVec), ByteVec);
+    std::memcpy(to + c, &bytes, std::min<int64_t>(kLanes, columns - c));
+  }
+  return scale;
+}
+
+// Bytes of a group of int4, whose scale in fp16 is returned: the one with the least squared error.
+inline uint16_t round_int4(const float* x, uint8_t* bytes) {
+  constexpr int n = kGroup / kLanes;
+  const float largest = largest_of(x, kGroup);
+  const auto rounded = [&](int i, float scale) {
+    const Vec q = nearest(load(x + i * kLanes) / splat(scale));
+    return q > splat(7.0f) ? splat(7.0f) : q < splat(-7.0f) ? splat(-7.0f) : q;
+  };
+  float best_error = INFINITY, best_scale = 0;
+  uint16_t best_half = 0;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    // Rounded first: the error that counts is that of the scale which is stored.
+    uint16_t half[kLanes] = {std::max<uint16_t>(to_fp16(largest * share_of(attempt)), 1)};
+    const float scale = load_fp16((const uint8_t*)half)[0];
+    Vec errors{};
+    for (int i = 0; i < n; ++i) {
+      const Vec d = rounded(i, scale) * splat(scale) - load(x + i * kLanes);
+      errors += d * d;
+    }
+    const float error = sum(errors);
+    if (error < best_error) best_error = error, best_scale = scale, best_half = half[0];
+  }
+  int32_t nibbles[kGroup];
+  for (int i = 0; i < n; ++i) {
+    const IntVec whole = __builtin_convertvector(rounded(i, best_scale), IntVec) + 8;
+    std::memcpy(nibbles + i * kLanes, &whole, sizeof(whole));
+  }
+  for (int c = 0; c < kGroup / 2; ++c) bytes[c] = nibbles[c] | nibbles[c + kGroup / 2] << 4;
+  return best_half;
+}
+
+template <class T, class At>
+inline void pack_elements(const Source& from, int64_t first, uint8_t* panel, At at) {
+  const T* values = (const T*)from.values;
+  T* to = (T*)panel;
+  const int64_t rows = std::min<int64_t>(kRows, from.rows - first);
+  for (int64_t c = 0; c < from.columns; ++c)
+    for (int64_t row = 0; row < rows; ++row)
+      to[c * kRows + at(row)] = values[(first + row) * from.row_stride + c * from.column_stride];
+}
+
+// Where a row's group of int4 goes; see Int4 and Int4Columns.
+inline void place_int4(const uint8_t* bytes, int64_t row, uint8_t* group) {
+  for (int q = 0; q < Int4::kQuarters; ++q)
+    std::memcpy(group + (q * kRows + row) * 4, bytes + 4 * q, 4);
+}
+
+inline void place_int4_columns(const uint8_t* bytes, int64_t row, uint8_t* group) {
+  const int64_t nibble = row / kLanes, lane = row % kLanes;
+  // Lanes of kVecs nibbles, but at most a word of 8: narrow vectors have two words.
+  const int64_t at = nibble / 8 * kLanes * 8 + lane * Int4Columns::kNibbles + nibble % 8;
+  for (int64_t c = 0; c < kGroup; ++c) {
+    const int value = c < kGroup / 2 ? bytes[c] & 15 : bytes[c - kGroup / 2] >> 4;
+    group[c * Int4Columns::kColumn + at / 2] |= value << (at % 2 * 4);
+  }
+}
+
+template <class Place>
+inline void pack_int4(const Source& from, int64_t first, uint8_t* panel, Place place) {
+  std::vector<float> x;
+  for (int64_t row = 0; row < std::min<int64_t>(kRows, from.rows - first); ++row) {
+    read_row(from, first + row, x);
+    for (size_t c = 0; c < x.size(); c += kGroup) {
+      uint8_t bytes[kGroup / 2], *group = panel + c / kGroup * Int4::kGroupBytes;
+      const uint16_t scale = round_int4(&x[c], bytes);
+      place(bytes, row, group);
+      std::memcpy(group + kGroup / 2 * kRows + row * 2, &scale, 2);
+    }
+  }
+}
+
+inline void pack_int8(const Source& from, int64_t first, uint8_t* panel) {
+  std::vector<float> x;
+  std::vector<int8_t> bytes(from.columns);
+  for (int64_t row = 0; row < std::min<int64_t>(kRows, from.rows - first); ++row) {
+    read_row(from, first + row, x);
+    const float scale = round_int8(x, from.columns, bytes.data());
+    for (int64_t c = 0; c < from.columns; ++c) panel[c * kRows + row] = bytes[c];
+    std::memcpy(panel + from.columns * kRows + row * 4, &scale, 4);
+  }
+}
+
+// Packs one panel after another, by several threads.
+class PackJob : public Job {
+ public:
+  PackJob(int64_t format, const Source& from, uint8_t* to)
+      : format_(format), from_(from), to_(to),
+        bytes_(Matrix{nullptr, 1, from.columns, format}.bytes()) {}
+
+  int64_t phases() const override { return 1; }
+  int64_t chunks(int64_t) const override { return (from_.rows + kRows - 1) / kRows; }
+
+  void run(int64_t, int64_t chunk, Scratch&) override {
+    const int64_t first = chunk * kRows;
+    uint8_t* panel = to_ + chunk * bytes_;
+    std::memset(panel, 0, bytes_);
+    const auto in_order = [](int64_t row) { return row; };
+    const auto in_pairs = [](int64_t row) {
+      const int64_t pair = row / (2 * kLanes), half = row / kLanes % 2, lane = row % kLanes;
+      return pair * 2 * kLanes + lane * 2 + half;
+    };
+    switch (format_) {
+      case kFloat16: pack_elements<uint16_t>(from_, first, panel, in_order); break;
+      case kBfloat16: pack_elements<uint16_t>(from_, first, panel, in_pairs); break;
+      case kInt8: pack_int8(from_, first, panel); break;
+      case kInt4: pack_int4(from_, first, panel, place_int4); break;
+      case kInt4Columns: pack_int4(from_, first, panel, place_int4_columns); break;
+      default: pack_elements<uint32_t>(from_, first, panel, in_order);
+    }
+  }
+
+ private:
+  const int64_t format_;
+  const Source from_;
+  uint8_t* const to_;
+  const int64_t bytes_;
+};
