@@ -68,7 +68,7 @@ def show_view(card: Card, view: View, folder: Path, name: str) -> Updates:
         name: of the files.
     """
     has_figure = view.figure is not None
-    shown: Updates = {card.words: words_html(view.words)}
+    shown: Updates = {card.words: words_html(view.words, view.title)}
     if view.figure is not None:
         csv, figure = folder / f"{name}.csv", folder / f"{name}.json"
         csv.write_text(view.numbers, encoding="utf-8")
@@ -82,12 +82,13 @@ def show_view(card: Card, view: View, folder: Path, name: str) -> Updates:
     return shown
 
 
-def words_html(words: Words) -> str:
+def words_html(words: Words, title: str = "") -> str:
     """Say what a figure shows, for those who see it and for those who do not."""
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in words.facts)
     strange = f'<p class="strange">{escape(words.strange)}</p>' if words.strange else ""
     return (
-        f"<p>{escape(words.caption)}</p>"
+        (f"<h4>{escape(title)}</h4>" if title else "")
+        + f"<p>{escape(words.caption)}</p>"
         + (f'<ul class="facts">{facts}</ul>' if facts else "")
         + strange
     )

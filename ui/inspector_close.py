@@ -28,7 +28,11 @@ GATE_NAMES = {
     "rate": "learning rate in context (0 to 1)",
     "channel gate": "channel-mix gate (0 to 1)",
 }
-NO_TABLES = "RWKV-4 keeps no tables: each channel holds one number, a weighted mean"
+LIFE_TITLE = "How long does this word last?"
+NO_DIRECTIONS = (
+    "RWKV-4 keeps no tables: each channel holds one number, a weighted mean, so there are no "
+    "directions to count."
+)
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,8 @@ def layer_views(
 ) -> dict[str, View]:
     """Make the views of one layer and head, by name; the layer's inputs must be there."""
     if config.has_exponents:
-        cell_view, spectrum = _content_view(recording, choice), View(None, Words(
-            f"{NO_TABLES}, so there are no directions to count."
-        ))  # fmt: skip
+        cell_view = _content_view(recording, choice)
+        spectrum = _why_not("How many directions does it use?", NO_DIRECTIONS)
     else:
         cell_view, spectrum = _cell_view(recording, choice), _spectrum_view(recording, choice)
     path = _path_view(recording.layers[choice.layer], texts, choice)
@@ -100,19 +103,16 @@ def word_views(
     """
     inputs = recording.layers[choice.layer]
     if choice.word < inputs.first:
-        late = View(None, Words(
+        late = (
             f"{word_at(texts, choice.word)} was read before the last {len(inputs.k)} tokens, and "
             "only of those the inspector keeps what this needs; choose a later word."
-        ))  # fmt: skip
-        return dict(
-            zip(WORD_VIEWS, (late, late, _lens_view(recording, texts, name, choice)), strict=True)
         )
-    made = (
-        _life_view(inputs, texts, choice),
-        _reading_view(inputs, texts, config, choice),
-        _lens_view(recording, texts, name, choice),
-    )
-    return dict(zip(WORD_VIEWS, made, strict=True))
+        life, read = _why_not(LIFE_TITLE, late), _why_not("What is it reading right now?", late)
+    else:
+        life = _life_view(inputs, texts, choice)
+        read = _reading_view(inputs, texts, config, choice)
+    lens = _lens_view(recording, texts, name, choice)
+    return dict(zip(WORD_VIEWS, (life, read, lens), strict=True))
 
 
 def read_shares(inputs: LayerInputs, word: int, tokens: int) -> inspection.Floats:
@@ -135,6 +135,10 @@ def read_shares(inputs: LayerInputs, word: int, tokens: int) -> inspection.Float
     return shares
 
 
+def _why_not(title: str, why: str) -> View:
+    return View(None, Words(why), title=title)
+
+
 def _heads_view(recording: Recording) -> View:
     norms = recording.head_norm
     numbers = by_index(norms, ("layer", "head"), "size of memory (Frobenius norm)")
@@ -147,7 +151,7 @@ def _heads_view(recording: Recording) -> View:
 def _rank_view(recording: Recording, labels: Sequence[str], config: ModelConfig) -> View:
     spectra = recording.spectra
     if spectra is None:
-        return View(None, Words(f"{NO_TABLES}, so there are no directions to count."))
+        return _why_not("How much of the notebook is used?", NO_DIRECTIONS)
     effective = inspection.effective_rank(spectra.values).mean(2)
     stable = inspection.stable_rank(spectra.values).mean(2)
     names = [labels[position] for position in spectra.positions]
@@ -243,7 +247,10 @@ def _spectrum_view(recording: Recording, choice: Choice) -> View:
 
 def _path_view(inputs: LayerInputs, texts: Sequence[str], choice: Choice) -> View:
     if len(inputs.k) < 3:
-        return View(None, Words("A way needs at least three words; read a longer text."))
+        return _why_not(
+            "Where does the memory wander?",
+            "A way needs at least three words; read a longer text.",
+        )
     way = inspection.path(inputs)
     positions = way.positions + inputs.first
     labels = [visible(texts[position]) for position in positions]
@@ -262,10 +269,11 @@ def _life_view(inputs: LayerInputs, texts: Sequence[str], choice: Choice) -> Vie
     token = choice.word - inputs.first
     heads = inspection.remaining(inputs, token)
     if heads.shape[1] < 2:
-        return View(None, Words(
+        return _why_not(
+            LIFE_TITLE,
             "This is the last word: nothing was read after it that could wear its trace away; "
-            "choose an earlier one."
-        ))  # fmt: skip
+            "choose an earlier one.",
+        )
     layer = inspection.remaining_in_layer(inputs, token)
     kind = "channel" if inputs.r is None else "head"
     labels = [visible(text) for text in texts[choice.word :]]
@@ -317,10 +325,11 @@ def _lens_view(
     lens = recording.lens
     assert lens is not None
     if choice.word < lens.first:
-        return View(None, Words(
+        return _why_not(
+            "When does it make up its mind?",
             f"Asking every layer costs much, so it is done for the last {lens.top.shape[1]} "
-            f"tokens only; choose a word from token {lens.first + 1} on."
-        ))  # fmt: skip
+            f"tokens only; choose a word from token {lens.first + 1} on.",
+        )
     last = choice.word - lens.first + 1
     start = max(0, last - LENS_WORDS)
     told, top = lens.told_probability[:, start:last], lens.top_probability[:, start:last]

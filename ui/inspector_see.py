@@ -300,8 +300,10 @@ def render(engine: Engine, panel: Panel, recording: Recording) -> Updates:
     """
     texts, config = _texts(engine, recording), engine.model.config
     bits = recording.surprise_bits
-    # The last word has no later one, so following it would show nothing.
-    word = int(np.nanargmax(bits[:-1])) if np.isfinite(bits[:-1]).any() else 0
+    # Among the words that a closer look can follow; the last one has no later one to fade by.
+    first = max(0, len(bits) - CLOSE_LOOK.inputs_tokens)
+    near = bits[first:-1]
+    word = first + (int(np.nanargmax(near)) if np.isfinite(near).any() else 0)
     shown: Updates = {
         panel.empty: gr.update(visible=False),
         panel.findings: f"<p>{escape(findings(recording, texts))}</p>",

@@ -29,11 +29,13 @@ class View:
         figure: the drawing; None where there is nothing to draw, and the words say why.
         words: how to read it, and what is to be seen.
         numbers: the figure's numbers as CSV, units in the header; "" without a figure.
+        title: the question, where no figure asks it.
     """
 
     figure: Figure | None
     words: Words
     numbers: str = ""
+    title: str = ""
 
     @property
     def reading(self) -> str:
@@ -80,7 +82,7 @@ def _surprise_view(recording: Recording, texts: Sequence[str], labels: Sequence[
     columns, stride = inspection.peak_columns(bits, MAX_COLUMNS)
     words = _thinned(readings.surprise_words(recording, texts), stride)
     if not len(columns):
-        return View(None, words)
+        return View(None, words, title="What surprised the model?")
     rows = zip(range(1, len(bits) + 1), labels, cells(bits), strict=True)
     return View(
         plots.surprise_figure(bits, figure_labels(labels), columns, stride),
@@ -97,7 +99,7 @@ def _change_view(
     is_mean = config.has_exponents
     words = readings.change_words(recording, texts, is_mean=is_mean)
     if not len(columns):
-        return View(None, words)
+        return View(None, words, title="Which words changed the memory?")
     parts = inspection.relative_parts(recording)
     names = {"write": "new word", "fade": "given up", "erase": "erased"} if is_mean else None
     figure = plots.change_figure(

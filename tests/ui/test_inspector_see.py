@@ -153,6 +153,8 @@ def test_progress_is_shown_and_the_results_follow(panel: Panel) -> None:
         assert json.loads(Path(shown[card.figure]["value"]).read_text())["data"]
     assert shown[panel.seen] == Seen((0, *FakeEngine().encode("a" * 24)))
     assert shown[panel.word]["maximum"] == 25
+    expected = int(np.nanargmax(make_recording(25).surprise_bits[:-1]))
+    assert shown[panel.word]["value"] == expected + 1
 
 
 def test_buttons_change_places_while_it_reads(panel: Panel) -> None:
