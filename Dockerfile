@@ -1,7 +1,10 @@
-# The playground on a CPU.
+# The playground, on a CPU or an NVIDIA GPU; docs/hosting.md has the commands.
 #   docker build --tag rwkv-playground .
-#   docker run --rm --publish 7860:7860 rwkv-playground
+#   docker build --tag rwkv-playground:cuda --build-arg TORCH_BUILD=cu130 .
 FROM python:3.12-slim
+
+# "cpu" is gigabytes smaller; for a GPU the name of a CUDA build, as pytorch.org lists them.
+ARG TORCH_BUILD=cpu
 
 # The kernels are compiled for the processor they run on, so the compiler stays in the image.
 # Debian keeps one version of a package, so pinning it would break the build one day.
@@ -12,9 +15,8 @@ RUN apt-get update \
 
 WORKDIR /app
 
-# From this index comes a torch without CUDA, gigabytes smaller.
 COPY requirements.txt .
-RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
+RUN pip install --no-cache-dir --extra-index-url "https://download.pytorch.org/whl/${TORCH_BUILD}" \
     --requirement requirements.txt
 
 COPY . .
@@ -26,14 +28,18 @@ ENV GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
     GRADIO_ANALYTICS_ENABLED=False \
     HF_HUB_DISABLE_TELEMETRY=1 \
+    HF_HOME=/home/user/.cache/huggingface \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
 # Into the user's cache; on another processor the first start compiles again.
 RUN python -m kernels.build
 
+# Compiled kernels and fetched models outlive the container.
+VOLUME /home/user/.cache
+
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:7860/', timeout=4)"]
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:7860/healthz', timeout=4)"]
 
-CMD ["python", "app.py"]
+CMD ["python", "app.py", "--log-requests"]

@@ -1,0 +1,195 @@
+"""Load a served page with many clients at once: python -m benchmarks.serving --help.
+
+Each client is one of Gradio's own, behind an address of its own, and asks for one answer after
+the other, in a process apart from the server's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gradio_client import Client
+
+from benchmarks.first_answer import ROOT, free_port, is_served
+from benchmarks.machine import machine
+
+ANSWER_TOKENS = 64
+BUSY_WORDS = ("slots are taken", "Queue is full", "requests a minute")
+STARTS = (
+    "Once upon a time there was", "The little dog", "Tom had a red kite and", "One windy day",
+    "The old tree in the garden", "Anna looked at the moon and", "In the deep forest", "A small boat",
+)  # fmt: skip
+
+
+@dataclass
+class Seen:
+    """What one client saw; only its own thread writes it.
+
+    Attributes:
+        first_s: seconds to the first words of each answer.
+        whole_s: seconds to the end of each.
+        busy: answers refused because everything was taken.
+        errors: what else went wrong, by its first words.
+    """
+
+    first_s: list[float] = field(default_factory=list)
+    whole_s: list[float] = field(default_factory=list)
+    busy: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+def visit(address: str, number: int, until: float, think_s: float, seen: Seen) -> None:
+    """Ask for answers until the time is over, pausing between them as people do."""
+    rng = random.Random(number)
+    client: Client | None = None
+    while client is None and time.monotonic() < until:
+        try:
+            # A visitor's own address, as a proxy on this machine would pass it on.
+            headers = {"X-Forwarded-For": f"198.18.{number // 250}.{number % 250 + 1}"}
+            client = Client(address, headers=headers, verbose=False)
+        except Exception as error:
+            seen.errors[f"connecting: {type(error).__name__}"] += 1
+            time.sleep(1)
+    while client is not None and time.monotonic() < until:
+        try:
+            ask(client, rng, seen)
+        except Exception as error:
+            text = str(error)
+            if any(words in text for words in BUSY_WORDS):
+                seen.busy += 1
+            else:
+                seen.errors[f"{type(error).__name__}: {text[:80]}"] += 1
+        time.sleep(rng.uniform(0.5, 1.5) * think_s)
+
+
+def ask(client: Client, rng: random.Random, seen: Seen) -> None:
+    """Ask for one answer and note when its words came.
+
+    Raises:
+        Exception: whatever the client says.
+    """
+    began = time.monotonic()
+    text = f"{rng.choice(STARTS)} {rng.randrange(1000)}"
+    job = client.submit(text, "Balanced", ANSWER_TOKENS, rng.randrange(2**31), api_name="/complete")
+    first = 0.0
+    for _ in job:
+        first = first or time.monotonic() - began
+    job.result(timeout=1)
+    seen.first_s.append(first)
+    seen.whole_s.append(time.monotonic() - began)
+
+
+def measured(address: str) -> dict[str, float]:
+    """Read the server's own counts, by name; a histogram's parts are left out."""
+    with urllib.request.urlopen(f"{address}metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    plain = (
+        line.split(" ") for line in lines if not line.startswith("#") and "_bucket" not in line
+    )
+    return {name: float(value) for name, value in plain}
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The value that this share of all lies below; None without values."""
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else None
+
+
+def summary(clients: Sequence[Seen], minutes: float) -> dict[str, Any]:
+    """Sum up what the clients saw."""
+    first = [value for seen in clients for value in seen.first_s]
+    whole = [value for seen in clients for value in seen.whole_s]
+    busy = sum(seen.busy for seen in clients)
+    errors: Counter[str] = Counter()
+    for seen in clients:
+        errors += seen.errors
+    asked = len(whole) + busy + sum(errors.values())
+    return {
+        "clients": len(clients),
+        "minutes": minutes,
+        "answers": len(whole),
+        "answers_per_s": round(len(whole) / (60 * minutes), 2),
+        "answers_of_a_client_least": min((len(seen.whole_s) for seen in clients), default=0),
+        "first_words_s_median": percentile(first, 0.5),
+        "first_words_s_p95": percentile(first, 0.95),
+        "whole_answer_s_median": percentile(whole, 0.5),
+        "whole_answer_s_p95": percentile(whole, 0.95),
+        "busy_share": round(busy / asked, 4) if asked else 0.0,
+        "errors": dict(errors.most_common(10)),
+    }
+
+
+def load(address: str, count: int, minutes: float, think_s: float) -> dict[str, Any]:
+    """Let clients arrive over a quarter of a minute and ask until the time is over."""
+    clients = [Seen() for _ in range(count)]
+    until = time.monotonic() + 60 * minutes
+    threads = []
+    for number, seen in enumerate(clients):
+        thread = threading.Thread(target=visit, args=(address, number, until, think_s, seen))
+        thread.start()
+        threads.append(thread)
+        time.sleep(min(15.0, 15.0 * minutes) / count)
+    for thread in threads:
+        thread.join()
+    return summary(clients, minutes)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve a page of our own, load it, print what came of it, and write it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--think", type=float, default=2.0, help="mean seconds between two answers")
+    parser.add_argument("--threads", type=int, default=1, help="of the model")
+    parser.add_argument(
+        "--settle", type=float, default=20, help="seconds before memory is read again"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    options = parser.parse_args(arguments)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/"
+    server = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port), "--threads", str(options.threads)],
+        cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    try:
+        limit = time.monotonic() + 120
+        while not is_served(port) and time.monotonic() < limit:
+            time.sleep(0.1)
+        # A few answers first: what they allocate stays.
+        load(address, 4, 0.1, 0.1)
+        before = measured(address)
+        results = load(address, options.clients, options.minutes, options.think)
+        results["resident_mb_before"] = round(before["rwkv_resident_bytes"] / 1e6, 1)
+        results["resident_mb_at_end"] = round(measured(address)["rwkv_resident_bytes"] / 1e6, 1)
+        time.sleep(options.settle)
+        after = measured(address)
+        results["resident_mb_settled"] = round(after["rwkv_resident_bytes"] / 1e6, 1)
+        tokens = after["rwkv_tokens_written_total"] - before["rwkv_tokens_written_total"]
+        results["tokens_written_per_s"] = round(tokens / (60 * options.minutes), 1)
+        results["texts_left_running"] = after["rwkv_texts_running"] + after["rwkv_texts_waiting"]
+    finally:
+        server.terminate()
+        server.wait()
+    results["think_s"] = options.think
+    results["machine"] = machine()
+    print(json.dumps(results, indent=1))
+    if options.out:
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
