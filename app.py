@@ -18,6 +18,7 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
     from rwkv_core.engine import load_engine
     from server.service import Options, Service
     from ui import build_app
+    from ui.lean_sessions import make_sessions_lean
     from ui.theme import launch_look
 
     limits = read_limits(options.limits)
@@ -46,6 +47,7 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
             prevent_thread_lock=True,
             **launch_look() | service.launch_arguments(),
         )
+        make_sessions_lean(page)
         service.wait_until_stopped()
         page.close(verbose=False)
 

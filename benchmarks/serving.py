@@ -73,6 +73,9 @@ def visit(address: str, number: int, until: float, think_s: float, seen: Seen) -
             else:
                 seen.errors[f"{type(error).__name__}: {text[:80]}"] += 1
         time.sleep(rng.uniform(0.5, 1.5) * think_s)
+    if client is not None:
+        # As a closed tab does; the server then forgets the visitor.
+        client.close()
 
 
 def ask(client: Client, rng: random.Random, seen: Seen) -> None:

@@ -49,7 +49,9 @@ def test_its_steps_run_in_order_on_the_files_it_gets(context: Path, tmp_path: Pa
     for name in STUBBED:
         (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {log}\n')
         (tools / name).chmod(0o755)
-    (tools / "python").symlink_to(sys.executable)
+    # A link would lose the environment that this interpreter belongs to.
+    (tools / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tools / "python").chmod(0o755)
     script = "\n".join(f"TORCH_BUILD=cpu\n{step}" for step in instructions("RUN"))
     done = subprocess.run(
         ["sh", "-euc", script],

@@ -5,6 +5,7 @@ clients and tools see, so they speak to whoever calls it.
 """
 
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,9 @@ from ui.kept_texts import KeptTexts, new_name
 # A longer list would be larger than any program needs at once.
 MAX_LISTED_TOKENS = 50_000
 TAIL_CHARACTERS = 80
+# A program reads no faster for being told of each word, and with many of them telling costs more
+# than writing.
+FIRST_PAUSE_S, LAST_PAUSE_S, PAUSE_GROWTH = 0.05, 0.5, 1.6
 
 Facts = dict[str, Any]
 
@@ -257,7 +261,7 @@ async def stream_text(
     settings: GenerationSettings,
     session: str = "",
 ) -> AsyncIterator[str]:
-    """Yield the text written so far, at most 20 times a second.
+    """Yield the text written so far: the first words at once, then ever less often.
 
     Args:
         engine: runs the model.
@@ -271,12 +275,18 @@ async def stream_text(
     """
     own, is_made_up = session_of(request)
     stream = engine.submit(session.strip() or own, ids, settings)
-    text = ""
+    text = shown = ""
+    shown_at, pause_s = 0.0, FIRST_PAUSE_S
     try:
         async for batch in stream.batches():
-            if batch:
-                text += "".join(token.text for token in batch)
+            text += "".join(token.text for token in batch)
+            now = time.monotonic()
+            if text != shown and now - shown_at >= pause_s:
+                shown_at, pause_s = now, min(LAST_PAUSE_S, PAUSE_GROWTH * pause_s)
+                shown = text
                 yield text
+        if text != shown:
+            yield text
     finally:
         if is_made_up and not session:
             engine.drop_session(own)
