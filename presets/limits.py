@@ -33,9 +33,9 @@ class RequestLimits:
         drain_s: seconds that running answers get when the server is stopped.
     """
 
-    body_bytes: int = 4_000_000
+    body_bytes: int = 8_000_000
     body_s: float = 30
-    upload_bytes: int = 1_000_000
+    upload_bytes: int = 8_000_000
     per_session: int = 240
     per_address: int = 960
     uploads: int = 20

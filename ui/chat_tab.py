@@ -4,6 +4,7 @@ Every way to ask for an answer (send, example, retry, edit, continue) first beco
 one handler answers it. What the handlers do is in the package `ui.chat`.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ from ui.chat.layout import (
     persona_choices,
     thinking_choices,
 )
+from ui.chat.recipes import rebuild
 from ui.chat.values import MAX_CHATS, Ask, Chats
 from ui.components import memory_card
 from ui.controls import build_controls
@@ -49,6 +51,8 @@ _SAVE_FILE = """(chats) => {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }"""
+# Only the browser knows under which address it sees the page.
+_WHOLE_LINK = "(link) => link ? location.origin + location.pathname + link : link"
 
 
 class Held(NamedTuple):
@@ -226,6 +230,10 @@ def wire_chats(tab: Tab) -> None:
     manage.export.click(
         partial(keeping.export, engine), held.chats, written, **QUIET_EVENT
     ).success(None, written, None, js=_SAVE_FILE, **QUIET_EVENT)
+    manage.make_link.click(
+        partial(actions.make_link, engine, template),
+        held.chats, [manage.link, talk.status], **QUIET_EVENT,
+    ).success(None, manage.link, manage.link, js=_WHOLE_LINK, **QUIET_EVENT)  # fmt: skip
     who = tab.who
     who.ready_made.input(str, who.ready_made, who.persona, **QUIET_EVENT)
     who.exact.change(partial(exact_text, engine), [*named, who.exact], tab.exact, **QUIET_EVENT)
@@ -334,9 +342,22 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
         held.language, tab.talk.chat, tab.talk.box, tab.fork.talk.box, tab.who.thinking,
         tab.who.ready_made, tab.who.form,
     ]  # fmt: skip
-    page.load(greet_visitor, None, greeted, **QUIET_EVENT).then(
+    restored = page.load(greet_visitor, None, greeted, **QUIET_EVENT).then(
         restore, [held.listing, *held.slots], [*tab.outputs, held.saved], **QUIET_EVENT
     )
+
+    async def follow_link(request: gr.Request, chats: Chats) -> AsyncIterator[ChatFrame]:
+        link = str(request.query_params.get("recipe", ""))
+        if not link:
+            yield ChatFrame(*(gr.skip() for _ in ChatFrame._fields))
+            return
+        visitor, language = new_visitor(request), language_of(request)
+        async for shown in rebuild(
+            engine, template, tab.running[0], visitor, language, chats, link
+        ):
+            yield shown
+
+    keep(tab, restored.then(follow_link, held.chats, tab.outputs, **MODEL_EVENT))
 
 
 def build_held(visitor: gr.State) -> Held:

@@ -5,10 +5,14 @@ from typing import Any
 
 import gradio as gr
 
+from presets import ChatTemplate
 from presets.words import speak
 from rwkv_core.engine import Engine
+from rwkv_core.errors import InputError
 from ui.chat.frames import ChatFrame, box_for, frame, line
+from ui.chat.recipes import write_recipe
 from ui.chat.values import SHOWN_TURNS, Ask, Chats
+from ui.components import error_line
 from ui.session import RunningStreams
 
 
@@ -125,3 +129,12 @@ def show_earlier(engine: Engine, language: str, chats: Chats) -> ChatFrame:
     chat = chats.current
     more = replace(chat, shown_turns=chat.shown_turns + 4 * SHOWN_TURNS)
     return frame(engine, chats.with_current(more), gr.skip(), gr.skip(), language)
+
+
+def make_link(engine: Engine, template: ChatTemplate, chats: Chats) -> tuple[str, Any]:
+    """Write a recipe of the shown text; returns the end of its link and a status line."""
+    try:
+        tree = chats.current.tree.settled()
+        return f"?recipe={write_recipe(engine, template, tree.conversation)}", gr.skip()
+    except InputError as error:
+        return "", error_line(error)

@@ -197,11 +197,17 @@ def outcome(result: StreamResult, turn: Turn, reread: int, state_bytes: int, lan
         ]
     facts += [
         speak(language, "chat.memory", size=bytes_text(state_bytes)),
-        speak(language, "chat.reread" if reread else "chat.reread_none", count=f"{reread:,}"),
+        speak(language, _reread_key(turn, reread), count=f"{reread:,}"),
         speak(language, "chat.seed", seed=result.seed),
     ]
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     return f'<ul class="status">{items}</ul>{announcement(turn, language)}'
+
+
+def _reread_key(turn: Turn, reread: int) -> str:
+    if not reread:
+        return "chat.reread_none"
+    return "chat.reread_thoughts" if turn.live_ids else "chat.reread"
 
 
 def announcement(turn: Turn, language: str) -> str:

@@ -65,6 +65,8 @@ class Manage(NamedTuple):
     bring_back: gr.Button
     export: gr.Button
     take_in: gr.UploadButton
+    make_link: gr.Button
+    link: gr.Textbox
 
 
 def greeting(engine: Engine, language: str) -> str:
@@ -232,4 +234,10 @@ def build_manage() -> Manage:
             say("chat.bring_back"), size="sm", visible=False, elem_classes="plain",
             elem_id="chat-bring-back",
         )  # fmt: skip
-    return Manage(title, delete, bring_back, export, take_in)
+    link = gr.Textbox(
+        label=say("chat.recipe"), info=say("chat.recipe_hint"), interactive=False, max_lines=2,
+        buttons=["copy"], elem_id="chat-link",
+    )  # fmt: skip
+    with gr.Row(elem_classes="manage"):
+        make_link = gr.Button(say("chat.recipe_make"), size="sm", elem_id="chat-make-link")
+    return Manage(title, delete, bring_back, export, take_in, make_link, link)
