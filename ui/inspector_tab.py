@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import gradio as gr
 
 from rwkv_core.engine import Engine
+from ui.how_it_works import build_how
 from ui.inspector_change import build_change
 from ui.inspector_compare import build_compare
 from ui.inspector_experiment import build_experiment
@@ -41,6 +42,7 @@ SUB_TABS: Final = (
     SubTab("compare", "compare.tab", build_compare),
     SubTab("change", "change.tab", build_change),
     SubTab("experiment", "experiment.tab", build_experiment),
+    SubTab("how", "how.tab", build_how),
 )
 
 
@@ -54,7 +56,9 @@ def build_inspector_tab(engine: Engine, visitor: gr.State, conversation: gr.Stat
     """
     style = "".join(path.read_text(encoding="utf-8") for path in STYLE_PATHS)
     gr.HTML(f"<style>{style}</style>", elem_classes="inspector-style")
-    with gr.Tabs(elem_classes="inspector-tabs"):
+    with gr.Tabs(elem_classes="inspector-tabs", overflow_behavior="wrap"):
         for tab in SUB_TABS:
-            with gr.Tab(say(tab.label), id=f"inspector-{tab.id}"):
+            with gr.Tab(
+                say(tab.label), id=f"inspector-{tab.id}", elem_id=f"inspector-tab-{tab.id}"
+            ):
                 tab.build(engine, visitor, conversation)
