@@ -20,7 +20,7 @@ RESCALE_EVERY = 6
 _RESCALED = re.compile(r"blocks\.(\d+)\.(?:att\.output|ffn\.value)\.weight$")
 
 # Its inputs have gone through a squared ReLU; see kernels.plan.Plan.nonzero.
-_SPARSE = re.compile(r"blocks\.\d+\.ffn\.value\.weight$")
+SPARSE = re.compile(r"blocks\.\d+\.ffn\.value\.weight$")
 
 
 def build_network(
@@ -51,7 +51,7 @@ def build_network(
         tensor = checkpoint.tensors.stored(name)
         if network.rescale_every and (found := _RESCALED.match(name)):
             tensor = _divided(tensor, 2 ** (int(found[1]) // network.rescale_every))
-        if pack_threads and is_matrix(name, tensor) and not _is_table(network, name):
+        if pack_threads and is_matrix(name, tensor) and not is_table(network, name):
             _pack(network, name, tensor, _place_of(name, places), pack_threads, memory)
         else:
             _put(network, name, tensor, _place_of(name, places))
@@ -64,7 +64,7 @@ def _place_of(name: str, places: list[Place]) -> Place:
     return places[int(layer[1])] if layer else places[-1]
 
 
-def _is_table(network: Network, name: str) -> bool:
+def is_table(network: Network, name: str) -> bool:
     """Whether rows of this tensor are looked up, not multiplied."""
     owner = network.get_submodule(name.rpartition(".")[0])
     return isinstance(owner, Lookup) or owner is network.emb
@@ -82,7 +82,7 @@ def _pack(
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
     is_low_rank = not isinstance(owner, Matrix)
-    is_sparse = _SPARSE.match(name) is not None
+    is_sparse = SPARSE.match(name) is not None
     format = stored_format(tensor.dtype, place, is_low_rank=is_low_rank, is_sparse=is_sparse)
     if is_low_rank:
         delattr(owner, leaf)
@@ -98,7 +98,7 @@ def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> Non
     """Replace one empty parameter, or one empty matrix by a quantised one."""
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
-    if _is_table(network, name):
+    if is_table(network, name):
         owner.register_parameter(leaf, nn.Parameter(tensor[:], requires_grad=False))
         return
     is_streamed = place.is_streamed and isinstance(owner, Matrix)
@@ -129,7 +129,7 @@ def _convert(stored: StoredTensor, device: torch.device, dtype: torch.dtype) -> 
     return placed
 
 
-def is_matrix(name: str, tensor: StoredTensor) -> bool:
+def is_matrix(name: str, tensor: StoredTensor | Tensor) -> bool:
     """Whether a parameter takes part in matrix products: `.weight`, or a low-rank w1, w2 ..."""
     leaf = name.rpartition(".")[2]
     return len(tensor.shape) >= 2 and (leaf == "weight" or leaf[-1] in "12")
