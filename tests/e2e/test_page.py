@@ -154,11 +154,22 @@ def test_a_preset_fills_the_folded_numbers(browser: Browser, address: str) -> No
         expect(page.get_by_label("number input for Temperature")).to_have_value("0.3")
 
 
-def test_the_inspector_reads_an_example(browser: Browser, address: str) -> None:
+def test_the_inspector_reads_an_example_and_follows_the_word_that_is_pressed(
+    browser: Browser, address: str
+) -> None:
     with visit(browser, address) as page:
         page.get_by_role("tab", name="State inspector").click()
-        page.get_by_role("button", name="The same sentence, three times").click()
-        expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Two names to keep apart").click()
+        expect(page.locator("#inspector-filling .js-plotly-plot")).to_be_visible(
+            timeout=PATIENCE_MS
+        )
+        expect(page.locator("#inspector-life .js-plotly-plot")).to_have_count(0)
+        page.get_by_text("Researcher", exact=True).click()
+        expect(page.locator("#inspector-life .js-plotly-plot")).to_be_visible(timeout=PATIENCE_MS)
+        page.locator(".word-strip").first.get_by_text("frog").first.click()
+        expect(page.locator(".chosen")).to_contain_text("“frog”", timeout=PATIENCE_MS)
+        for view in ("path", "reading", "lens"):
+            expect(page.locator(f"#inspector-{view} .js-plotly-plot")).to_be_visible()
 
 
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
