@@ -167,7 +167,7 @@ def test_the_inspector_reads_an_example_and_follows_the_word_that_is_pressed(
         page.get_by_text("Researcher", exact=True).click()
         expect(page.locator("#inspector-life .js-plotly-plot")).to_be_visible(timeout=PATIENCE_MS)
         page.locator(".word-strip").first.get_by_text("frog").first.click()
-        expect(page.locator(".chosen")).to_contain_text("“frog”", timeout=PATIENCE_MS)
+        expect(page.locator(".chosen p").first).to_contain_text("“frog”", timeout=PATIENCE_MS)
         for view in ("path", "reading", "lens"):
             expect(page.locator(f"#inspector-{view} .js-plotly-plot")).to_be_visible()
 
