@@ -19,7 +19,7 @@ from ui.completion.frames import CompletionFrame, fact, nothing_new, shown
 from ui.completion.values import Versions
 from ui.components import error_line, memory_card, status_line
 from ui.controls import build_controls
-from ui.drafting import COUNTED_CHARACTERS, PAUSE, counts, follow_draft
+from ui.drafting import COUNTED_CHARACTERS, build_listener, counts, follow_draft
 from ui.session import MODEL_EVENT, QUIET_EVENT, Draft, Drafts, RunningStreams
 from ui.shelf import Handed, Shelf
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_draft, wire_keep_button
@@ -107,11 +107,10 @@ def build_completion_tab(
     take = partial(go_on_from, engine, running)
     ports.handed.change(take, [*mine, ports.handed], outputs, **QUIET_EVENT)
     gr.on(
-        [desk.box.input, ahead.input],
+        [desk.counted.input, ahead.input],
         partial(count, engine, may_read_ahead),
         [*mine, ahead],
         desk.counted,
-        js=PAUSE,
         trigger_mode="always_last",
         **MODEL_EVENT,
     )
@@ -130,7 +129,7 @@ def build_desk() -> Desk:
         max_lines=18,
         elem_id="completion-box",
     )
-    counted = gr.HTML(counts("en", "", None, 0), elem_id="completion-counts")
+    counted = build_listener("#completion-box textarea", "completion-counts")
     with gr.Row(elem_classes="actions"):
         run = gr.Button(say("completion.run"), variant="primary", elem_id="completion-run")
         more = gr.Button(say("completion.more"), elem_id="completion-more")

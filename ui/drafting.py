@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from html import escape
 
+import gradio as gr
+
 from presets.words import speak
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
@@ -11,8 +13,24 @@ from rwkv_core.errors import RwkvError
 COUNTED_CHARACTERS = 50_000
 # More is not read ahead: it would take long, and the draft may still change.
 AHEAD_TOKENS = 2048
-# Together with Gradio's "always_last": at most one request in this time while somebody types.
-PAUSE = """(...values) => new Promise((go) => setTimeout(() => go(values), 300))"""
+# Waits for a pause in the typing; Gradio's own event misses what is pasted.
+_LISTEN = """let pause;
+document.addEventListener("input", (event) => {
+  if (!event.target.matches("SELECTOR")) return;
+  clearTimeout(pause);
+  pause = setTimeout(() => trigger("input"), 350);
+});"""
+
+
+def build_listener(selector: str, elem_id: str) -> gr.HTML:
+    """Lay out a line about a text that is being typed; its `input` comes at each pause.
+
+    Args:
+        selector: of the box, in CSS.
+        elem_id: of the line.
+    """
+    js = _LISTEN.replace("SELECTOR", selector)
+    return gr.HTML(counts("en", "", None, 0), js_on_load=js, elem_id=elem_id)
 
 
 async def read_ahead(
