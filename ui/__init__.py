@@ -15,12 +15,13 @@ from ui.words import language_of, say
 TITLE = "RWKV playground"
 
 
-def build_app(engine: Engine, name: str = "") -> gr.Blocks:
+def build_app(engine: Engine, name: str = "", *, may_read_ahead: bool = False) -> gr.Blocks:
     """Build the page; it is served by `launch` with the theme and style of `ui.theme`.
 
     Args:
         engine: runs the model.
         name: what to call the model; its file's name when empty.
+        may_read_ahead: whether drafts may be sent and read while visitors type them.
     """
     # The plots' library is slow to import and only the page needs it, not its handlers.
     from ui.inspector_tab import build_inspector_tab
@@ -41,9 +42,11 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
             shelf_opener = build_open_button()
         with gr.Tabs(elem_classes="tabs") as tabs:
             with gr.Tab(say("page.chat"), id="chat"):
-                build_chat_tab(engine, page, visitor, conversation, ports)
+                build_chat_tab(
+                    engine, page, visitor, conversation, ports, may_read_ahead=may_read_ahead
+                )
             with gr.Tab(say("page.completion"), id="completion"):
-                build_completion_tab(engine, visitor, ports)
+                build_completion_tab(engine, visitor, ports, may_read_ahead=may_read_ahead)
             with gr.Tab(say("page.inspector"), id="inspector"):
                 build_inspector_tab(engine, visitor, conversation)
         build_shelf(engine, visitor, ports, shelf_opener, tabs)

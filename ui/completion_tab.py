@@ -19,7 +19,7 @@ from ui.completion.frames import CompletionFrame, fact, nothing_new, shown
 from ui.completion.values import Versions
 from ui.components import error_line, memory_card, status_line
 from ui.controls import build_controls
-from ui.drafting import COUNTED_CHARACTERS, build_listener, counts, follow_draft
+from ui.drafting import COUNTED_CHARACTERS, build_ahead, build_listener, counts, follow_draft
 from ui.session import MODEL_EVENT, QUIET_EVENT, Draft, Drafts, RunningStreams
 from ui.shelf import Handed, Shelf
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_draft, wire_keep_button
@@ -75,12 +75,7 @@ def build_completion_tab(
             keep = build_keep_button()
             controls = build_controls()
             others = build_others()
-            ahead = gr.Checkbox(
-                value=may_read_ahead,
-                visible=may_read_ahead,
-                label=say("completion.read_ahead"),
-                info=say("completion.read_ahead_hint"),
-            )
+            ahead = build_ahead(may_read_ahead=may_read_ahead)
     outputs: list[Any] = [
         desk.box, drafts, desk.run, desk.more, desk.stop, desk.status, desk.words, memory,
         desk.grid, found, desk.counted,

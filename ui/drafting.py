@@ -8,6 +8,7 @@ import gradio as gr
 from presets.words import speak
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
+from ui.words import say
 
 # A longer text is not turned into tokens at every pause.
 COUNTED_CHARACTERS = 50_000
@@ -31,6 +32,17 @@ def build_listener(selector: str, elem_id: str) -> gr.HTML:
     """
     js = _LISTEN.replace("SELECTOR", selector)
     return gr.HTML(counts("en", "", None, 0), js_on_load=js, elem_id=elem_id)
+
+
+def build_ahead(*, may_read_ahead: bool) -> gr.Checkbox:
+    """Lay out the switch that lets drafts be read; hidden where the owner does not allow it."""
+    return gr.Checkbox(
+        value=may_read_ahead,
+        visible=may_read_ahead,
+        label=say("completion.read_ahead"),
+        info=say("completion.read_ahead_hint"),
+        elem_classes="ahead",
+    )
 
 
 async def read_ahead(
