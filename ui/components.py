@@ -60,57 +60,60 @@ def words_in(text: str) -> int:
     return len(text.split())
 
 
-def banner(engine: Engine, name: str = "") -> str:
+def banner(engine: Engine, name: str = "", language: str = "en") -> str:
     """Say which model runs, where, and why there; opens to the details.
 
     Args:
         engine: runs the model.
         name: what to call the model; its file's name when empty.
+        language: the visitor's; the reasons of choices are English.
     """
     model, choices = engine.model, engine.choices
-    config, device = model.config, choices["device"].value
-    place = " and ".join("CPU" if d == "cpu" else f"GPU ({d})" for d in device.split(" and "))
+    config, devices = model.config, choices["device"].value.split(" and ")
+    places = ("CPU" if device == "cpu" else f"GPU ({device})" for device in devices)
+    place = speak(language, "page.and").join(places)
     is_tiny = model.parameters < TINY_PARAMETERS
-    where, numbers, kernel = (choices[key] for key in ("device", "dtype", "kernel"))
-    facts = [
-        ("Runs on", place, where.reason),
-        ("Numbers", numbers.value, numbers.reason if numbers.reason != where.reason else ""),
-        ("Operators", kernel.value, kernel.reason),
-        (
-            "Memory",
-            f"{config.state_bytes:,} bytes",
-            "for one conversation, the same after one word and after a million",
-        ),
-        (
-            "Shape",
-            f"{config.n_layer} layers, {config.n_embd} channels",
-            f"{counted(config.vocab_size, 'token')} in its vocabulary, "
-            f"{bytes_text(model.weight_bytes)} of weights",
-        ),
-    ]
-    facts += [(label, *choices[key]) for key, label in _FURTHER_CHOICES.items() if key in choices]
-    rows = "".join(
-        f"<div><dt>{escape(label)}</dt><dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
-        for label, value, reason in facts
+    size = speak(
+        language,
+        "page.parameters_tiny" if is_tiny else "page.parameters",
+        count=parameters_text(model.parameters),
     )
-    size = f"{parameters_text(model.parameters)} parameters{' (tiny)' if is_tiny else ''}"
+    rows = "".join(
+        f"<div><dt>{escape(speak(language, f'page.{label}'))}</dt>"
+        f"<dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
+        for label, value, reason in _facts(engine, place, language)
+    )
+    note = speak(
+        language, "page.tiny_model" if is_tiny and name else "page.other_model", command="{}"
+    )
+    note = escape(note, quote=False).format("<code>python app.py --model FILE</code>")
+    why, close = escape(speak(language, "page.why")), escape(speak(language, "page.close"))
     return f"""<details class="banner">
 <summary><span class="banner-name">{escape(name or model.name)}</span>
-<span>RWKV-{escape(config.generation)}</span><span>{size}</span>
-<span>on {escape(place)}</span></summary>
-<div class="banner-body"><dl>{rows}</dl>{_TINY_NOTE if is_tiny and name else _OTHER_NOTE}</div></details>"""
+<span>RWKV-{escape(config.generation)}</span><span>{escape(size)}</span>
+<span>{escape(speak(language, "page.on", place=place))}</span>
+<span class="when-closed">{why}</span><span class="when-open">{close}</span></summary>
+<div class="banner-body"><dl>{rows}</dl><p>{note}</p></div></details>"""
 
 
-_FURTHER_CHOICES = {
-    "weights": "Weights",
-    "tokenizer": "Vocabulary",
-    "state": "Texts begin from",
-}
-_OTHER_NOTE = """<p>Another model: start with <code>python app.py --model FILE</code>, where FILE is
-an RWKV checkpoint (.pth, .safetensors or .gguf).</p>"""
-_TINY_NOTE = """<p>This is a very small model. It tells children's stories and makes small talk; it knows
-few facts and gets many wrong. For a real one, fetch an RWKV checkpoint and start with
-<code>python app.py --model FILE</code>.</p>"""
+def _facts(engine: Engine, place: str, language: str) -> list[tuple[str, str, str]]:
+    """Name, value and reason of each line of the banner."""
+    model, choices = engine.model, engine.choices
+    config = model.config
+    where, numbers, kernel = (choices[key] for key in ("device", "dtype", "kernel"))
+    memory = speak(language, "page.memory_size", count=f"{config.state_bytes:,}")
+    shape = speak(language, "page.shape_size", layers=config.n_layer, channels=config.n_embd)
+    weights = bytes_text(model.weight_bytes)
+    vocabulary = speak(language, "page.shape_note", tokens=f"{config.vocab_size:,}", bytes=weights)
+    facts = [
+        ("runs_on", place, where.reason),
+        ("numbers", numbers.value, numbers.reason if numbers.reason != where.reason else ""),
+        ("operators", kernel.value, kernel.reason),
+        ("memory", memory, speak(language, "page.memory_note")),
+        ("shape", shape, vocabulary),
+    ]
+    further = ("weights", "tokenizer", "state")
+    return facts + [(key, *choices[key]) for key in further if key in choices]
 
 
 def memory_card(

@@ -99,3 +99,10 @@ def test_errors_become_one_escaped_sentence() -> None:
 
 def test_percentages_keep_a_digit_where_it_matters() -> None:
     assert [components.percent(p) for p in (0.97, 0.034, 0.0001)] == ["97 %", "3.4 %", "< 0.1 %"]
+
+
+def test_the_banner_speaks_the_visitors_language() -> None:
+    page = components.banner(fake_engine(), "Pip", "zh")
+    assert "<dt>记忆</dt><dd><b>304,128 字节</b>" in page
+    assert "<code>python app.py --model FILE</code>" in page
+    assert "{" not in page
