@@ -124,7 +124,7 @@ def outcome(result: StreamResult, reread: int, state_bytes: int, language: str) 
         speak(language, "chat.seed", seed=result.seed),
     ]
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    return f'<ul class="status" role="status">{items}</ul>'
+    return f'<div role="status"><ul class="status">{items}</ul></div>'
 
 
 def fact(language: str, key: str, **values: object) -> str:
