@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from server.options import Hosting, defaults_for, parse_options, read_hosting
+from server.options import Hosting, defaults_for, parse_options, read_hosting, reads_drafts
 
 
 def serve(options: argparse.Namespace, hosting: Hosting) -> None:
@@ -39,7 +39,7 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
             write_log=partial(print, file=sys.stderr, flush=True) if options.log_requests else None,
         )
         service = Service(engine, name or engine.model.name, limits, chosen)
-        page = build_app(engine, name)
+        page = build_app(engine, name, may_read_ahead=reads_drafts(options, hosting))
         page.queue(max_size=limits.requests.events)
         page.launch(
             server_name=options.host,

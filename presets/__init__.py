@@ -91,11 +91,19 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """A text to go on from, and the language it is in."""
+
+    language: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Examples:
     """Texts that work at one click, by tab."""
 
     chat: tuple[str, ...]
-    completion: tuple[str, ...]
+    completion: tuple[Beginning, ...]
     inspector: tuple[Example, ...]
 
 
@@ -212,7 +220,11 @@ def examples(path: Path = _FOLDER / "examples.toml") -> Examples:
         Example(_entry(entry, "title", str, path), _entry(entry, "text", str, path))
         for entry in _entry(table, "inspector", list, path)
     )
-    return Examples(_texts(table, "chat", path), _texts(table, "completion", path), inspector)
+    completion = tuple(
+        Beginning(_entry(entry, "language", str, path), _entry(entry, "text", str, path))
+        for entry in _entry(table, "completion", list, path)
+    )
+    return Examples(_texts(table, "chat", path), completion, inspector)
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -79,4 +79,14 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
                         help="another site whose pages may call this server")  # fmt: skip
     served.add_argument("--metrics", action="store_true", help="show /metrics to other machines")
     served.add_argument("--log-requests", action="store_true", help="one JSON line per request")
+    served.add_argument("--read-drafts", action=argparse.BooleanOptionalAction, default=None,
+                        help="read texts while visitors type; on where only this machine "
+                        "reaches the page")  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def reads_drafts(options: argparse.Namespace, hosting: Hosting) -> bool:
+    """Whether drafts are read while they are typed: as asked, or where nobody else comes."""
+    if options.read_drafts is not None:
+        return bool(options.read_drafts)
+    return not hosting.space and options.host in ("127.0.0.1", "localhost", "::1")

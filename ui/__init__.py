@@ -6,21 +6,22 @@ from rwkv_core.engine import Engine
 from rwkv_core.sessions import Conversation
 from ui.chat_tab import build_chat_tab
 from ui.completion_tab import build_completion_tab
-from ui.components import banner
 from ui.endpoints import build_endpoints
+from ui.masthead import build_masthead
 from ui.session import QUIET_EVENT, new_visitor
-from ui.shelf_card import PREPARE, build_open_button, build_shelf, new_ports
+from ui.shelf_card import PREPARE, build_shelf, new_ports
 from ui.words import language_of, say
 
 TITLE = "RWKV playground"
 
 
-def build_app(engine: Engine, name: str = "") -> gr.Blocks:
+def build_app(engine: Engine, name: str = "", *, may_read_ahead: bool = False) -> gr.Blocks:
     """Build the page; it is served by `launch` with the theme and style of `ui.theme`.
 
     Args:
         engine: runs the model.
         name: what to call the model; its file's name when empty.
+        may_read_ahead: whether drafts may be sent and read while visitors type them.
     """
     # The plots' library is slow to import and only the page needs it, not its handlers.
     from ui.inspector_tab import build_inspector_tab
@@ -32,21 +33,17 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
     with page:
         visitor, conversation = gr.State(""), gr.State(Conversation())
         ports = new_ports()
-        with gr.Row(elem_classes="masthead"):
-            gr.HTML(
-                f"<h1>{TITLE}</h1><p>A language model with a memory of fixed size.</p>",
-                elem_classes="title",
-            )
-            gr.HTML(banner(engine, name), elem_id="banner")
-            shelf_opener = build_open_button()
+        opener = build_masthead(engine, name, page)
         with gr.Tabs(elem_classes="tabs") as tabs:
             with gr.Tab(say("page.chat"), id="chat"):
-                build_chat_tab(engine, page, visitor, conversation, ports)
+                build_chat_tab(
+                    engine, page, visitor, conversation, ports, may_read_ahead=may_read_ahead
+                )
             with gr.Tab(say("page.completion"), id="completion"):
-                build_completion_tab(engine, visitor, ports)
+                build_completion_tab(engine, visitor, ports, may_read_ahead=may_read_ahead)
             with gr.Tab(say("page.inspector"), id="inspector"):
                 build_inspector_tab(engine, visitor, conversation)
-        build_shelf(engine, visitor, ports, shelf_opener, tabs)
+        build_shelf(engine, visitor, ports, opener, tabs)
         build_endpoints(engine)
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)
         page.load(language_of, None, ports.language, **QUIET_EVENT)

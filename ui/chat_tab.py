@@ -35,6 +35,7 @@ from ui.chat.layout import (
     persona_choices,
     thinking_choices,
 )
+from ui.chat.reading import build_reading
 from ui.chat.recipes import rebuild
 from ui.chat.values import MAX_CHATS, Ask, Chats
 from ui.components import memory_card
@@ -43,14 +44,6 @@ from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams, new_visitor
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_chat, wire_keep_button
 from ui.words import language_of, say
 
-# The browser writes the file, so that no copy of what was said lies on the server.
-_SAVE_FILE = """(chats) => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(chats, null, 1)], { type: "application/json" }));
-  link.download = "chats.json";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}"""
 # Only the browser knows under which address it sees the page.
 _WHOLE_LINK = "(link) => link ? location.origin + location.pathname + link : link"
 
@@ -116,6 +109,8 @@ def build_chat_tab(
     visitor: gr.State,
     conversation: gr.State,
     ports: ShelfPorts,
+    *,
+    may_read_ahead: bool = False,
 ) -> None:
     """Lay out the tab and wire it.
 
@@ -125,6 +120,7 @@ def build_chat_tab(
         visitor: holds the session id.
         conversation: holds the shown `Conversation`, which the inspector reads too.
         ports: what it shares with the shelf.
+        may_read_ahead: whether drafts may be read while they are typed.
     """
     template, why = chat_template_for(engine.model.name, engine.tokenizer.name)
     with gr.Row(elem_classes="workbench"):
@@ -143,7 +139,9 @@ def build_chat_tab(
             who = build_who(template, why)
             with gr.Accordion(say("chat.manage"), open=False, elem_classes="quiet"):
                 manage = build_manage()
-    held, second = build_held(visitor), fork.talk
+            held, second = build_held(visitor), fork.talk
+            drafted = [visitor, held.language, talk.box, held.chats, who.persona]
+            build_reading(engine, template, drafted, may_read_ahead=may_read_ahead)
     tab = Tab(
         engine, template, why, (RunningStreams(), RunningStreams()), bar, talk, fork, who, manage,
         exact, held,
@@ -229,7 +227,7 @@ def wire_chats(tab: Tab) -> None:
     written = gr.JSON(visible=False)
     manage.export.click(
         partial(keeping.export, engine), held.chats, written, **QUIET_EVENT
-    ).success(None, written, None, js=_SAVE_FILE, **QUIET_EVENT)
+    ).success(None, written, None, js=keeping.SAVE_FILE, **QUIET_EVENT)
     manage.make_link.click(
         partial(actions.make_link, engine, template),
         held.chats, [manage.link, talk.status], **QUIET_EVENT,

@@ -1,278 +1,283 @@
-"""Completion: the model goes on in the same box, and shows how sure it was of each word."""
+"""Completion: the model goes on in the same box; layout first, wiring last.
+
+What the handlers do is in the package `ui.completion`.
+"""
 
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.components import Component
 
-from presets import examples
-from presets.words import speak
+from presets import Beginning, examples
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
-from rwkv_core.generate import Token
-from rwkv_core.streams import Stream
-from ui.components import (
-    SHOWN_ALTERNATIVES,
-    error_line,
-    memory_card,
-    probability_text,
-    progress_line,
-    result_line,
-    status_line,
-    words_in,
-)
-from ui.controls import build_controls, generation_settings
-from ui.session import (
-    MODEL_EVENT,
-    QUIET_EVENT,
-    Draft,
-    Drafts,
-    RunningStreams,
-)
+from ui.completion import versions, writing
+from ui.completion.frames import CompletionFrame, fact, nothing_new, shown
+from ui.completion.values import Versions
+from ui.components import error_line, memory_card, status_line
+from ui.controls import build_controls
+from ui.drafting import COUNTED_CHARACTERS, build_ahead, build_listener, counts, follow_draft
+from ui.session import MODEL_EVENT, QUIET_EVENT, Draft, Drafts, RunningStreams
 from ui.shelf import Handed, Shelf
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_draft, wire_keep_button
+from ui.words import say
 
-# A long text is sent to the page whole at every redraw, so it is redrawn less often.
-LONG_TEXT = 20_000
-
-
-class CompletionFrame(NamedTuple):
-    """What the tab shows next, in the order of its outputs."""
-
-    box: dict[str, Any]
-    drafts: Drafts
-    run: dict[str, Any]
-    stop: dict[str, Any]
-    status: str
-    chances: str | dict[str, Any]
-    memory: str | dict[str, Any]
+_WORDS = Path(__file__).parent / "completion" / "words.js"
+_CHOOSE = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-version]");
+  if (button) trigger("click", { version: Number(button.dataset.version) });
+});"""
+# Every word carries both measures, so colours change without asking the server.
+_COLOUR = """(colours) => {
+  document.querySelector("#completion-words").dataset.colours = colours;
+}"""
+# The first few stand as chips; the rest is a list, by language.
+CHIPS = 4
 
 
-async def complete(
-    engine: Engine,
-    running: RunningStreams,
-    visitor: str,
-    text: str,
-    drafts: Drafts,
-    *controls: float,
-) -> AsyncIterator[CompletionFrame]:
-    """Go on writing from the end of a text.
+class Desk(NamedTuple):
+    """The box and what stands around it."""
 
-    Args:
-        engine: runs the model.
-        running: knows what each visitor listens to.
-        visitor: session id.
-        text: what stands in the box.
-        drafts: the text as the model left it, and what came before.
-        controls: numbers in the order of `Controls`.
-    """
-    try:
-        ids = drafts.ids_for(text, engine.encode, engine.tokenizer.end_of_text)
-        settings = generation_settings(controls)
-        stream = engine.submit(
-            visitor, ids, settings, alternatives=SHOWN_ALTERNATIVES, root=drafts.now.root
-        )
-    except RwkvError as error:
-        yield idle(gr.skip(), drafts, error_line(error))
-        return
-    running.start(visitor, stream)
-    # What the model wrote stays coloured until somebody edits the text.
-    written = drafts.now.written if text == drafts.now.text else ()
-    before = Draft(text, ids, written, drafts.now.root)
-    known = len(drafts.now.ids) if ids[: len(drafts.now.ids)] == drafts.now.ids else 0
-    tokens: list[Token] = []
-    try:
-        async for shown in follow(engine, stream, before, drafts, tokens):
-            yield shown
-        if running.is_current(visitor, stream) and (result := stream.result) is not None:
-            after = before.extended(result.text, result.generated_ids, tokens)
-            drafts = drafts.continued(before, after) if result.generated_ids else drafts
-            status = result_line(result, len(ids) - known, engine.model.config.state_bytes)
-            if result.error is not None:
-                status = error_line(result.error)
-            yield idle(
-                gr.update(value=after.text, interactive=True),
-                drafts,
-                status,
-                probability_text(after.written, with_choices=True),
-                memory_of(engine, after),
-            )
-    finally:
-        running.end(visitor, stream)
+    chips: list[tuple[gr.Button, str]]
+    box: gr.Textbox
+    counted: gr.HTML
+    run: gr.Button
+    more: gr.Button
+    stop: gr.Button
+    back: gr.Button
+    forth: gr.Button
+    status: gr.HTML
+    grid: gr.HTML
+    colours: gr.Radio
+    words: gr.HTML
 
 
-async def follow(
-    engine: Engine, stream: Stream, before: Draft, drafts: Drafts, tokens: list[Token]
-) -> AsyncIterator[CompletionFrame]:
-    """Show a stream as it comes, collecting its tokens."""
-    box = gr.update(interactive=False)
-    interval_s = 0.05 if len(before.text) < LONG_TEXT else 0.5
-    async for batch in stream.batches(interval_s):
-        tokens += batch
-        if batch:
-            text = "".join(token.text for token in tokens)
-            now = before.extended(text, tuple(token.id for token in tokens), tokens)
-            box = gr.update(value=now.text, interactive=False)
-            drafts_now = drafts.continued(before, now)
-            chances: str | dict[str, Any] = probability_text(now.written, with_choices=False)
-            memory: str | dict[str, Any] = memory_of(engine, now, batch[-1].change)
-        else:
-            drafts_now, chances, memory = drafts, gr.skip(), gr.skip()
-        yield CompletionFrame(
-            box,
-            drafts_now if tokens else drafts,
-            gr.update(visible=False),
-            gr.update(visible=True),
-            progress_line(stream.status),
-            chances,
-            memory,
-        )
-
-
-def idle(
-    box: dict[str, Any],
-    drafts: Drafts,
-    status: str,
-    chances: str | dict[str, Any] | None = None,
-    memory: str | dict[str, Any] | None = None,
-) -> CompletionFrame:
-    """Show the tab at rest: Continue is there, Stop is not."""
-    return CompletionFrame(
-        box,
-        drafts,
-        gr.update(visible=True),
-        gr.update(visible=False),
-        status,
-        gr.skip() if chances is None else chances,
-        gr.skip() if memory is None else memory,
-    )
-
-
-def memory_of(engine: Engine, draft: Draft, change: tuple[float, ...] = ()) -> str:
-    """Draw the memory card for a text."""
-    return memory_card(engine.model.config, words_in(draft.text), len(draft.ids), change)
-
-
-def begin(start: str, text: str, drafts: Drafts) -> tuple[str, Drafts]:
-    """Put an example into the box; undo brings back what stood there."""
-    return start, drafts.replaced(text, Draft(start))
-
-
-def go_on_from(
-    engine: Engine,
-    running: RunningStreams,
-    visitor: str,
-    text: str,
-    drafts: Drafts,
-    handed: Handed | None,
-    language: str,
-) -> CompletionFrame:
-    """Take a memory from the shelf into the box; undo brings back what stood there."""
-    if handed is None or handed.tab != "completion":
-        return CompletionFrame(*(gr.skip() for _ in CompletionFrame._fields))
-    running.stop(visitor)
-    item, start = handed.item, engine.tokenizer.end_of_text
-    shown = engine.tokenizer.decode(item.ids[1:] if item.ids[:1] == (start,) else item.ids)
-    drafts = drafts.replaced(text, Draft(shown, item.ids, root=item.root))
-    said = speak(language, "shelf.handed", name=item.name, tokens=f"{item.tokens:,}")
-    box = gr.update(value=shown, interactive=True)
-    memory = memory_card(engine.model.config, words_in(shown), item.tokens)
-    return idle(box, drafts, status_line(said), "", memory)
-
-
-def undo(
-    engine: Engine, running: RunningStreams, visitor: str, text: str, drafts: Drafts
-) -> CompletionFrame:
-    """Take back what the model wrote last."""
-    running.stop(visitor)
-    return shelve(engine, drafts.undo(text), "Taken back; Redo brings it again.", drafts)
-
-
-def redo(
-    engine: Engine, running: RunningStreams, visitor: str, text: str, drafts: Drafts
-) -> CompletionFrame:
-    """Bring back what undo took."""
-    running.stop(visitor)
-    return shelve(engine, drafts.redo(text), "Brought back.", drafts)
-
-
-def keep_text_in_box(
-    engine: Engine, visitor: str, shelf: Shelf, text: str, drafts: Drafts, language: str
-) -> tuple[Shelf, str]:
-    """Keep the memory of the text in the box, the visitor's own changes included."""
-    try:
-        start = engine.tokenizer.end_of_text
-        ids = drafts.ids_for(text, engine.encode, start) if text or drafts.now.ids else ()
-    except RwkvError as error:
-        return shelf, error_line(error)
-    draft = Draft(text, ids, root=drafts.now.root)
-    return keep_draft(engine, visitor, shelf, draft, language)
-
-
-def shelve(engine: Engine, drafts: Drafts, said: str, before: Drafts) -> CompletionFrame:
-    """Show the draft that undo or redo arrived at, if there was one."""
-    if drafts is before:
-        return idle(gr.update(interactive=True), drafts, status_line("Nothing further that way."))
-    box = gr.update(value=drafts.now.text, interactive=True)
-    chances = probability_text(drafts.now.written, with_choices=True)
-    return idle(box, drafts, status_line(said), chances, memory_of(engine, drafts.now))
-
-
-def build_completion_tab(engine: Engine, visitor: gr.State, ports: ShelfPorts) -> None:
+def build_completion_tab(
+    engine: Engine, visitor: gr.State, ports: ShelfPorts, *, may_read_ahead: bool = False
+) -> None:
     """Lay out the tab and wire it.
 
     Args:
         engine: runs the model.
         visitor: holds the session id.
         ports: what it shares with the shelf.
+        may_read_ahead: whether drafts may be read while they are typed.
     """
-    running, drafts = RunningStreams(), gr.State(Drafts())
+    running, drafts, found = RunningStreams(), gr.State(Drafts()), gr.State(Versions())
     with gr.Row(elem_classes="workbench"):
         with gr.Column(elem_classes="main-column", min_width=280):
-            with gr.Row(elem_classes="chips"):
-                starts = [(gr.Button(text, size="sm"), text) for text in examples().completion]
-            box = gr.Textbox(
-                label="Text",
-                info="Write a beginning; the model goes on in the same box.",
-                placeholder="Once upon a time",
-                lines=9,
-                max_lines=18,
-                elem_id="completion-box",
-            )
-            with gr.Row(elem_classes="actions"):
-                run = gr.Button("Continue", variant="primary", elem_id="completion-run")
-                stop = gr.Button("Stop", variant="stop", visible=False, elem_id="completion-stop")
-                back = gr.Button("Undo", elem_classes="plain")
-                forth = gr.Button("Redo", elem_classes="plain")
-            status = gr.HTML(status_line(), elem_id="completion-status")
-            chances = gr.HTML("", elem_id="completion-chances")
+            desk = build_desk()
         with gr.Column(elem_classes="side-column", min_width=240):
             memory = gr.HTML(memory_card(engine.model.config, 0, 0), elem_id="completion-memory")
             keep = build_keep_button()
             controls = build_controls()
-    outputs = [box, drafts, run, stop, status, chances, memory]
-    inputs = [visitor, box, drafts]
+            others = build_others()
+            ahead = build_ahead(may_read_ahead=may_read_ahead)
+    outputs: list[Any] = [
+        desk.box, drafts, desk.run, desk.more, desk.stop, desk.status, desk.words, memory,
+        desk.grid, found, desk.counted,
+    ]  # fmt: skip
+    mine: list[Component] = [visitor, ports.language, desk.box, drafts]
     go_on: dict[str, Any] = {
-        "fn": partial(complete, engine, running),
-        "inputs": [*inputs, *controls],
+        "fn": partial(writing.complete, engine, running),
+        "inputs": [*mine, *controls],
         "outputs": outputs,
         **MODEL_EVENT,
     }
-    run.click(**go_on)
-    for button, text in starts:
-        chosen = button.click(partial(begin, text), [box, drafts], [box, drafts], **QUIET_EVENT)
-        chosen.success(**go_on)
-    stop.click(running.stop, visitor, None, **QUIET_EVENT)
-    wire_keep_button(
-        keep, partial(keep_text_in_box, engine), [visitor, ports.shelf, box, drafts, ports.language],
-        [ports.shelf, status],
-    )  # fmt: skip
-    ports.handed.change(
-        partial(go_on_from, engine, running),
-        [*inputs, ports.handed, ports.language],
-        outputs,
-        **QUIET_EVENT,
+    desk.run.click(**go_on)
+    wire_beginnings(engine, desk, others, mine, outputs, go_on)
+    wire_words(engine, desk, mine, found, outputs, go_on)
+    desk.more.click(
+        partial(versions.try_versions, engine, running), [*mine, *controls], outputs, **MODEL_EVENT
     )
-    back.click(partial(undo, engine, running), inputs, outputs, **QUIET_EVENT)
-    forth.click(partial(redo, engine, running), inputs, outputs, **QUIET_EVENT)
+    desk.stop.click(running.stop, visitor, None, **QUIET_EVENT)
+    for button, fn in ((desk.back, writing.undo), (desk.forth, writing.redo)):
+        button.click(partial(fn, engine, running), mine, outputs, **QUIET_EVENT)
+    wire_keep_button(
+        keep, partial(keep_text_in_box, engine), [*mine, ports.shelf], [ports.shelf, desk.status]
+    )
+    take = partial(go_on_from, engine, running)
+    ports.handed.change(take, [*mine, ports.handed], outputs, **QUIET_EVENT)
+    gr.on(
+        [desk.counted.input, ahead.input],
+        partial(count, engine, may_read_ahead),
+        [*mine, ahead],
+        desk.counted,
+        trigger_mode="always_last",
+        **MODEL_EVENT,
+    )
+
+
+def build_desk() -> Desk:
+    """Lay out the box, its buttons, the versions and the words."""
+    beginnings = examples().completion
+    with gr.Row(elem_classes="chips"):
+        chips = [(gr.Button(b.text, size="sm"), b.text) for b in beginnings[:CHIPS]]
+    box = gr.Textbox(
+        label=say("completion.text"),
+        info=say("completion.text_hint"),
+        placeholder=say("completion.placeholder"),
+        lines=9,
+        max_lines=18,
+        elem_id="completion-box",
+    )
+    counted = build_listener("#completion-box textarea", "completion-counts")
+    with gr.Row(elem_classes="actions"):
+        run = gr.Button(say("completion.run"), variant="primary", elem_id="completion-run")
+        more = gr.Button(say("completion.more"), elem_id="completion-more")
+        stop = gr.Button(
+            say("completion.stop"), variant="stop", visible=False, elem_id="completion-stop"
+        )
+        back = gr.Button(say("completion.undo"), elem_classes="plain", elem_id="completion-undo")
+        forth = gr.Button(say("completion.redo"), elem_classes="plain", elem_id="completion-redo")
+    status = gr.HTML(status_line(), elem_id="completion-status")
+    grid = gr.HTML("", js_on_load=_CHOOSE, elem_id="completion-versions")
+    words = gr.HTML("", js_on_load=_WORDS.read_text(encoding="utf-8"), elem_id="completion-words")
+    colours = gr.Radio(
+        [(say(f"completion.by_{name}"), name) for name in ("probability", "surprise", "none")],
+        value="probability",
+        label=say("completion.colours"),
+        info=say("completion.colours_hint"),
+        elem_classes="segmented",
+        elem_id="completion-colours",
+    )
+    return Desk(chips, box, counted, run, more, stop, back, forth, status, grid, colours, words)
+
+
+def build_others() -> gr.Dropdown:
+    """Lay out the list of beginnings in other languages."""
+    with gr.Accordion(say("completion.others"), open=False, elem_classes="quiet"):
+        return gr.Dropdown(
+            [(label_of(b), n) for n, b in enumerate(examples().completion) if n >= CHIPS],
+            value=None,
+            label=say("completion.others"),
+            show_label=False,
+            info=say("completion.others_hint"),
+            elem_id="completion-others",
+        )
+
+
+def label_of(beginning: Beginning) -> str:
+    """A beginning as the list shows it."""
+    return f"{beginning.language}: {beginning.text[:40]}"
+
+
+def wire_beginnings(
+    engine: Engine,
+    desk: Desk,
+    others: gr.Dropdown,
+    mine: list[Component],
+    outputs: list[Any],
+    go_on: dict[str, Any],
+) -> None:
+    """Wire the examples: a chip is gone on with at once, a listed one waits in the box."""
+    for button, start in desk.chips:
+        begin = partial(writing.begin, engine, start)
+        button.click(begin, mine[1:], outputs, **QUIET_EVENT).success(**go_on)
+    begin_one = partial(begin_listed, engine)
+    others.input(begin_one, [others, *mine[1:]], outputs, **QUIET_EVENT)
+
+
+def wire_words(
+    engine: Engine,
+    desk: Desk,
+    mine: list[Component],
+    found: gr.State,
+    outputs: list[Any],
+    go_on: dict[str, Any],
+) -> None:
+    """Wire what is clicked inside the words and the versions."""
+
+    # Gradio finds the event by the type of a plain function's argument.
+    def restart(
+        visitor: str, language: str, text: str, drafts: Drafts, event: gr.EventData
+    ) -> CompletionFrame:
+        changed = writing.restart_from(drafts, text, asked(event, "at"), asked(event, "choice"))
+        return nothing_new() if changed is drafts else shown(engine, changed, "", language)
+
+    def adopt(
+        visitor: str,
+        language: str,
+        text: str,
+        drafts: Drafts,
+        found: Versions,
+        event: gr.EventData,
+    ) -> CompletionFrame:
+        return versions.adopt(engine, language, text, drafts, found, asked(event, "version"))
+
+    desk.words.click(restart, mine, outputs, **QUIET_EVENT).success(**go_on)
+    desk.grid.click(adopt, [*mine, found], outputs, **QUIET_EVENT)
+    desk.colours.input(None, desk.colours, None, js=_COLOUR, **QUIET_EVENT)
+
+
+def asked(event: gr.EventData, name: str) -> Any:
+    """One value of what the page sent; None where it is missing."""
+    return getattr(event, "_data", {}).get(name)
+
+
+def begin_listed(
+    engine: Engine, number: int | None, language: str, text: str, drafts: Drafts
+) -> CompletionFrame:
+    """Put a listed beginning into the box."""
+    beginnings = examples().completion
+    if not isinstance(number, int) or not 0 <= number < len(beginnings):
+        return nothing_new()
+    return writing.begin(engine, beginnings[number].text, language, text, drafts)
+
+
+async def count(
+    engine: Engine,
+    may_read_ahead: bool,
+    visitor: str,
+    language: str,
+    text: str,
+    drafts: Drafts,
+    wants_reading: bool,
+) -> AsyncIterator[str]:
+    """Count the text while it is typed, and read it ahead where both sides want that."""
+    try:
+        if not text or len(text) > COUNTED_CHARACTERS:
+            yield counts(language, text, None, 0)
+            return
+        ids = writing.draft_of(engine, drafts, text).ids
+        may_read = may_read_ahead and bool(wants_reading)
+        async for line in follow_draft(
+            engine, visitor, language, text, ids, root=drafts.now.root, may_read=may_read
+        ):
+            yield line
+    except RwkvError as error:
+        yield error_line(error)
+
+
+def go_on_from(
+    engine: Engine,
+    running: RunningStreams,
+    visitor: str,
+    language: str,
+    text: str,
+    drafts: Drafts,
+    handed: Handed | None,
+) -> CompletionFrame:
+    """Take a memory from the shelf into the box; undo brings back what stood there."""
+    if handed is None or handed.tab != "completion":
+        return nothing_new()
+    running.stop(visitor)
+    item, start = handed.item, engine.tokenizer.end_of_text
+    words = engine.tokenizer.decode(item.ids[1:] if item.ids[:1] == (start,) else item.ids)
+    drafts = drafts.replaced(text, Draft(words, item.ids, root=item.root))
+    said = fact(language, "shelf.handed", name=item.name, tokens=f"{item.tokens:,}")
+    return shown(engine, drafts, said, language)
+
+
+def keep_text_in_box(
+    engine: Engine, visitor: str, language: str, text: str, drafts: Drafts, shelf: Shelf
+) -> tuple[Shelf, str]:
+    """Keep the memory of the text in the box, the visitor's own changes included."""
+    try:
+        draft = writing.draft_of(engine, drafts, text) if text or drafts.now.ids else drafts.now
+    except RwkvError as error:
+        return shelf, error_line(error)
+    return keep_draft(engine, visitor, shelf, draft, language)

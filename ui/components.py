@@ -2,30 +2,19 @@
 
 from collections.abc import Sequence
 from html import escape
-from math import exp, sqrt
+from math import sqrt
 
 import gradio as gr
 
+from presets.words import speak
 from rwkv_core.config import ModelConfig
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
-from rwkv_core.generate import Token
 from rwkv_core.inspection import kv_cache_bytes
-from rwkv_core.streams import StreamResult, StreamStatus
+from rwkv_core.streams import StreamStatus
 
 TINY_PARAMETERS = 50_000_000
-SHOWN_ALTERNATIVES = 5
 _BYTE_UNITS = ("bytes", "kB", "MB", "GB")
-_ENDINGS = {
-    "stop": "",
-    "end_of_text": "",
-    "read": "",
-    "length": "Reached the longest answer allowed; raise it under Fine controls. ",
-    "cancelled": "Stopped. ",
-    "deadline": "Took too long and was ended. ",
-    "unread": "The page stopped listening, so the answer was ended. ",
-    "error": "",
-}
 
 
 def sentence(error: RwkvError) -> str:
@@ -71,60 +60,70 @@ def words_in(text: str) -> int:
     return len(text.split())
 
 
-def banner(engine: Engine, name: str = "") -> str:
+def banner(engine: Engine, name: str = "", language: str = "en") -> str:
     """Say which model runs, where, and why there; opens to the details.
 
     Args:
         engine: runs the model.
         name: what to call the model; its file's name when empty.
+        language: the visitor's; the reasons of choices are English.
     """
     model, choices = engine.model, engine.choices
-    config, device = model.config, choices["device"].value
-    place = " and ".join("CPU" if d == "cpu" else f"GPU ({d})" for d in device.split(" and "))
+    config, devices = model.config, choices["device"].value.split(" and ")
+    places = ("CPU" if device == "cpu" else f"GPU ({device})" for device in devices)
+    place = speak(language, "page.and").join(places)
     is_tiny = model.parameters < TINY_PARAMETERS
-    where, numbers, kernel = (choices[key] for key in ("device", "dtype", "kernel"))
-    facts = [
-        ("Runs on", place, where.reason),
-        ("Numbers", numbers.value, numbers.reason if numbers.reason != where.reason else ""),
-        ("Operators", kernel.value, kernel.reason),
-        (
-            "Memory",
-            f"{config.state_bytes:,} bytes",
-            "for one conversation, the same after one word and after a million",
-        ),
-        (
-            "Shape",
-            f"{config.n_layer} layers, {config.n_embd} channels",
-            f"{counted(config.vocab_size, 'token')} in its vocabulary, "
-            f"{bytes_text(model.weight_bytes)} of weights",
-        ),
-    ]
-    facts += [(label, *choices[key]) for key, label in _FURTHER_CHOICES.items() if key in choices]
-    rows = "".join(
-        f"<div><dt>{escape(label)}</dt><dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
-        for label, value, reason in facts
+    size = speak(
+        language,
+        "page.parameters_tiny" if is_tiny else "page.parameters",
+        count=parameters_text(model.parameters),
     )
-    size = f"{parameters_text(model.parameters)} parameters{' (tiny)' if is_tiny else ''}"
+    rows = "".join(
+        f"<div><dt>{escape(speak(language, f'page.{label}'))}</dt>"
+        f"<dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
+        for label, value, reason in _facts(engine, place, language)
+    )
+    note = speak(
+        language, "page.tiny_model" if is_tiny and name else "page.other_model", command="{}"
+    )
+    note = escape(note, quote=False).format("<code>python app.py --model FILE</code>")
+    why, close = escape(speak(language, "page.why")), escape(speak(language, "page.close"))
     return f"""<details class="banner">
 <summary><span class="banner-name">{escape(name or model.name)}</span>
-<span>RWKV-{escape(config.generation)}</span><span>{size}</span>
-<span>on {escape(place)}</span></summary>
-<div class="banner-body"><dl>{rows}</dl>{_TINY_NOTE if is_tiny and name else _OTHER_NOTE}</div></details>"""
+<span>RWKV-{escape(config.generation)}</span><span>{escape(size)}</span>
+<span>{escape(speak(language, "page.on", place=place))}</span>
+<span class="when-closed">{why}</span><span class="when-open">{close}</span></summary>
+<div class="banner-body"><dl>{rows}</dl><p>{note}</p></div></details>"""
 
 
-_FURTHER_CHOICES = {
-    "weights": "Weights",
-    "tokenizer": "Vocabulary",
-    "state": "Texts begin from",
-}
-_OTHER_NOTE = """<p>Another model: start with <code>python app.py --model FILE</code>, where FILE is
-an RWKV checkpoint (.pth, .safetensors or .gguf).</p>"""
-_TINY_NOTE = """<p>This is a very small model. It tells children's stories and makes small talk; it knows
-few facts and gets many wrong. For a real one, fetch an RWKV checkpoint and start with
-<code>python app.py --model FILE</code>.</p>"""
+def _facts(engine: Engine, place: str, language: str) -> list[tuple[str, str, str]]:
+    """Name, value and reason of each line of the banner."""
+    model, choices = engine.model, engine.choices
+    config = model.config
+    where, numbers, kernel = (choices[key] for key in ("device", "dtype", "kernel"))
+    memory = speak(language, "page.memory_size", count=f"{config.state_bytes:,}")
+    shape = speak(language, "page.shape_size", layers=config.n_layer, channels=config.n_embd)
+    weights = bytes_text(model.weight_bytes)
+    vocabulary = speak(language, "page.shape_note", tokens=f"{config.vocab_size:,}", bytes=weights)
+    facts = [
+        ("runs_on", place, where.reason),
+        ("numbers", numbers.value, numbers.reason if numbers.reason != where.reason else ""),
+        ("operators", kernel.value, kernel.reason),
+        ("memory", memory, speak(language, "page.memory_note")),
+        ("shape", shape, vocabulary),
+    ]
+    further = ("weights", "tokenizer", "state")
+    return facts + [(key, *choices[key]) for key in further if key in choices]
 
 
-def memory_card(config: ModelConfig, words: int, tokens: int, change: Sequence[float] = ()) -> str:
+def memory_card(
+    config: ModelConfig,
+    words: int,
+    tokens: int,
+    change: Sequence[float] = (),
+    *,
+    language: str = "en",
+) -> str:
     """Show the memory, which does not grow, and one cell per layer.
 
     Args:
@@ -132,22 +131,25 @@ def memory_card(config: ModelConfig, words: int, tokens: int, change: Sequence[f
         words: words read and written in this text so far.
         tokens: tokens of them.
         change: per layer, how much the last token changed it relative to its size; empty at rest.
+        language: the visitor's.
     """
     cells = "".join(f'<i style="--glow:{g:.2f}"></i>' for g in _glows(change, config.n_layer))
-    # A memory from the shelf has read something, though no words of it are shown.
-    read = counted(words, "word") if words or tokens <= 1 else counted(tokens, "token")
     grown = bytes_text(kv_cache_bytes(config.n_layer, config.n_embd, tokens))
-    other = (
-        f"A transformer of this shape would keep <b>{grown}</b> by now, calculated."
-        if tokens
-        else "A transformer's would grow with every word."
+    key = "memory.transformer" if tokens else "memory.transformer_grows"
+    other = escape(speak(language, key, grown=grown)).replace(grown, f"<b>{grown}</b>")
+    # A memory from the shelf has read something, though no words of it are shown.
+    kind, count = ("words", words) if words or tokens <= 1 else ("tokens", tokens)
+    read = speak(
+        language,
+        f"memory.after_one_{kind}" if count == 1 else f"memory.after_{kind}",
+        count=f"{count:,}",
     )
-    return f"""<section class="memory" aria-label="Memory of this text">
-<h2>Memory</h2>
-<p class="memory-size">{bytes_text(config.state_bytes)} <span>after {read}</span></p>
+    title, note = speak(language, "memory.title"), speak(language, "memory.note")
+    return f"""<section class="memory" aria-label="{escape(speak(language, "memory.label"))}">
+<h2>{escape(title)}</h2>
+<p class="memory-size">{bytes_text(config.state_bytes)} <span>{escape(read)}</span></p>
 <div class="layers{" is-awake" if change else ""}" aria-hidden="true">{cells}</div>
-<p class="memory-note">One cell per layer; it lights up as a word changes it.
-The size never changes. {other}</p></section>"""
+<p class="memory-note">{escape(note)} {other}</p></section>"""
 
 
 def _glows(change: Sequence[float], n_layer: int) -> list[float]:
@@ -172,71 +174,6 @@ def progress_line(status: StreamStatus) -> str:
             f"Reading: {status.tokens_read:,} of {counted(status.tokens_to_read, 'token')}."
         )
     return status_line("Writing.")
-
-
-def result_line(result: StreamResult, new_tokens: int, state_bytes: int) -> str:
-    """Say how an answer went: speed, first word, memory, and what had to be read again.
-
-    Args:
-        result: of the stream.
-        new_tokens: tokens of the prompt that were not part of the text before.
-        state_bytes: size of the memory.
-    """
-    again = max(0, result.tokens_read - new_tokens)
-    facts = []
-    if result.generated_ids:
-        facts = [
-            f"{result.tokens_per_s:,.0f} tokens/s",
-            f"first word after {result.first_token_s:.2f} s",
-        ]
-    facts += [
-        f"memory {bytes_text(state_bytes)}, unchanged",
-        f"re-read {counted(again, 'token')}",
-        f"seed {result.seed}",
-    ]
-    items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    ending = _ENDINGS[result.reason]
-    if result.reason in ("end_of_text", "stop") and not result.generated_ids:
-        ending = "It has nothing to add: for the model the text ends here."
-    lead = f"<li>{escape(ending.strip())}</li>" if ending else ""
-    return f'<ul class="status" role="status">{lead}{items}</ul>'
-
-
-def probability_text(tokens: Sequence[Token], *, with_choices: bool) -> str:
-    """Colour written tokens by how likely the model found them; focus or hover says more.
-
-    Args:
-        tokens: as the stream gave them.
-        with_choices: add the likeliest tokens at each place; too heavy while it is streaming.
-    """
-    if not tokens:
-        return ""
-    body = "".join(_token_span(token, with_choices) for token in tokens)
-    return f"""<section class="chances" aria-label="How likely each word was">
-<header><h3>How sure was it?</h3><p class="legend"><span>sure</span><i class="c0"></i><i class="c1"></i>
-<i class="c2"></i><i class="c3"></i><i class="c4"></i><span>a guess</span></p></header>
-<p class="tokens">{body}</p></section>"""
-
-
-def _token_span(token: Token, with_choices: bool) -> str:
-    chance = exp(token.logprob)
-    level = sum(chance < bound for bound in (0.7, 0.4, 0.15, 0.04))
-    # The blank before a word stays uncoloured, so that words stand apart.
-    blank = " " * (len(token.text) - len(token.text.lstrip(" ")))
-    text = escape(token.text[len(blank) :]).replace("\n", "&crarr;<br>")
-    if not with_choices or not token.text:
-        return f'{blank}<span class="c{level}">{text}</span>'
-    rows = "".join(
-        f'<span class="choice{" is-chosen" if other.id == token.id else ""}">'
-        f"<span>{escape(visible(other.text))}</span><b>{percent(exp(other.logprob))}</b></span>"
-        for other in token.alternatives[:SHOWN_ALTERNATIVES]
-    )
-    title = f"{visible(token.text)}: {percent(chance)}"
-    return (
-        f'{blank}<span class="c{level} token" tabindex="0" aria-label="{escape(title)}">{text}'
-        f'<span class="card" aria-hidden="true"><span class="card-title">{escape(title)}</span>'
-        f"{rows}</span></span>"
-    )
 
 
 def visible(text: str) -> str:

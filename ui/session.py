@@ -77,12 +77,14 @@ class Draft(NamedTuple):
         ids: all its tokens.
         written: those at its end that the model wrote, as far as they are still coloured.
         root: the held memory that the ids are read from; "" for that of every text.
+        unread: how many tokens at its end the model has never read.
     """
 
     text: str
     ids: tuple[int, ...] = ()
     written: tuple[Token, ...] = ()
     root: str = ""
+    unread: int = 0
 
     def extended(self, text: str, ids: tuple[int, ...], tokens: Sequence[Token]) -> "Draft":
         """Add what the model wrote after it."""
@@ -125,22 +127,23 @@ class Drafts:
 
     def replaced(self, text: str, new: Draft) -> "Drafts":
         """Begin with another text; what stood in the box can be had again by undo."""
-        past = (*self.past, self._as_draft(text))[-MAX_UNDO:] if text else self.past
+        past = (*self.past, self.as_draft(text))[-MAX_UNDO:] if text else self.past
         return Drafts(new, past)
 
     def undo(self, text: str) -> "Drafts":
         """Go back one text; the one in the box, edits included, can be had again by redo."""
         if not self.past:
             return self
-        return Drafts(self.past[-1], self.past[:-1], (self._as_draft(text), *self.future))
+        return Drafts(self.past[-1], self.past[:-1], (self.as_draft(text), *self.future))
 
     def redo(self, text: str) -> "Drafts":
         """Go forward again."""
         if not self.future:
             return self
-        return Drafts(self.future[0], (*self.past, self._as_draft(text)), self.future[1:])
+        return Drafts(self.future[0], (*self.past, self.as_draft(text)), self.future[1:])
 
-    def _as_draft(self, text: str) -> Draft:
+    def as_draft(self, text: str) -> Draft:
+        """The text in the box: the newest one with its tokens, or one that was typed."""
         return self.now if self.now.text == text else Draft(text, root=self.now.root)
 
 

@@ -236,11 +236,6 @@ def wire_keep_button(
     kept.success(None, None, None, js=SHOW_IF_WIDE, **QUIET_EVENT)
 
 
-def build_open_button() -> gr.Button:
-    """Lay out the button of the masthead that opens the drawer."""
-    return gr.Button(say("shelf.open"), size="sm", elem_id="shelf-open")
-
-
 def build_shelf(
     engine: Engine, visitor: gr.State, ports: ShelfPorts, opener: gr.Button, tabs: gr.Tabs
 ) -> None:

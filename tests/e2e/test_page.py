@@ -137,14 +137,34 @@ def test_a_text_goes_on_in_its_box_with_probabilities_and_can_be_taken_back(
         with suppress(TimeoutError):
             page.locator("#completion-stop").click(timeout=2000)
         expect(go_on).to_be_visible()
-        word = page.locator("#completion-chances .token").first
+        word = page.locator("#completion-words .token").first
         expect(word).to_be_visible()
         word.hover()
-        expect(word.locator(".card")).to_contain_text("%")
-        page.get_by_role("button", name="Undo").click()
+        expect(page.locator(".word-card")).to_contain_text("%")
+        page.locator("#completion-undo").click()
         expect(box).to_have_value("The cat went")
-        page.get_by_role("button", name="Redo").click()
+        page.locator("#completion-redo").click()
         expect(box).to_have_value(re.compile(r"The cat went[\s\S]+"))
+
+
+def test_another_word_and_another_version_are_gone_on_with(browser: Browser, address: str) -> None:
+    with visit(browser, address) as page:
+        page.get_by_role("tab", name="Completion").click()
+        box, status = page.locator("#completion-box textarea"), page.locator("#completion-status")
+        box.fill("Tom found a box.")
+        expect(page.locator("#completion-counts")).to_contain_text("16 characters")
+        page.locator("#completion-more").click()
+        adopt = page.locator(".versions button")
+        expect(adopt).to_have_count(4, timeout=PATIENCE_MS)
+        adopt.nth(1).click()
+        expect(status).to_contain_text("Adopted")
+        expect(box).to_have_value(re.compile(r"Tom found a box\.[\s\S]+"))
+        page.locator("#completion-words .token").nth(3).click()
+        other = page.locator(".word-card .choice:not(:disabled)").first
+        word = other.locator("span").inner_text()
+        other.click()
+        expect(status).to_contain_text("seed", timeout=PATIENCE_MS)
+        expect(box).to_have_value(re.compile(re.escape(word)))
 
 
 def test_a_preset_fills_the_folded_numbers(browser: Browser, address: str) -> None:

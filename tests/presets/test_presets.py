@@ -38,7 +38,8 @@ def test_braces_in_a_message_stay_as_they_are() -> None:
 def test_every_tab_has_examples() -> None:
     shipped = presets.examples()
     assert len(shipped.chat) == 4
-    assert len(shipped.completion) == 4
+    assert len({beginning.language for beginning in shipped.completion}) >= 8
+    assert all(beginning.text.strip() for beginning in shipped.completion)
     assert all(example.title and example.text for example in shipped.inspector)
 
 

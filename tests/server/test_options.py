@@ -1,7 +1,7 @@
 import pytest
 
 from rwkv_core.errors import SettingsError
-from server.options import Hosting, defaults_for, parse_options, read_hosting
+from server.options import Hosting, defaults_for, parse_options, read_hosting, reads_drafts
 
 
 def test_the_page_stays_on_this_machine_by_default() -> None:
@@ -32,3 +32,20 @@ def test_flags_win_over_the_environment() -> None:
     options = parse_options(["--port", "9", "--strategy", "cpu bf16", "--api-key", "k"], hosting)
     assert (options.host, options.port, options.strategy) == ("10.0.0.1", 9, "cpu bf16")
     assert (options.model, options.api, options.api_key) == (None, False, "k")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "reads"),
+    [
+        ([], {}, True),
+        (["--host", "0.0.0.0"], {}, False),
+        ([], {"SPACE_ID": "a/b"}, False),
+        (["--read-drafts"], {"SPACE_ID": "a/b"}, True),
+        (["--no-read-drafts"], {}, False),
+    ],
+)
+def test_drafts_are_read_only_where_nobody_else_comes_or_it_is_asked_for(
+    arguments: list[str], environment: dict[str, str], reads: bool
+) -> None:
+    hosting = read_hosting(environment)
+    assert reads_drafts(parse_options(arguments, hosting), hosting) == reads

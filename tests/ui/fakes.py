@@ -110,6 +110,7 @@ class FakeEngine:
         dropped: sessions that are gone.
         held: memories by session and name.
         memories: what `read` has left, by session, root and ids.
+        quiet: drafts it was asked to read.
     """
 
     def __init__(self) -> None:
@@ -134,6 +135,7 @@ class FakeEngine:
         self.dropped: list[str] = []
         self.held: dict[tuple[str, str], Memory] = {}
         self.memories: dict[tuple[str, str, tuple[int, ...]], Memory] = {}
+        self.quiet: list[tuple[int, ...]] = []
         self._kept: dict[str, list[tuple[int, ...]]] = {}
 
     def encode(self, text: str) -> list[int]:
@@ -151,6 +153,7 @@ class FakeEngine:
         *,
         alternatives: int = 0,
         root: str = "",
+        keep_every: int = 0,
     ) -> FakeStream:
         if self.refusal is not None:
             raise self.refusal
@@ -173,10 +176,14 @@ class FakeEngine:
         """Lose all memories, as a full store would."""
         self._kept.clear()
 
-    def read(self, session_id: str, ids: Sequence[int], *, root: str = "") -> FakeStream:
+    def read(
+        self, session_id: str, ids: Sequence[int], *, root: str = "", is_quiet: bool = False
+    ) -> FakeStream:
         words, self.words = self.words, ()
         stream = self.submit(session_id, ids, GenerationSettings(), root=root)
         self.words = words
+        if is_quiet:
+            self.quiet.append(tuple(ids))
         self.memories[session_id, root, tuple(ids)] = fake_memory(len(ids))
         return stream
 

@@ -1,15 +1,11 @@
-from dataclasses import replace
-
 import pytest
 
 from rwkv_core.config import Choice
 from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError
-from rwkv_core.streams import StreamResult, StreamStatus
-from tests.ui.fakes import CONFIG, FakeEngine, as_engine, fake_token
+from rwkv_core.streams import StreamStatus
+from tests.ui.fakes import CONFIG, FakeEngine, as_engine
 from ui import components
-
-RESULT = StreamResult("stop", None, (1, 2), "Hi you", 7, 40, 3, 0.1, 0.25, 1.0, 1234.5)
 
 
 def fake_engine() -> Engine:
@@ -69,12 +65,6 @@ def test_the_banner_can_give_the_model_a_name() -> None:
     assert ">Pip<" in components.banner(fake_engine(), "Pip")
 
 
-def test_an_answer_without_words_says_that_the_text_has_ended() -> None:
-    result = replace(RESULT, reason="end_of_text", generated_ids=(), text="")
-    assert "nothing to add" in components.result_line(result, 3, 304_128)
-    assert "nothing to add" not in components.result_line(RESULT, 3, 304_128)
-
-
 def test_the_memory_card_keeps_its_size_and_has_one_cell_per_layer() -> None:
     cards = [components.memory_card(CONFIG, words, 2 * words) for words in (0, 1, 5000)]
     assert all("304 kB" in card and card.count("<i ") == CONFIG.n_layer for card in cards)
@@ -92,21 +82,6 @@ def test_cells_glow_with_change_and_never_beyond_one() -> None:
     assert "is-awake" not in components.memory_card(CONFIG, 1, 1)
 
 
-def test_the_status_line_counts_what_was_read_again() -> None:
-    line = components.result_line(RESULT, new_tokens=3, state_bytes=304_128)
-    for fact in ("1,234 tokens/s", "first word after 0.25 s", "memory 304 kB, unchanged",
-                 "re-read 0 tokens", "seed 7"):  # fmt: skip
-        assert fact in line
-    assert "re-read 1 token<" in components.result_line(RESULT, new_tokens=2, state_bytes=1)
-
-
-def test_a_stopped_answer_without_words_claims_no_speed() -> None:
-    result = replace(RESULT, reason="cancelled", generated_ids=(), text="")
-    line = components.result_line(result, 3, 304_128)
-    assert "Stopped." in line
-    assert "tokens/s" not in line
-
-
 def test_progress_is_said_in_words() -> None:
     assert "number 3 in line" in components.progress_line(StreamStatus("waiting", 3, 0, 9))
     assert "Reading: 128 of 4,000 tokens" in components.progress_line(
@@ -122,22 +97,12 @@ def test_errors_become_one_escaped_sentence() -> None:
     assert str(components.as_gradio_error(InputError("no; go"))) == "'No; go.'"
 
 
-def test_every_token_is_coloured_and_escaped() -> None:
-    tokens = [fake_token(" <i>"), replace(fake_token(" x"), logprob=-9.0), fake_token("\n")]
-    page = components.probability_text(tokens, with_choices=True)
-    assert 'class="c1 token" tabindex="0"' in page  # exp(-0.5) = 61 %
-    assert 'class="c4 token"' in page
-    assert "&lt;i&gt;: 61 %" in page
-    assert "<i>" not in page
-    assert "&lt;b&gt;" in page
-    assert "↵: 61 %" in page
-
-
-def test_choices_are_left_out_while_streaming() -> None:
-    page = components.probability_text([fake_token(" a")], with_choices=False)
-    assert "choice" not in page
-    assert components.probability_text([], with_choices=True) == ""
-
-
 def test_percentages_keep_a_digit_where_it_matters() -> None:
     assert [components.percent(p) for p in (0.97, 0.034, 0.0001)] == ["97 %", "3.4 %", "< 0.1 %"]
+
+
+def test_the_banner_speaks_the_visitors_language() -> None:
+    page = components.banner(fake_engine(), "Pip", "zh")
+    assert "<dt>记忆</dt><dd><b>304,128 字节</b>" in page
+    assert "<code>python app.py --model FILE</code>" in page
+    assert "{" not in page

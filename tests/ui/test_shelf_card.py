@@ -140,15 +140,16 @@ def test_a_memory_for_another_tab_changes_nothing() -> None:
 
 
 def test_a_kept_text_comes_back_in_the_box_with_its_tokens() -> None:
-    engine, drafts = FakeEngine(), Drafts()
+    engine = FakeEngine()
     shelf, _ = completion_tab.keep_text_in_box(
-        as_engine(engine), "me", Shelf(), "Once more", drafts, "en"
+        as_engine(engine), "me", "en", "Once more", Drafts(), Shelf()
     )
     frame = completion_tab.go_on_from(
-        as_engine(engine), RunningStreams(), "me", "old", drafts,
-        hand_over("completion", shelf.current), "en",
+        as_engine(engine), RunningStreams(), "me", "en", "old", Drafts(),
+        hand_over("completion", shelf.current),
     )  # fmt: skip
     assert frame.box["value"] == "Once more"
+    assert isinstance(frame.drafts, Drafts)
     assert frame.drafts.now == Draft("Once more", shelf.current.ids)
     assert frame.drafts.undo("Once more").now.text == "old"
 

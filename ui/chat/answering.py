@@ -195,7 +195,7 @@ async def follow(
         turn = job.written(engine, template, text, tuple(token.id for token in tokens))
         chats = job.with_turn(turn)
         talk = chats.current.conversation
-        memory = memory_of(engine, talk, batch[-1].change if batch else ())
+        memory = memory_of(engine, talk, batch[-1].change if batch else (), language=language)
         messages = messages_of(chats.current, language, is_writing=True)
         status = doing(stream.status, language)
         yield ChatFrame(messages, chats, talk, box, status, memory, marks, SKIP, SKIP)

@@ -129,7 +129,7 @@ def frame(
         chat.conversation,
         box,
         status,
-        memory_of(engine, chat.conversation),
+        memory_of(engine, chat.conversation, language=language),
         marks_of(chat, language),
         gr.update(visible=chat.is_cut),
         gr.update(visible=hidden > 0, value=speak(language, "chat.show_earlier", count=hidden)),
@@ -147,13 +147,15 @@ def picker_of(chats: Chats, language: str) -> dict[str, Any]:
     return update
 
 
-def memory_of(engine: Engine, talk: Conversation, change: tuple[float, ...] = ()) -> str:
+def memory_of(
+    engine: Engine, talk: Conversation, change: tuple[float, ...] = (), *, language: str = "en"
+) -> str:
     """Draw the memory card; a message that is still being read is not in the memory yet."""
     if talk.turns and not talk.turns[-1].is_answered:
         talk = talk.before(len(talk.turns) - 1)
     words = sum(words_of(turn) for turn in talk.turns)
     tokens = tokens_of(talk.root) + talk.length
-    return memory_card(engine.model.config, words, tokens, change)
+    return memory_card(engine.model.config, words, tokens, change, language=language)
 
 
 def words_of(turn: Turn) -> int:

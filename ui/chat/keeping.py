@@ -24,6 +24,15 @@ from ui.components import error_line
 from ui.session import RunningStreams
 from ui.shelf import Handed
 
+# The browser writes the file, so that no copy of what was said lies on the server.
+SAVE_FILE = """(chats) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(chats, null, 1)], { type: "application/json" }));
+  link.download = "chats.json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}"""
+
 Saved = Mapping[int, Chat]
 
 

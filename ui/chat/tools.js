@@ -46,6 +46,8 @@ function tools(what, turn, [place, count], words) {
 function draw() {
   const marks = JSON.parse(props.value || '{"turns": []}');
   if (!chat()) return;
+  // Gradio calls its buttons a list, without items.
+  chat().querySelector('.examples[role="list"]')?.setAttribute("role", "group");
   // Words come as they are written; ears get the short line when an answer is finished.
   chat().querySelector('[role="log"]')?.setAttribute("aria-live", "off");
   for (const [what, side] of [["message", "right"], ["answer", "left"]]) {

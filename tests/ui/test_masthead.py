@@ -1,0 +1,17 @@
+import json
+
+from presets.words import LANGUAGES
+from ui import masthead
+
+
+def test_the_tour_has_five_steps_in_every_language() -> None:
+    for language in LANGUAGES:
+        told = json.loads(masthead.tour(language))
+        assert len(told["steps"]) == 5
+        assert all(step["target"] and step["text"] for step in told["steps"])
+        assert len(told["hints"]) == 5
+
+
+def test_the_page_says_its_name_in_the_visitors_language() -> None:
+    assert "<h1>RWKV playground</h1>" in masthead.title("en")
+    assert "记忆大小固定" in masthead.title("zh")

@@ -1,0 +1,1 @@
+"""What the Completion tab does: writing, words to look at, versions, counting."""

@@ -1,0 +1,78 @@
+"""The top of the page: its name, the model, the tour, and the sentences on controls."""
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from presets.words import speak
+from rwkv_core.engine import Engine
+from ui.components import banner
+from ui.words import language_of, say
+
+_TOUR = Path(__file__).with_name("tour.js")
+# Where each step of the tour points.
+_STEPS = {
+    "chat": "#chat-box",
+    "memory": "#chat-memory",
+    "keep": ".keep",
+    "completion": "[role=tab]:nth-of-type(2)",
+    "inspector": "[role=tab]:nth-of-type(3)",
+}
+# Buttons whose own words are short: a sentence appears on pointing at them.
+_HINTS = {
+    "shelf-open": "shelf.open_hint",
+    "completion-run": "completion.run_hint",
+    "completion-more": "completion.more_hint",
+    "completion-undo": "completion.undo_hint",
+    "completion-redo": "completion.redo_hint",
+}
+
+
+def title(language: str) -> str:
+    """The page's name and its promise."""
+    name, promise = speak(language, "page.title"), speak(language, "page.promise")
+    return f"<h1>{escape(name)}</h1><p>{escape(promise)}</p>"
+
+
+def tour(language: str) -> str:
+    """What tour.js needs, as JSON: the steps, its buttons' words, sentences on controls."""
+    steps = [
+        {"target": target, "text": speak(language, f"tour.step_{name}")}
+        for name, target in _STEPS.items()
+    ]
+    words = {
+        name: speak(language, f"tour.{name}")
+        for name in ("title", "invitation", "start", "next", "skip", "done")
+    }
+    hints = {control: speak(language, key) for control, key in _HINTS.items()}
+    return json.dumps({"steps": steps, "say": words, "hints": hints}, ensure_ascii=False)
+
+
+def build_masthead(engine: Engine, name: str, page: gr.Blocks) -> gr.Button:
+    """Lay out the top of the page; returns the button that opens the shelf.
+
+    Args:
+        engine: runs the model.
+        name: what to call the model.
+        page: whose loading puts the texts into the visitor's language.
+    """
+    with gr.Row(elem_classes="masthead"):
+        head = gr.HTML(title("en"), elem_classes="title")
+        model = gr.HTML(banner(engine, name), elem_id="banner")
+        gr.Button(say("tour.open"), size="sm", elem_classes="plain", elem_id="tour-open")
+        opener = gr.Button(say("shelf.open"), size="sm", elem_id="shelf-open")
+    guide = gr.HTML(
+        "", html_template="", js_on_load=_TOUR.read_text(encoding="utf-8"), elem_id="tour"
+    )
+
+    # Gradio finds the request by the type of a plain function's argument.
+    def speak_to(request: gr.Request) -> tuple[str, str, str]:
+        language = language_of(request)
+        return title(language), banner(engine, name, language), tour(language)
+
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+    page.load(speak_to, None, [head, model, guide], api_visibility="private", **quiet)
+    return opener
