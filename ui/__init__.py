@@ -45,7 +45,7 @@ def build_app(engine: Engine, name: str = "") -> gr.Blocks:
             with gr.Tab(say("page.completion"), id="completion"):
                 build_completion_tab(engine, visitor, ports)
             with gr.Tab(say("page.inspector"), id="inspector"):
-                build_inspector_tab(engine, visitor, conversation)
+                build_inspector_tab(engine, visitor, conversation, ports.shelf)
         build_shelf(engine, visitor, ports, shelf_opener, tabs)
         build_endpoints(engine)
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)
