@@ -42,7 +42,7 @@ def build_app(engine: Engine, name: str = "", *, may_read_ahead: bool = False) -
             with gr.Tab(say("page.completion"), id="completion"):
                 build_completion_tab(engine, visitor, ports, may_read_ahead=may_read_ahead)
             with gr.Tab(say("page.inspector"), id="inspector"):
-                build_inspector_tab(engine, visitor, conversation)
+                build_inspector_tab(engine, visitor, conversation, ports.shelf)
         build_shelf(engine, visitor, ports, opener, tabs)
         build_endpoints(engine)
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)

@@ -22,9 +22,10 @@ from ui.components import status_line
 from ui.inspector_cards import Card
 from ui.plots.experiments import equality_figure
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
+from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card, lay_out_card
-from ui.study_parts import MY_TEXT, Source, lay_out_source, source_text
+from ui.study_parts import MY_TEXT, Choice, Source, Stores, lay_out_source, source_text
 from ui.words import say
 
 MAX_TOKENS = 1024
@@ -50,18 +51,20 @@ class Panel:
         return [*vars(self.controls).values(), *own, *vars(self.card).values()]
 
 
-def build_equality(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+def build_equality(
+    engine: Engine, visitor: gr.State, conversation: gr.State, shelf: gr.State
+) -> None:
     """Lay out the check and wire it; see build_experiment."""
     running = RunningStreams()
-    panel, page = lay_out()
+    panel, page = lay_out(shelf)
     run: dict[str, Any] = {
         "fn": in_language(partial(check, engine, panel, running)),
-        "inputs": [visitor, conversation, *panel.source.inputs],
+        "inputs": [visitor, conversation, shelf, *panel.source.inputs],
         "outputs": panel.outputs,
         **MODEL_EVENT,
     }
     panel.controls.go.click(**run)
-    filled = page.click(page_of_alice, None, panel.source.inputs, **QUIET_EVENT)
+    filled = page.click(page_of_alice, None, panel.source.filled, **QUIET_EVENT)
     filled.success(**run)
     panel.controls.stop.click(running.stop, visitor, None, **QUIET_EVENT)
 
@@ -80,6 +83,7 @@ async def check(
     language: str,
     visitor: str,
     conversation: Conversation,
+    shelf: Shelf,
     *values: Any,
 ) -> AsyncIterator[Updates]:
     """Read a text both ways and show how far they agree.
@@ -91,11 +95,12 @@ async def check(
         language: of the visitor.
         visitor: session id.
         conversation: the visitor's chat; read from the memory that every text begins from.
+        shelf: what the visitor has kept; likewise.
         values: of the source.
     """
 
     def begin() -> WorkJob[Equality]:
-        ids = source_text(language, engine, conversation, *values).ids
+        ids = source_text(language, engine, Stores(conversation, shelf), Choice(*values)).ids
         if len(ids) > MAX_TOKENS:
             what = speak(language, "study.the_text")
             raise InputError(
@@ -170,12 +175,12 @@ def small(value: float) -> str:
     return f"{value:.2g}"
 
 
-def lay_out() -> tuple[Panel, gr.Button]:
+def lay_out(shelf: gr.State) -> tuple[Panel, gr.Button]:
     """Lay the check out; also gives the button of the example."""
     gr.HTML(say("experiment.equality_intro"), elem_classes="inspector-intro")
     with gr.Row(elem_classes="chips"):
         page = gr.Button(say("experiment.page_of_alice"), size="sm")
-    source = lay_out_source("equality", "experiment.text", "experiment.equality_info")
+    source = lay_out_source(shelf, "equality", "experiment.text", "experiment.equality_info")
     with gr.Row(elem_classes="actions"):
         go = gr.Button(say("experiment.run_equality"), variant="primary", elem_id="equality-go")
         stop = gr.Button(say("study.stop"), variant="stop", visible=False, elem_id="equality-stop")

@@ -21,11 +21,14 @@ from ui.components import percent, status_line
 from ui.inspector_cards import Card
 from ui.plots.experiments import lesion_figure
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
+from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card, lay_out_card
 from ui.study_parts import (
     MY_TEXT,
+    Choice,
     Source,
+    Stores,
     cue_ids,
     kl_level,
     kl_text,
@@ -58,18 +61,20 @@ class Panel:
         return [*vars(self.controls).values(), *own, *vars(self.card).values()]
 
 
-def build_lesion(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+def build_lesion(
+    engine: Engine, visitor: gr.State, conversation: gr.State, shelf: gr.State
+) -> None:
     """Lay the experiment out and wire it; see build_experiment."""
     running = RunningStreams()
-    panel, starts = lay_out(has_heads=not engine.model.config.has_exponents)
+    panel, starts = lay_out(shelf, has_heads=not engine.model.config.has_exponents)
     run: dict[str, Any] = {
         "fn": in_language(partial(damage, engine, panel, running)),
-        "inputs": [visitor, conversation, *panel.source.inputs, panel.cue, panel.parts],
+        "inputs": [visitor, conversation, shelf, *panel.source.inputs, panel.cue, panel.parts],
         "outputs": panel.outputs,
         **MODEL_EVENT,
     }
     panel.controls.go.click(**run)
-    filled = [*panel.source.inputs, panel.cue]
+    filled = [*panel.source.filled, panel.cue]
     for button, values in starts:
         button.click(partial(tuple, values), None, filled, **QUIET_EVENT).success(**run)
     panel.controls.stop.click(running.stop, visitor, None, **QUIET_EVENT)
@@ -82,6 +87,7 @@ async def damage(
     language: str,
     visitor: str,
     conversation: Conversation,
+    shelf: Shelf,
     *values: Any,
 ) -> AsyncIterator[Updates]:
     """Empty each part in turn and show how far the next word moves, while it is measured.
@@ -93,13 +99,14 @@ async def damage(
         language: of the visitor.
         visitor: session id.
         conversation: the visitor's chat.
+        shelf: what the visitor has kept.
         values: of the source, the cue, and which parts.
     """
     *source, cue, parts = values
     by_head = parts == HEADS
 
     def begin() -> WorkJob[Lesions]:
-        text = source_text(language, engine, conversation, *source)
+        text = source_text(language, engine, Stores(conversation, shelf), Choice(*source))
         asked = cue_ids(language, engine, cue)
         config = engine.model.config
         size = tokens_of(config.n_layer, config.n_head, len(text.ids), len(asked), by_head=by_head)
@@ -150,10 +157,13 @@ def findings(language: str, engine: Engine, found: Lesions) -> str:
     )  # fmt: skip
 
 
-def lay_out(*, has_heads: bool) -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
+def lay_out(
+    shelf: gr.State, *, has_heads: bool
+) -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
     """Lay the experiment out; each example is a button and its values.
 
     Args:
+        shelf: holds the visitor's `Shelf`.
         has_heads: whether heads can be chosen.
     """
     gr.HTML(say("experiment.lesion_intro"), elem_classes="inspector-intro")
@@ -164,7 +174,7 @@ def lay_out(*, has_heads: bool) -> tuple[Panel, list[tuple[gr.Button, tuple[str,
         ]
     with gr.Row(elem_classes="study-pair"):
         with gr.Column(min_width=280):
-            source = lay_out_source("lesion", "experiment.text", "experiment.lesion_info")
+            source = lay_out_source(shelf, "lesion", "experiment.text", "experiment.lesion_info")
         with gr.Column(min_width=280):
             choices = [(say("experiment.layers"), LAYERS), (say("experiment.heads"), HEADS)]
             parts = gr.Radio(

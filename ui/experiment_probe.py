@@ -114,7 +114,9 @@ async def probe(
         visitor: session id.
         values: fact, answers, question, which filler, an own one, and the largest distance.
     """
-    fact, answers, question, filler, own, limit = values
+    # A box that was never shown holds nothing at all.
+    fact, answers, question = (value or "" for value in values[:3])
+    filler, own, limit = values[3], values[4] or "", values[5]
 
     def begin() -> WorkJob[Probe]:
         asked = make_question(language, engine, fact, answers, question)

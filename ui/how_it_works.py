@@ -22,9 +22,10 @@ from ui.how_it_works_steps import steps_html, tokens_text
 from ui.inspector_cards import Card, lay_out_cards
 from ui.plots.lesson import decay_figure, sum_figure
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
+from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card
-from ui.study_parts import Source, lay_out_source, source_text, word_of
+from ui.study_parts import Choice, Source, Stores, lay_out_source, source_text, word_of
 from ui.words import say
 
 # Lets a step's link open the sub-tab and the figure it names.
@@ -53,19 +54,20 @@ class Panel:
         return [*vars(self.controls).values(), *own, *cards]
 
 
-def build_how(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+def build_how(engine: Engine, visitor: gr.State, conversation: gr.State, shelf: gr.State) -> None:
     """Lay out the classroom page and wire it.
 
     Args:
         engine: runs the model.
         visitor: holds the session id.
         conversation: holds the visitor's chat, a `Conversation`.
+        shelf: holds what the visitor has kept, a `Shelf`.
     """
     running = RunningStreams()
-    panel = lay_out(engine)
+    panel = lay_out(engine, shelf)
     run: dict[str, Any] = {
         "fn": in_language(partial(explain, engine, panel, running)),
-        "inputs": [visitor, conversation, *panel.source.inputs, panel.layer],
+        "inputs": [visitor, conversation, shelf, *panel.source.inputs, panel.layer],
         "outputs": panel.outputs,
         **MODEL_EVENT,
     }
@@ -81,6 +83,7 @@ async def explain(
     language: str,
     visitor: str,
     conversation: Conversation,
+    shelf: Shelf,
     *values: Any,
 ) -> AsyncIterator[Updates]:
     """Walk a text's last token and show every step.
@@ -92,6 +95,7 @@ async def explain(
         language: of the visitor.
         visitor: session id.
         conversation: the visitor's chat.
+        shelf: what the visitor has kept.
         values: of the source, and the layer, counted from 1.
     """
     *source, layer = values
@@ -99,7 +103,7 @@ async def explain(
     def begin() -> WorkJob[Lesson]:
         if not isinstance(layer, int | float):
             raise InputError("the layer is empty; move the slider")
-        text = source_text(language, engine, conversation, *source)
+        text = source_text(language, engine, Stores(conversation, shelf), Choice(*source))
         return engine.study(
             visitor, lambda lab: explain_token(lab, text, int(layer) - 1), 2 * len(text.ids)
         )
@@ -151,10 +155,10 @@ def findings(language: str, engine: Engine, found: Lesson) -> str:
     )  # fmt: skip
 
 
-def lay_out(engine: Engine) -> Panel:
+def lay_out(engine: Engine, shelf: gr.State) -> Panel:
     """Lay the page out."""
     gr.HTML(say("how.intro"), elem_classes="inspector-intro")
-    source = lay_out_source("how", "how.text", "how.text_info", lines=2)
+    source = lay_out_source(shelf, "how", "how.text", "how.text_info", lines=2)
     source.text.value = START
     n_layer = engine.model.config.n_layer
     layer = gr.Slider(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,17 +10,20 @@ import gradio as gr
 
 from presets.words import speak
 from rwkv_core.engine import Engine
-from rwkv_core.errors import InputError
+from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.inspection.editing import Edit, Gain, KeepSlow, Noise, ZeroHead, ZeroLayer
 from rwkv_core.inspection.lab import Text
-from rwkv_core.inspection.trial import Recipe, Trial, try_recipe
+from rwkv_core.inspection.trial import Recipe, Trial, make_memory, try_recipe
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import WorkJob
+from ui.components import error_line, status_line
 from ui.inspector_change_layout import Panel, lay_out
 from ui.inspector_change_views import edits_line, render
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
-from ui.studies import Updates, in_language, run_study
-from ui.study_parts import cue_ids, source_text, writing_settings
+from ui.shelf import Shelf, keep_memory, tail_of
+from ui.shelf_card import SHOW_IF_WIDE
+from ui.studies import INTERVAL_S, Updates, in_language, run_study
+from ui.study_parts import Choice, Stores, cue_ids, source_text, writing_settings
 from ui.words import language_of
 
 MAX_EDITS = 12
@@ -28,19 +31,29 @@ MAX_EDITS = 12
 Edits = tuple[Edit, ...]
 
 
-def build_change(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+def build_change(
+    engine: Engine, visitor: gr.State, conversation: gr.State, shelf: gr.State
+) -> None:
     """Lay out the changes and wire them.
 
     Args:
         engine: runs the model.
         visitor: holds the session id.
         conversation: holds the visitor's chat, a `Conversation`.
+        shelf: holds what the visitor has kept, a `Shelf`.
     """
     running, edits = RunningStreams(), gr.State(())
-    panel, starts = lay_out(engine.model.config)
+    panel, starts = lay_out(engine.model.config, shelf)
     run: dict[str, Any] = {
         "fn": in_language(partial(change, engine, panel, running)),
-        "inputs": [visitor, conversation, edits, *panel.recipe_inputs, *panel.writing.inputs],
+        "inputs": [
+            visitor,
+            conversation,
+            shelf,
+            edits,
+            *panel.recipe_inputs,
+            *panel.writing.inputs,
+        ],
         "outputs": panel.outputs,
         **MODEL_EVENT,
     }
@@ -48,7 +61,7 @@ def build_change(engine: Engine, visitor: gr.State, conversation: gr.State) -> N
     for button, values in starts:
         filled = button.click(
             partial(tuple, (*values, (), "")), None,
-            [*panel.recipe_inputs, edits, panel.edited], **QUIET_EVENT,
+            [*panel.example_inputs, edits, panel.edited], **QUIET_EVENT,
         )  # fmt: skip
         filled.success(**run)
     for slider in (panel.share_b, panel.share_c):
@@ -64,6 +77,13 @@ def build_change(engine: Engine, visitor: gr.State, conversation: gr.State) -> N
         taken = button.click(_in_words(taker), edits, [edits, panel.edited], **QUIET_EVENT)
         taken.success(**run)
     panel.controls.stop.click(running.stop, visitor, None, **QUIET_EVENT)
+    kept = panel.keep.click(
+        in_language(partial(keep, engine, panel)),
+        [visitor, conversation, shelf, edits, *panel.recipe_inputs],
+        [shelf, panel.controls.status],
+        **MODEL_EVENT,
+    )
+    kept.success(None, None, None, js=SHOW_IF_WIDE, **QUIET_EVENT)
 
 
 def _in_words(taker: Any) -> Any:
@@ -104,37 +124,38 @@ def without_any(_language: str, _edits: Edits) -> Edits:
 
 
 def make_recipe(
-    language: str,
-    engine: Engine,
-    conversation: Conversation,
-    edits: Edits,
-    *values: Any,
+    language: str, engine: Engine, stores: Stores, edits: Edits, *values: Any
 ) -> Recipe:
     """Turn what the page holds into a recipe.
 
     Args:
         language: of the visitor.
         engine: knows the vocabulary.
-        conversation: the visitor's chat.
+        stores: what the visitor has.
         edits: changes after the blend.
         values: source A, B, C, the shares of B and C, and the cue.
 
     Raises:
         InputError: nothing to read, too much, or a share that is none.
     """
-    (*sources, share_b, share_c, cue) = values
+    *_, share_b, share_c, cue = values
     texts: list[Text] = []
     weights: list[float] = []
-    for index, share in enumerate(shares(share_b, share_c, sources)):
+    choices = choices_of(values)
+    for choice, share in zip(choices, shares(share_b, share_c, choices), strict=True):
         if share is not None:
-            kind, text = sources[2 * index : 2 * index + 2]
-            texts.append(source_text(language, engine, conversation, kind, text))
+            texts.append(source_text(language, engine, stores, choice))
             weights.append(share)
     return Recipe(tuple(texts), tuple(weights), tuple(edits), cue_ids(language, engine, cue))
 
 
+def choices_of(values: Sequence[Any]) -> tuple[Choice, Choice, Choice]:
+    """Read the sources A, B and C."""
+    return Choice(*values[:3]), Choice(*values[3:6]), Choice(*values[6:9])
+
+
 def shares(
-    share_b: float, share_c: float, sources: list[Any]
+    share_b: float, share_c: float, choices: Sequence[Choice]
 ) -> tuple[float, float | None, float | None]:
     """Split 1 over A, B and C; None for one that is not there.
 
@@ -144,14 +165,49 @@ def shares(
     for share in (share_b, share_c):
         if not isinstance(share, int | float) or not 0 <= share <= 1:
             raise InputError(f"a share is {share}, but must be 0 to 1; move the slider")
-    has_b, has_c = (is_there(*sources[2 * i : 2 * i + 2]) for i in (1, 2))
+    _, has_b, has_c = (choice.is_given for choice in choices)
     b, c = (share_b if has_b else 0.0), (share_c if has_c else 0.0)
     return (1 - b) * (1 - c), b * (1 - c) if has_b else None, c if has_c else None
 
 
-def is_there(kind: str, text: str) -> bool:
-    """Whether a source that may be left out was given."""
-    return kind != "my_text" or bool(text.strip())
+async def keep(
+    engine: Engine,
+    panel: Panel,
+    language: str,
+    visitor: str,
+    conversation: Conversation,
+    shelf: Shelf,
+    edits: Edits,
+    *values: Any,
+) -> AsyncIterator[Updates]:
+    """Put the changed memory on the shelf, from where Chat and Completion go on with it.
+
+    Args:
+        engine: makes and holds it.
+        panel: where the status line is.
+        language: of the visitor.
+        visitor: session id.
+        conversation: the visitor's chat.
+        shelf: what the visitor has kept.
+        edits: changes after the blend.
+        values: as in `make_recipe`.
+    """
+    # The shelf is the last thing that may change, so a failure leaves it as it was.
+    status = panel.controls.status
+    try:
+        shelf.require_room()
+        recipe = make_recipe(language, engine, Stores(conversation, shelf), edits, *values)
+        job = engine.study(visitor, lambda lab: make_memory(lab, recipe), recipe.tokens)
+        async for _ in job.progress(INTERVAL_S):
+            yield {status: status_line("…")}
+        words = tail_of(engine, recipe.sources[0].ids)
+        name = speak(language, "change.kept_name", name=words[-30:])
+        kept = keep_memory(engine, visitor, shelf, job.result(), name=name, tail=words)
+    except RwkvError as error:
+        yield {status: error_line(error)}
+        return
+    said = speak(language, "study.kept", name=kept.current.name)
+    yield {panel.shelf: kept, status: status_line(said)}
 
 
 async def change(
@@ -161,6 +217,7 @@ async def change(
     language: str,
     visitor: str,
     conversation: Conversation,
+    shelf: Shelf,
     edits: Edits,
     *values: Any,
 ) -> AsyncIterator[Updates]:
@@ -173,16 +230,16 @@ async def change(
         language: of the visitor.
         visitor: session id.
         conversation: the visitor's chat.
+        shelf: what the visitor has kept.
         edits: changes after the blend.
         values: as in `make_recipe`, then how the texts go on.
     """
     recipe_values, writing = values[:-3], values[-3:]
-    has_b, cue = is_there(*recipe_values[2:4]), recipe_values[-1]
-    has_c = is_there(*recipe_values[4:6])
-    names = ["A", *(["B"] if has_b else []), *(["C"] if has_c else [])]
+    cue, (_, b, c) = recipe_values[-1], choices_of(recipe_values)
+    names = ["A", *(["B"] if b.is_given else []), *(["C"] if c.is_given else [])]
 
     def begin() -> WorkJob[Trial]:
-        recipe = make_recipe(language, engine, conversation, edits, *recipe_values)
+        recipe = make_recipe(language, engine, Stores(conversation, shelf), edits, *recipe_values)
         settings = writing_settings(*writing)
         tokens = recipe.tokens + (len(recipe.sources) + 1) * settings.max_tokens
         return engine.study(visitor, lambda lab: try_recipe(lab, recipe, settings), tokens)

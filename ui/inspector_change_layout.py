@@ -54,6 +54,8 @@ class Panel:
     tools: Tools
     undo: gr.Button
     reset: gr.Button
+    keep: gr.Button
+    shelf: gr.State
     edited: gr.HTML
     controls: Controls
     empty: gr.HTML
@@ -69,20 +71,29 @@ class Panel:
         return [*sources, self.share_b, self.share_c, self.cue]
 
     @property
+    def example_inputs(self) -> list[Any]:
+        """What an example fills, in order."""
+        sources = [*self.a.filled, *self.b.filled, *self.c.filled]
+        return [*sources, self.share_b, self.share_c, self.cue]
+
+    @property
     def outputs(self) -> list[Any]:
         """Every component that a trial may change."""
         own = [self.empty, self.found, self.texts, self.movers]
         return [*vars(self.controls).values(), *own, *vars(self.card).values()]
 
 
-def lay_out(config: ModelConfig) -> tuple[Panel, list[tuple[gr.Button, tuple[Any, ...]]]]:
+def lay_out(
+    config: ModelConfig, shelf: gr.State
+) -> tuple[Panel, list[tuple[gr.Button, tuple[Any, ...]]]]:
     """Lay the tab out.
 
     Args:
         config: sizes of the model.
+        shelf: holds the visitor's `Shelf`.
 
     Returns:
-        The panel, and for each example its button and values in the order of `recipe_inputs`.
+        The panel, and for each example its button and values in the order of `example_inputs`.
     """
     gr.HTML(say("change.intro"), elem_classes="inspector-intro")
     with gr.Row(elem_classes="chips"):
@@ -95,16 +106,16 @@ def lay_out(config: ModelConfig) -> tuple[Panel, list[tuple[gr.Button, tuple[Any
         ]
     with gr.Row(elem_classes="study-pair"):
         with gr.Column(min_width=280):
-            a = lay_out_source("change-a", "change.a", "change.a_info")
+            a = lay_out_source(shelf, "change-a", "change.a", "change.a_info")
         with gr.Column(min_width=280):
-            b = lay_out_source("change-b", "change.b", "change.b_info")
+            b = lay_out_source(shelf, "change-b", "change.b", "change.b_info")
     cue = lay_out_cue("change")
     share_b = gr.Slider(
         0, 1, 0.5, step=0.05, label=say("change.share_b"), info=say("change.share_b_info"),
         elem_id="change-share", elem_classes="study-blend",
     )  # fmt: skip
     with gr.Accordion(say("change.third"), open=False, elem_classes="quiet"):
-        c = lay_out_source("change-c", "change.c", "change.c_info")
+        c = lay_out_source(shelf, "change-c", "change.c", "change.c_info")
         share_c = gr.Slider(
             0, 1, 0, step=0.05, label=say("change.share_c"), info=say("change.share_c_info")
         )
@@ -118,6 +129,7 @@ def lay_out(config: ModelConfig) -> tuple[Panel, list[tuple[gr.Button, tuple[Any
         stop = gr.Button(say("study.stop"), variant="stop", visible=False, elem_id="change-stop")
         undo = gr.Button(say("change.undo"), elem_classes="plain", elem_id="change-undo")
         reset = gr.Button(say("change.reset"), elem_classes="plain")
+        keep = gr.Button(say("change.keep"), elem_classes="plain", elem_id="change-keep")
     edited = gr.HTML("", elem_id="change-edited")
     status = gr.HTML(status_line(), elem_id="change-status")
     empty = gr.HTML(say("change.empty"), elem_classes="study-empty")
@@ -126,7 +138,7 @@ def lay_out(config: ModelConfig) -> tuple[Panel, list[tuple[gr.Button, tuple[Any
         movers = gr.HTML(elem_classes="study-section")
         card = lay_out_card("changed")
     panel = Panel(
-        a, b, c, share_b, share_c, cue, writing, tools, undo, reset, edited,
+        a, b, c, share_b, share_c, cue, writing, tools, undo, reset, keep, shelf, edited,
         Controls(go, stop, status), empty, found, texts, movers, card,
     )  # fmt: skip
     return panel, starts

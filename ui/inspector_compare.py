@@ -21,11 +21,14 @@ from ui.components import percent, status_line
 from ui.inspector_cards import Card
 from ui.plots.comparison import likeness_figure
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
+from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card, lay_out_card
 from ui.study_parts import (
     MY_TEXT,
+    Choice,
     Source,
+    Stores,
     Writing,
     cue_ids,
     kl_level,
@@ -65,27 +68,30 @@ class Panel:
         return [*vars(self.controls).values(), *own, *vars(self.card).values()]
 
 
-def build_compare(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+def build_compare(
+    engine: Engine, visitor: gr.State, conversation: gr.State, shelf: gr.State
+) -> None:
     """Lay out the comparison and wire it.
 
     Args:
         engine: runs the model.
         visitor: holds the session id.
         conversation: holds the visitor's chat, a `Conversation`.
+        shelf: holds what the visitor has kept, a `Shelf`.
     """
     running = RunningStreams()
-    panel, starts = _lay_out()
+    panel, starts = _lay_out(shelf)
     run: dict[str, Any] = {
         "fn": in_language(partial(compare, engine, panel, running)),
         "inputs": [
-            visitor, conversation, *panel.a.inputs, *panel.b.inputs, panel.cue,
+            visitor, conversation, shelf, *panel.a.inputs, *panel.b.inputs, panel.cue,
             *panel.writing.inputs,
         ],
         "outputs": panel.outputs,
         **MODEL_EVENT,
     }  # fmt: skip
     panel.controls.go.click(**run)
-    filled = [*panel.a.inputs, *panel.b.inputs, panel.cue]
+    filled = [*panel.a.filled, *panel.b.filled, panel.cue]
     for button, values in starts:
         button.click(partial(tuple, values), None, filled, **QUIET_EVENT).success(**run)
     panel.controls.stop.click(running.stop, visitor, None, **QUIET_EVENT)
@@ -98,6 +104,7 @@ async def compare(
     language: str,
     visitor: str,
     conversation: Conversation,
+    shelf: Shelf,
     *values: Any,
 ) -> AsyncIterator[Updates]:
     """Read two texts and show how their memories differ.
@@ -109,13 +116,15 @@ async def compare(
         language: of the visitor.
         visitor: session id.
         conversation: the visitor's chat.
+        shelf: what the visitor has kept.
         values: sources A and B, the cue, and how the texts go on.
     """
-    kind_a, text_a, kind_b, text_b, cue, *writing = values
+    cue, *writing = values[6:]
+    stores = Stores(conversation, shelf)
 
     def begin() -> WorkJob[Comparison]:
-        a = source_text(language, engine, conversation, kind_a, text_a)
-        b = source_text(language, engine, conversation, kind_b, text_b)
+        a = source_text(language, engine, stores, Choice(*values[:3]))
+        b = source_text(language, engine, stores, Choice(*values[3:6]))
         asked, settings = cue_ids(language, engine, cue), writing_settings(*writing)
         tokens = len(a.ids) + len(b.ids) + 2 * (len(asked) + settings.max_tokens)
         return engine.study(visitor, lambda lab: compare_texts(lab, a, b, asked, settings), tokens)
@@ -192,7 +201,7 @@ def findings(language: str, engine: Engine, found: Comparison) -> str:
     )  # fmt: skip
 
 
-def _lay_out() -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
+def _lay_out(shelf: gr.State) -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
     gr.HTML(say("compare.intro"), elem_classes="inspector-intro")
     with gr.Row(elem_classes="chips"):
         starts: list[tuple[gr.Button, tuple[str, ...]]] = [
@@ -201,9 +210,9 @@ def _lay_out() -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
         ]
     with gr.Row(elem_classes="study-pair"):
         with gr.Column(min_width=280):
-            a = lay_out_source("compare-a", "compare.a", "compare.a_info")
+            a = lay_out_source(shelf, "compare-a", "compare.a", "compare.a_info")
         with gr.Column(min_width=280):
-            b = lay_out_source("compare-b", "compare.b", "compare.b_info")
+            b = lay_out_source(shelf, "compare-b", "compare.b", "compare.b_info")
     cue = lay_out_cue("compare", "compare.cue")
     with gr.Row(elem_classes="actions"):
         go = gr.Button(say("compare.go"), variant="primary", elem_id="compare-go")

@@ -16,13 +16,16 @@ from ui.words import say
 PROBE, EQUALITY, LESION = "probe", "equality", "lesion"
 
 
-def build_experiment(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+def build_experiment(
+    engine: Engine, visitor: gr.State, conversation: gr.State, shelf: gr.State
+) -> None:
     """Lay out the experiments and wire them.
 
     Args:
         engine: runs the model.
         visitor: holds the session id.
         conversation: holds the visitor's chat, a `Conversation`.
+        shelf: holds what the visitor has kept, a `Shelf`.
     """
     which = gr.Radio(
         [(say(f"experiment.{name}"), name) for name in (PROBE, EQUALITY, LESION)],
@@ -32,9 +35,9 @@ def build_experiment(engine: Engine, visitor: gr.State, conversation: gr.State) 
     with gr.Column(elem_id="experiment-probe") as probe:
         build_probe(engine, visitor)
     with gr.Column(visible=False, elem_id="experiment-equality") as equality:
-        build_equality(engine, visitor, conversation)
+        build_equality(engine, visitor, conversation, shelf)
     with gr.Column(visible=False, elem_id="experiment-lesion") as lesion:
-        build_lesion(engine, visitor, conversation)
+        build_lesion(engine, visitor, conversation, shelf)
     which.change(show_one, which, [probe, equality, lesion], **QUIET_EVENT)
 
 

@@ -27,18 +27,22 @@ class SubTab(NamedTuple):
     Attributes:
         id: names it within the inspector.
         label: key of its name in presets/words.
-        build: lays it out and wires it; takes the engine, the visitor's session id, and the
-            visitor's chat, a `Conversation`.
+        build: lays it out and wires it; takes the engine, the visitor's session id, the
+            visitor's chat, a `Conversation`, and what the visitor has kept, a `Shelf`.
     """
 
     id: str
     label: str
-    build: Callable[[Engine, gr.State, gr.State], None]
+    build: Callable[[Engine, gr.State, gr.State, gr.State], None]
+
+
+def _build_see(engine: Engine, visitor: gr.State, conversation: gr.State, _shelf: gr.State) -> None:
+    build_see(engine, visitor, conversation)
 
 
 # In the order of the page; the first is open.
 SUB_TABS: Final = (
-    SubTab("see", "inspector.see", build_see),
+    SubTab("see", "inspector.see", _build_see),
     SubTab("compare", "compare.tab", build_compare),
     SubTab("change", "change.tab", build_change),
     SubTab("experiment", "experiment.tab", build_experiment),
@@ -46,13 +50,16 @@ SUB_TABS: Final = (
 )
 
 
-def build_inspector_tab(engine: Engine, visitor: gr.State, conversation: gr.State) -> None:
+def build_inspector_tab(
+    engine: Engine, visitor: gr.State, conversation: gr.State, shelf: gr.State
+) -> None:
     """Lay out the State inspector and wire it.
 
     Args:
         engine: runs the model.
         visitor: holds the session id.
         conversation: holds the visitor's chat, a `Conversation`.
+        shelf: holds what the visitor has kept, a `Shelf`.
     """
     style = "".join(path.read_text(encoding="utf-8") for path in STYLE_PATHS)
     gr.HTML(f"<style>{style}</style>", elem_classes="inspector-style")
@@ -61,4 +68,4 @@ def build_inspector_tab(engine: Engine, visitor: gr.State, conversation: gr.Stat
             with gr.Tab(
                 say(tab.label), id=f"inspector-{tab.id}", elem_id=f"inspector-tab-{tab.id}"
             ):
-                tab.build(engine, visitor, conversation)
+                tab.build(engine, visitor, conversation, shelf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -19,13 +19,15 @@ from rwkv_core.sampling import SamplingSettings
 from rwkv_core.sessions import Conversation
 from ui.components import percent, visible
 from ui.readings import token_text
+from ui.session import QUIET_EVENT
+from ui.shelf import Shelf
 from ui.words import say
 
 MAX_TEXT_TOKENS, MAX_CUE_TOKENS = 4096, 256
 MIN_LENGTH, MAX_LENGTH = 8, 64
 # Words whose probability moves by less are not worth a line.
 SHOWN_MOVE, SHOWN_MOVERS = 0.005, 6
-MY_TEXT, THIS_CHAT = "my_text", "this_chat"
+MY_TEXT, THIS_CHAT, SHELF = "my_text", "this_chat", "shelf"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +36,43 @@ class Source:
 
     kind: gr.Radio
     text: gr.Textbox
+    item: gr.Dropdown
 
     @property
     def inputs(self) -> list[Any]:
-        """In the order of `source_text`."""
+        """In the order of `Choice`."""
+        return [self.kind, self.text, self.item]
+
+    @property
+    def filled(self) -> list[Any]:
+        """What an example fills."""
         return [self.kind, self.text]
+
+
+class Choice(NamedTuple):
+    """What a visitor chose as the source of a memory.
+
+    Attributes:
+        kind: a text, the chat, or a memory from the shelf.
+        text: of the box; None where it was never shown.
+        item: key of the shelf's item.
+    """
+
+    kind: str
+    text: str | None
+    item: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether a source that may be left out is there."""
+        return self.kind != MY_TEXT or bool((self.text or "").strip())
+
+
+class Stores(NamedTuple):
+    """What a visitor has: the chat, and the memories on the shelf."""
+
+    conversation: Conversation
+    shelf: Shelf
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +89,22 @@ class Writing:
         return [self.seed, self.temperature, self.length]
 
 
-def lay_out_source(name: str, label: str, info: str, *, lines: int = 3) -> Source:
-    """Lay out one choice of a text or the chat.
+def lay_out_source(shelf: gr.State, name: str, label: str, info: str, *, lines: int = 3) -> Source:
+    """Lay out one choice of a text, the chat or a memory from the shelf.
 
     Args:
+        shelf: holds the visitor's `Shelf`.
         name: of its elements.
         label: key of its label.
         info: key of its hint.
         lines: height of the box.
     """
     kind = gr.Radio(
-        [(say("study.my_text"), MY_TEXT), (say("study.this_chat"), THIS_CHAT)],
+        [
+            (say("study.my_text"), MY_TEXT),
+            (say("study.this_chat"), THIS_CHAT),
+            (say("study.shelf"), SHELF),
+        ],
         value=MY_TEXT,
         label=say(label),
         show_label=False,
@@ -76,14 +115,26 @@ def lay_out_source(name: str, label: str, info: str, *, lines: int = 3) -> Sourc
         label=say(label), info=say(info), lines=lines, max_lines=10, elem_id=f"{name}-text",
         elem_classes="study-text",
     )  # fmt: skip
-    kind.change(_show_text, kind, text, queue=False, show_progress="hidden",
-                api_visibility="private")  # fmt: skip
-    return Source(kind, text)
+    item = gr.Dropdown(
+        [], label=say("study.shelf"), info=say("study.shelf_info"), visible=False,
+        elem_id=f"{name}-item",
+    )  # fmt: skip
+    kind.change(_show_source, kind, [text, item], **QUIET_EVENT)
+    shelf.change(_show_items, [shelf, item], item, **QUIET_EVENT)
+    return Source(kind, text, item)
 
 
-def _show_text(kind: str) -> dict[str, Any]:
-    """Show the box only where its text is what will be read."""
-    return gr.update(visible=kind == MY_TEXT)
+def _show_source(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Show the box, or the list, only where it is what will be read."""
+    return gr.update(visible=kind == MY_TEXT), gr.update(visible=kind == SHELF)
+
+
+def _show_items(shelf: Shelf, item: str | None) -> dict[str, Any]:
+    """List what is on the shelf; what was chosen stays, and the newest is offered first."""
+    keys = [kept.key for kept in shelf.items]
+    choices = [(kept.name, kept.key) for kept in shelf.items]
+    newest = keys[-1] if keys else None
+    return gr.update(choices=choices, value=item if item in keys else newest)
 
 
 def lay_out_cue(name: str, label: str = "study.cue") -> gr.Textbox:
@@ -126,26 +177,31 @@ def writing_settings(seed: float, temperature: float, length: float) -> Generati
     return GenerationSettings(sampling, max_tokens=count)
 
 
-def source_text(
-    language: str, engine: Engine, conversation: Conversation, kind: str, text: str
-) -> Text:
-    """Turn a choice into tokens, the end-of-text token first.
+def source_text(language: str, engine: Engine, stores: Stores, choice: Choice) -> Text:
+    """Turn a choice into what its memory has read; a text begins with the end-of-text token.
 
     Raises:
         InputError: nothing to read, or too much.
     """
-    if kind == THIS_CHAT:
+    conversation, root = stores.conversation, ""
+    if choice.kind == SHELF:
+        kept = [item for item in stores.shelf.items if item.key == choice.item]
+        if not kept:
+            raise InputError(speak(language, "study.shelf_is_empty"))
+        ids, root = kept[0].ids, kept[0].root
+    elif choice.kind == THIS_CHAT:
         if not conversation.turns:
             raise InputError(speak(language, "study.chat_is_empty"))
         ids, root = conversation.ids, conversation.root
     else:
+        text = choice.text or ""
         if not text.strip():
             raise InputError(speak(language, "study.nothing_to_read"))
-        ids, root = (engine.tokenizer.end_of_text, *engine.encode(text)), ""
+        ids = (engine.tokenizer.end_of_text, *engine.encode(text))
     return Text(_limited(language, "study.the_text", ids, MAX_TEXT_TOKENS), root)
 
 
-def cue_ids(language: str, engine: Engine, cue: str) -> tuple[int, ...]:
+def cue_ids(language: str, engine: Engine, cue: str | None) -> tuple[int, ...]:
     """Turn what is read next into tokens; none for an empty box.
 
     Raises:
@@ -175,7 +231,7 @@ def word_of(engine: Engine, token: int) -> str:
 
 
 def texts_html(
-    heads: Sequence[str], cue: str, texts: Sequence[str], *, strong: int | None = None
+    heads: Sequence[str], cue: str | None, texts: Sequence[str], *, strong: int | None = None
 ) -> str:
     """Show how several memories go on, side by side.
 
@@ -188,7 +244,7 @@ def texts_html(
     cards = "".join(
         f'<article class="study-card{" is-strong" if index == strong else ""}">'
         f"<h4>{escape(head)}</h4>"
-        f'<p><span class="cue">{escape(cue.lstrip())}</span>{escape(text)}</p></article>'
+        f'<p><span class="cue">{escape((cue or "").lstrip())}</span>{escape(text)}</p></article>'
         for index, (head, text) in enumerate(zip(heads, texts, strict=True))
     )
     return f'<div class="study-columns">{cards}</div>'

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from tests.ui.study_engine import collect, laid_out, last, tiny_engine
 from ui import experiment_equality
 from ui.experiment_equality import Panel, check, findings, page_of_alice, table_html
 from ui.session import RunningStreams
+from ui.shelf import Shelf
 from ui.study_parts import MY_TEXT
 
 
@@ -23,12 +25,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def panel(tmp_path: Path) -> Panel:
-    found: Panel = laid_out(lambda: experiment_equality.lay_out()[0], tmp_path)
+    found: Panel = laid_out(lambda: experiment_equality.lay_out(gr.State(Shelf()))[0], tmp_path)
     return found
 
 
 def run(engine: Engine, panel: Panel, text: str) -> dict[Any, Any]:
-    updates = check(engine, panel, RunningStreams(), "en", "me", Conversation(), MY_TEXT, text)
+    updates = check(
+        engine, panel, RunningStreams(), "en", "me", Conversation(), Shelf(), MY_TEXT, text
+    )
     return last(collect(updates))
 
 

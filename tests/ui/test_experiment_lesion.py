@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -10,14 +11,19 @@ from tests.ui.study_engine import collect, laid_out, last, tiny_engine
 from ui import experiment_lesion
 from ui.experiment_lesion import HEADS, LAYERS, Panel, damage, findings
 from ui.session import RunningStreams
+from ui.shelf import Shelf
 from ui.study_parts import MY_TEXT
 
 
 def run(folder: Path, generation: str, *values: Any) -> tuple[Panel, dict[Any, Any]]:
     with tiny_engine(folder, generation) as engine:
         has_heads = not engine.model.config.has_exponents
-        panel: Panel = laid_out(lambda: experiment_lesion.lay_out(has_heads=has_heads)[0], folder)
-        updates = damage(engine, panel, RunningStreams(), "en", "me", Conversation(), *values)
+        panel: Panel = laid_out(
+            lambda: experiment_lesion.lay_out(gr.State(Shelf()), has_heads=has_heads)[0], folder
+        )
+        updates = damage(
+            engine, panel, RunningStreams(), "en", "me", Conversation(), Shelf(), *values
+        )
         return panel, last(collect(updates))
 
 
@@ -25,14 +31,14 @@ def run(folder: Path, generation: str, *values: Any) -> tuple[Panel, dict[Any, A
 def test_each_part_is_measured_and_the_strongest_is_named(
     parts: str, rows: int, tmp_path: Path
 ) -> None:
-    panel, shown = run(tmp_path, "7", MY_TEXT, "abcdef", "q", parts)
+    panel, shown = run(tmp_path, "7", MY_TEXT, "abcdef", None, "q", parts)
     assert "layer" in shown[panel.found] or "No part matters" in shown[panel.found]
     assert len(Path(shown[panel.card.numbers]["value"]).read_text().splitlines()) == 1 + rows
     assert set(shown) <= set(panel.outputs)
 
 
 def test_rwkv_4_offers_layers_and_says_why_not_heads(tmp_path: Path) -> None:
-    panel, shown = run(tmp_path, "4", MY_TEXT, "abcdef", "q", HEADS)
+    panel, shown = run(tmp_path, "4", MY_TEXT, "abcdef", None, "q", HEADS)
     assert len(panel.parts.choices) == 1
     assert "RWKV-4 has no heads" in shown[panel.controls.status]
 

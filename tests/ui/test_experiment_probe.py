@@ -57,7 +57,7 @@ def test_one_answer_needs_no_place_and_has_no_choice(engine: Engine, panel: Pane
     [
         ({0: " "}, "fill all three"),
         ({1: " , "}, "fill all three"),
-        ({2: ""}, "fill all three"),
+        ({2: None}, "fill all three"),
         ({0: "It is."}, "The fact has no {} for the answer"),
         ({1: "a,b,c,d,e,f"}, "6 answers, the limit is 5"),
         ({4: "short"}, "fewer than the distance 256"),

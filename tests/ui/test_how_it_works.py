@@ -12,19 +12,22 @@ from tests.ui.study_engine import collect, laid_out, last, tiny_engine
 from ui.how_it_works import Panel, build_how, explain, lay_out
 from ui.how_it_works_steps import FORMULAS, PAPERS, VIEWS, formula, steps_html, tokens_text
 from ui.session import RunningStreams
+from ui.shelf import Shelf
 from ui.study_parts import MY_TEXT
 
 
 def run(folder: Path, generation: str, *values: Any) -> tuple[Panel, dict[Any, Any]]:
     with tiny_engine(folder, generation) as engine:
-        panel: Panel = laid_out(lambda: lay_out(engine), folder)
-        updates = explain(engine, panel, RunningStreams(), "en", "me", Conversation(), *values)
+        panel: Panel = laid_out(lambda: lay_out(engine, gr.State(Shelf())), folder)
+        updates = explain(
+            engine, panel, RunningStreams(), "en", "me", Conversation(), Shelf(), *values
+        )
         return panel, last(collect(updates))
 
 
 @pytest.mark.parametrize("generation", ["4", "5.0", "5.2", "6", "7", "7a"])
 def test_every_generation_is_explained_with_its_own_paper(generation: str, tmp_path: Path) -> None:
-    panel, shown = run(tmp_path, generation, MY_TEXT, "abcdef<", 2)
+    panel, shown = run(tmp_path, generation, MY_TEXT, "abcdef<", None, 2)
     steps = shown[panel.steps]
     assert f"arXiv {PAPERS[generation[0]].number}" in steps
     assert steps.count("<li>") == steps.count('class="formula"') >= 8
@@ -39,9 +42,9 @@ def test_every_generation_is_explained_with_its_own_paper(generation: str, tmp_p
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ((MY_TEXT, " ", 1), "nothing to read yet"),
-        ((MY_TEXT, "abc", 9), "no layer 9; choose 1 to 2"),
-        ((MY_TEXT, "abc", None), "The layer is empty"),
+        ((MY_TEXT, " ", None, 1), "nothing to read yet"),
+        ((MY_TEXT, "abc", None, 9), "no layer 9; choose 1 to 2"),
+        ((MY_TEXT, "abc", None, None), "The layer is empty"),
     ],
 )
 def test_what_cannot_be_walked_gets_one_sentence(
@@ -76,7 +79,7 @@ def test_half_lives_are_written_for_people() -> None:
 
 def test_the_events_are_private_and_bounded_by_the_engine(tmp_path: Path) -> None:
     with tiny_engine(tmp_path) as engine, gr.Blocks() as page:
-        build_how(engine, gr.State(""), gr.State(Conversation()))
+        build_how(engine, gr.State(""), gr.State(Conversation()), gr.State(Shelf()))
     events = list(page.fns.values())
     assert {event.api_visibility for event in events} == {"private"}
     assert {event.concurrency_limit for event in events if event.queue} == {None}

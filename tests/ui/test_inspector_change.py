@@ -8,7 +8,7 @@ import pytest
 
 from rwkv_core.engine import Engine
 from rwkv_core.inspection.comparison import Expectations, Likeness, Mover
-from rwkv_core.inspection.editing import Gain, KeepSlow, Noise, ZeroHead, ZeroLayer
+from rwkv_core.inspection.editing import Gain, KeepSlow, Noise, ZeroHead, ZeroLayer, apply_edit
 from rwkv_core.inspection.trial import Trial
 from rwkv_core.sessions import Conversation
 from tests.ui.study_engine import collect, laid_out, last, tiny_engine
@@ -20,6 +20,7 @@ from ui.inspector_change import (
     build_change,
     change,
     empty_part,
+    keep,
     keep_slow,
     make_recipe,
     shares,
@@ -30,10 +31,12 @@ from ui.inspector_change import (
 from ui.inspector_change_layout import Panel, lay_out
 from ui.inspector_change_views import edits_line, findings
 from ui.session import RunningStreams
-from ui.study_parts import MY_TEXT
+from ui.shelf import Shelf
+from ui.study_parts import MY_TEXT, Choice, Stores
 
-NOTHING, WRITING = (MY_TEXT, ""), (1, 0.0, 8)
-A, B, C = (MY_TEXT, "abc"), (MY_TEXT, "xyz"), (MY_TEXT, "123")
+NOTHING, WRITING = Choice(MY_TEXT, ""), (1, 0.0, 8)
+A, B, C = Choice(MY_TEXT, "abc"), Choice(MY_TEXT, "xyz"), Choice(MY_TEXT, "123")
+STORES = Stores(Conversation(), Shelf())
 
 
 @pytest.fixture
@@ -44,13 +47,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def panel(engine: Engine, tmp_path: Path) -> Panel:
-    found: Panel = laid_out(lambda: lay_out(engine.model.config)[0], tmp_path)
+    found: Panel = laid_out(lambda: lay_out(engine.model.config, gr.State(Shelf()))[0], tmp_path)
     return found
 
 
 def run(engine: Engine, panel: Panel, edits: Edits, *values: Any) -> list[dict[Any, Any]]:
     return collect(
-        change(engine, panel, RunningStreams(), "en", "me", Conversation(), edits, *values)
+        change(engine, panel, RunningStreams(), "en", "me", Conversation(), Shelf(), edits, *values)
     )
 
 
@@ -72,17 +75,48 @@ def test_a_change_of_one_memory_says_what_it_does(engine: Engine, panel: Panel) 
 
 
 def test_three_memories_share_as_the_sliders_say() -> None:
-    assert shares(0.25, 0.5, [*A, *B, *C]) == (0.375, 0.125, 0.5)
-    assert shares(0.25, 0.5, [*A, *B, *NOTHING]) == (0.75, 0.25, None)
-    assert shares(0.25, 0.5, [*A, *NOTHING, *NOTHING]) == (1.0, None, None)
+    assert shares(0.25, 0.5, [A, B, C]) == (0.375, 0.125, 0.5)
+    assert shares(0.25, 0.5, [A, B, NOTHING]) == (0.75, 0.25, None)
+    assert shares(0.25, 0.5, [A, NOTHING, NOTHING]) == (1.0, None, None)
+
+
+def test_boxes_that_were_never_shown_are_empty_ones(engine: Engine, panel: Panel) -> None:
+    unseen = Choice(MY_TEXT, None)
+    shown = last(run(engine, panel, (Gain(0.5),), *A, *unseen, *unseen, 0.5, 0, None, *WRITING))
+    assert "The change moves the next word by" in shown[panel.found]
+    nothing = last(run(engine, panel, (), *unseen, *unseen, *unseen, 0.5, 0, None, *WRITING))
+    assert "nothing to read yet" in nothing[panel.controls.status]
 
 
 def test_the_recipe_holds_ids_and_numbers_alone(engine: Engine) -> None:
-    recipe = make_recipe("en", engine, Conversation(), (ZeroLayer(1),), *A, *B, *C, 0.5, 0.5, "q")
+    recipe = make_recipe("en", engine, STORES, (ZeroLayer(1),), *A, *B, *C, 0.5, 0.5, "q")
     assert [len(text.ids) for text in recipe.sources] == [4, 4, 4]
     assert recipe.weights == (0.25, 0.25, 0.5)
     assert recipe.edits == (ZeroLayer(1),)
     assert recipe.cue == tuple(engine.encode("q"))
+
+
+def test_the_changed_memory_is_kept_on_the_shelf_and_can_be_gone_on_from(
+    engine: Engine, panel: Panel
+) -> None:
+    values = (*A, *NOTHING, *NOTHING, 0, 0, "")
+    edits = (ZeroLayer(0),)
+    shown = last(collect(keep(engine, panel, "en", "me", Conversation(), Shelf(), edits, *values)))
+    kept = shown[panel.shelf].current
+    assert "Kept on the shelf" in shown[panel.controls.status]
+    assert kept.name.startswith("changed: ")
+    memory = engine.memory_at("me", kept.ids, root=kept.root)
+    _, before = engine.model.forward([0, *engine.encode("ab")])
+    logits, _ = engine.model.forward(engine.encode("c"), apply_edit(before, ZeroLayer(0)))
+    assert memory is not None
+    assert memory.logits is not None
+    np.testing.assert_allclose(memory.logits, logits[0], rtol=1e-3, atol=1e-4)
+
+
+def test_what_cannot_be_kept_leaves_the_shelf_alone(engine: Engine, panel: Panel) -> None:
+    values = (*NOTHING, *NOTHING, *NOTHING, 0, 0, "")
+    shown = last(collect(keep(engine, panel, "en", "me", Conversation(), Shelf(), (), *values)))
+    assert set(shown) == {panel.controls.status}
 
 
 def test_changes_are_added_and_taken_back() -> None:
@@ -127,7 +161,9 @@ def test_what_cannot_be_changed_gets_one_sentence(
 
 def test_rwkv_4_says_that_it_has_no_heads(tmp_path: Path) -> None:
     with tiny_engine(tmp_path, "4") as engine:
-        panel: Panel = laid_out(lambda: lay_out(engine.model.config)[0], tmp_path)
+        panel: Panel = laid_out(
+            lambda: lay_out(engine.model.config, gr.State(Shelf()))[0], tmp_path
+        )
         assert panel.tools.head.interactive is False
         values = (*A, *NOTHING, *NOTHING, 0, 0, "q", *WRITING)
         shown = last(run(engine, panel, (ZeroHead(0, 0),), *values))
@@ -154,7 +190,7 @@ def test_every_update_goes_to_a_declared_output(engine: Engine, panel: Panel) ->
 
 def test_the_events_are_private_and_bounded_by_the_engine(engine: Engine) -> None:
     with gr.Blocks() as page:
-        build_change(engine, gr.State(""), gr.State(Conversation()))
+        build_change(engine, gr.State(""), gr.State(Conversation()), gr.State(Shelf()))
     events = list(page.fns.values())
     assert {event.api_visibility for event in events} == {"private"}
     assert {event.concurrency_limit for event in events if event.queue} == {None}

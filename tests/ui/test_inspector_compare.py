@@ -9,15 +9,18 @@ import pytest
 from rwkv_core.engine import Engine
 from rwkv_core.inspection.comparison import Comparison, Expectations, Likeness, Mover
 from rwkv_core.sessions import Conversation, Turn
+from rwkv_core.state import Memory
 from tests.ui.study_engine import collect, laid_out, last, tiny_engine
 from ui import inspector_compare
 from ui.components import status_line
 from ui.inspector_compare import Panel, build_compare, compare, findings, likeness_rows
 from ui.session import RunningStreams
-from ui.study_parts import MY_TEXT, THIS_CHAT
+from ui.shelf import Shelf, keep_memory, keep_text
+from ui.study_parts import MY_TEXT, SHELF, THIS_CHAT, _show_items, _show_source
 
 CHAT = Conversation((0,), (Turn("hi", (5, 6), "hello", (7, 8)),))
 WRITING = (1, 0.0, 8)
+EMPTY = Shelf()
 
 
 @pytest.fixture
@@ -28,14 +31,21 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def panel(tmp_path: Path) -> Panel:
-    found: Panel = laid_out(lambda: inspector_compare._lay_out()[0], tmp_path)
+    found: Panel = laid_out(lambda: inspector_compare._lay_out(gr.State(Shelf()))[0], tmp_path)
     return found
 
 
 def run(
-    engine: Engine, panel: Panel, *values: Any, chat: Conversation = CHAT
+    engine: Engine,
+    panel: Panel,
+    *values: Any,
+    chat: Conversation = CHAT,
+    shelf: Shelf = EMPTY,
 ) -> list[dict[Any, Any]]:
-    return collect(compare(engine, panel, RunningStreams(), "en", "me", chat, *values))
+    # Each source is a kind, a text and an item; here the first two, or all where one is given.
+    sources = [(*values[at : at + 2], shelf.chosen or None) for at in (0, 2)]
+    given = (*sources[0], *sources[1], *values[4:])
+    return collect(compare(engine, panel, RunningStreams(), "en", "me", chat, shelf, *given))
 
 
 def test_two_texts_are_read_compared_and_gone_on_with(engine: Engine, panel: Panel) -> None:
@@ -54,6 +64,32 @@ def test_two_texts_are_read_compared_and_gone_on_with(engine: Engine, panel: Pan
 def test_the_chat_can_be_one_of_the_two(engine: Engine, panel: Panel) -> None:
     shown = last(run(engine, panel, THIS_CHAT, "ignored", MY_TEXT, "abd", "", *WRITING))
     assert "most alike" in shown[panel.found]
+
+
+def test_a_memory_from_the_shelf_can_be_one_of_the_two(engine: Engine, panel: Panel) -> None:
+    ids = (engine.tokenizer.end_of_text, *engine.encode("abc"))
+    shelf = keep_text(engine, "me", EMPTY, ids, name="kept")
+    same = last(run(engine, panel, SHELF, "", MY_TEXT, "abc", "", *WRITING, shelf=shelf))
+    assert "the same in every layer" in same[panel.found]
+    _, state = engine.model.forward(list(ids))
+    held = keep_memory(engine, "me", EMPTY, Memory(state, len(ids)), name="held")
+    close = last(run(engine, panel, SHELF, "", MY_TEXT, "abc", "q", *WRITING, shelf=held))
+    assert "0.001 bits apart" in close[panel.found]
+    silent = last(run(engine, panel, SHELF, "", MY_TEXT, "abc", "", *WRITING, shelf=held))
+    assert "type something to read next" in silent[panel.controls.status]
+
+
+def test_the_list_follows_the_shelf_and_is_shown_where_it_is_read(engine: Engine) -> None:
+    shelf = keep_text(engine, "me", EMPTY, (1, 2), name="one")
+    first = shelf.chosen
+    shelf = keep_text(engine, "me", shelf, (1, 2, 3), name="two")
+    shown = _show_items(shelf, None)
+    assert [name for name, _ in shown["choices"]] == ["one", "two"]
+    assert shown["value"] == shelf.chosen
+    assert _show_items(shelf, first)["value"] == first
+    assert _show_items(EMPTY, first)["value"] is None
+    assert [update["visible"] for update in _show_source(SHELF)] == [False, True]
+    assert [update["visible"] for update in _show_source(MY_TEXT)] == [True, False]
 
 
 def test_a_text_beside_itself_is_the_same(engine: Engine, panel: Panel) -> None:
@@ -82,6 +118,11 @@ def test_what_cannot_be_compared_gets_one_sentence_and_nothing_else(
     seen = run(engine, panel, *values)
     assert [set(update) for update in seen] == [{panel.controls.status}]
     assert words in seen[0][panel.controls.status]
+
+
+def test_an_empty_shelf_says_so(engine: Engine, panel: Panel) -> None:
+    seen = run(engine, panel, SHELF, "", MY_TEXT, "b", "", *WRITING)
+    assert "No memory from the shelf" in seen[0][panel.controls.status]
 
 
 def test_an_empty_chat_says_so(engine: Engine, panel: Panel) -> None:
@@ -113,7 +154,7 @@ def test_the_sentence_is_true_of_the_numbers(engine: Engine) -> None:
 
 def test_the_events_are_private_and_bounded_by_the_engine(engine: Engine) -> None:
     with gr.Blocks() as page:
-        build_compare(engine, gr.State(""), gr.State(Conversation()))
+        build_compare(engine, gr.State(""), gr.State(Conversation()), gr.State(Shelf()))
     events = list(page.fns.values())
     assert {event.api_visibility for event in events} == {"private"}
     assert {event.concurrency_limit for event in events if event.queue} == {None}
