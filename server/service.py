@@ -24,6 +24,7 @@ from server.headers import SecurityHeaders
 from server.last_resort import LastResort, say_what_is_wrong
 from server.metrics import RequestCounts, metrics_text
 from server.observing import Observer
+from server.remembered import Remembered
 from server.v1.routes import Face, v1_routes
 
 # Readers look 20 times a second, and what they see then travels to the browser.
@@ -99,6 +100,7 @@ class Service:
                 is_closing=self.closing.is_set,
             ),
             Middleware(LastResort),
+            Middleware(Remembered),
         ]
         return {
             "app_kwargs": {

@@ -35,13 +35,13 @@ LAYERS = (
         "training",
         "tally",
     },
-    {"admission", "rows"},
+    {"admission", "carried", "rows"},
     {"drafts", "scheduling"},
     {"engine"},
 )
 # A library may be imported by modules whose name starts so, and by tests.
 LIBRARIES = {
-    "gradio": ("ui", "app"),
+    "gradio": ("ui", "app", "app_zerogpu"),
     "plotly": ("ui.plots",),
     "huggingface_hub": ("rwkv_core.hub",),
     "torch": ("kernels", "rwkv_core", "benchmarks"),
@@ -52,6 +52,7 @@ LIBRARIES = {
     "fastapi": ("server",),
     "pydantic": ("server",),
     "openai": (),
+    "spaces": ("app_zerogpu",),
 }
 ENVIRONMENT_READERS = ("app", "benchmarks", "tests")
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_APP_LINES = 400, 60, 80

@@ -122,7 +122,7 @@ def test_everything_enters_through_launch() -> None:
     given = make(FakeEngine(), Options(space="a.hf.space")).launch_arguments()
     inside = given["app_kwargs"]
     assert [entry.cls.__name__ for entry in inside["middleware"]] == [
-        "Observer", "SecurityHeaders", "Gate", "LastResort",
+        "Observer", "SecurityHeaders", "Gate", "LastResort", "Remembered",
     ]  # fmt: skip
     assert {route.path for route in inside["routes"]} == {"/healthz", "/readyz", "/metrics"}
     # A memory of a large model is larger than the limit for other files.
