@@ -19,7 +19,7 @@ from rwkv_core.sessions import Conversation
 from ui.chat import records
 from ui.chat.actions import to_reread
 from ui.chat.frames import ChatFrame, box_for, frame, line
-from ui.chat.values import MAX_CHATS, MAX_TITLE, Chat, Chats
+from ui.chat.values import MAX_CHATS, MAX_TITLE, Chat, Chats, short
 from ui.components import error_line
 from ui.session import RunningStreams
 from ui.shelf import Handed
@@ -121,7 +121,7 @@ def delete(
 ) -> ChatFrame:
     """Delete the open chat; it can be had back until another is deleted."""
     running.stop(visitor)
-    name = chats.current.name or speak(language, "chat.untitled")
+    name = short(chats.current.name) or speak(language, "chat.untitled")
     rest = chats.without_current()
     status = line(speak(language, "chat.deleted", name=name))
     try:
@@ -196,7 +196,7 @@ def restore(
     names = {slot: records.peek(text) for slot, text in texts.items()}
     damaged = tuple(slot for slot, name in names.items() if name is None)
     found = [
-        Chat(title=name, slot=slot, folded=texts[slot])
+        Chat(title=short(name), slot=slot, folded=texts[slot])
         for slot, name in names.items()
         if name is not None
     ]

@@ -1,0 +1,75 @@
+import re
+import time
+import urllib.request
+
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.test_page import LONG_TEXT, PATIENCE_MS, one_answer, say, visit
+
+# Closing a page reaches the server at once; a busy machine may need more than the second.
+FREED_S = 10
+
+
+def texts_running(address: str) -> int:
+    """How many texts the engine reads or writes now."""
+    with urllib.request.urlopen(f"{address}metrics", timeout=5) as answer:
+        found = re.search(r"^rwkv_texts_running (\d+)", answer.read().decode(), re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as page:
+        with one_answer(page):
+            page.get_by_role("button", name="Select example 2").click()
+        page.get_by_label("Fork here").first.click()
+        expect(page.locator("#fork").get_by_test_id("user")).to_have_count(1, timeout=PATIENCE_MS)
+        page.get_by_label("Send to both columns").check()
+        with one_answer(page):
+            say(page, "What is my name?")
+        for column in ("#chat", "#fork"):
+            expect(page.locator(column).get_by_test_id("user")).to_have_count(
+                2, timeout=PATIENCE_MS
+            )
+        expect(page.locator("#fork-status")).to_contain_text(
+            "re-read 0 tokens", timeout=PATIENCE_MS
+        )
+        with one_answer(page):
+            page.locator("#chat").get_by_label("Retry").last.click()
+        expect(page.locator("#chat .turn-tools").last).to_contain_text("2/2", timeout=PATIENCE_MS)
+        page.get_by_label("Earlier version").last.click()
+        expect(page.locator("#chat-status")).to_contain_text(
+            "re-read 0 tokens", timeout=PATIENCE_MS
+        )
+        expect(page.locator("#chat .turn-tools").last).to_contain_text("1/2", timeout=PATIENCE_MS)
+        # The browser writes its storage a moment after the page has shown the change.
+        expect(page.locator("#chat-picker input")).to_have_value(re.compile("My name is"))
+        page.wait_for_function("Object.keys(localStorage).some(k => k.endsWith('chat-0'))")
+        page.reload()
+        expect(page.locator("#chat-status")).to_contain_text(
+            "Back from this browser", timeout=PATIENCE_MS
+        )
+        expect(page.locator("#chat").get_by_test_id("user")).to_have_count(2, timeout=PATIENCE_MS)
+
+
+def test_two_visitors_never_see_or_stop_each_other_and_one_who_vanishes_frees_the_engine(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as first, visit(browser, address) as second:
+        say(first, f"zebra {LONG_TEXT}")
+        say(second, f"walrus {LONG_TEXT}")
+        for page in (first, second):
+            expect(page.locator("#chat-status")).to_contain_text("Reading:", timeout=PATIENCE_MS)
+        first.keyboard.press("Escape")
+        expect(first.locator("#chat-status")).to_contain_text("Stopped.", timeout=PATIENCE_MS)
+        expect(second.locator("#chat-status")).to_contain_text("Reading:")
+        assert "walrus" not in first.content()
+        assert "zebra" not in second.content()
+        assert texts_running(address) == 1
+        second.close()
+        limit = time.monotonic() + FREED_S
+        while texts_running(address) and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert texts_running(address) == 0
