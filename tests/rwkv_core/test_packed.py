@@ -17,11 +17,15 @@ from rwkv_core.models.runtime import PACKED
 from rwkv_core.state import State
 from tests.checkpoints import random_weights, write_pth
 from tests.generations import RANDOM_WEIGHTS, assert_states_close, random_state, random_tokens
-from tests.tolerances import INT4_INPUTS, assert_close
+from tests.tolerances import INT4_INPUTS, Tolerance, assert_close
 
 # Two blocks of 64 channels, the second half full.
 SIZES = {"n_layer": 3, "n_embd": 96, "head_size": 16}
-STRATEGIES = {"cpu fp32": torch.float32, "cpu int8": torch.float32, "cpu int4": INT4_INPUTS}
+STRATEGIES: dict[str, torch.dtype | Tolerance] = {
+    "cpu fp32": torch.float32,
+    "cpu int8": torch.float32,
+    "cpu int4": INT4_INPUTS,
+}
 FILES = (torch.float32, torch.bfloat16, torch.float16)
 
 
