@@ -130,8 +130,9 @@ def about_html(model: CatalogueModel, strategy: str, language: str) -> str:
     ]
     facts += [f"context {model.context:,}"] if model.context else []
     facts += [f"sha256 <code>{model.sha256}</code>"] if model.sha256 else []
-    fetch = f"hf download {model.repository} {model.file} --local-dir ."
-    start = f'python app.py --model {model.file} --strategy "{strategy}"'
+    fetch = f"python -m rwkv_core.downloads {model.repository} {model.file}"
+    fetch += f" --sha256 {model.sha256}" if model.sha256 else ""
+    start = f'python app.py --model PATH --strategy "{strategy}"'
     run = escape(speak(language, "models.run"))
     return (
         f'<section class="models-about"><h3>{escape(model.title)}</h3>'
