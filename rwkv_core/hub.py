@@ -4,9 +4,15 @@ Where the cache lies, a token, offline mode and another endpoint are the busines
 `huggingface_hub`, which has its own settings for them.
 """
 
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rwkv_core.errors import DownloadError
+
+# Names listed where one is gone.
+LISTED = 12
 
 
 def fetch_file(
@@ -31,11 +37,11 @@ def fetch_file(
         return Path(hf_hub_download(repository, file, endpoint=endpoint, cache_dir=cache))
     except Exception as error:  # the network, the disk and the server raise what they like
         raise DownloadError(
-            f"cannot fetch {file} of {repository} from the Hugging Face Hub: {_reason(error)}"
+            f"cannot fetch {file} of {repository} from the Hugging Face Hub: {reason_of(error)}"
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Say in a few words what huggingface_hub says in a paragraph."""
     from huggingface_hub import errors
 
@@ -51,7 +57,110 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, errors.FileMetadataError):
         return "the answer did not come from a Hub, so check HF_ENDPOINT and the proxy"
     if isinstance(cause, errors.HfHubHTTPError):
-        return f"the server answered {cause.response.status_code}"
+        return refusal_of(cause) or f"the server answered {cause.response.status_code}"
     if isinstance(error, errors.LocalEntryNotFoundError):
         return "it is not in the cache, and no server answered"
     return f"{type(error).__name__}, {str(error).splitlines()[0] if str(error) else 'no details'}"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file on the Hub, and where it goes.
+
+    Attributes:
+        url: where it is fetched from.
+        headers: of the request; a token among them, where there is one.
+        size: bytes.
+        sha256: what the Hub states; "" for small files, which have none.
+        blob: where its bytes lie in the cache when they are whole.
+        cached: its path there, when they are.
+    """
+
+    url: str
+    headers: dict[str, str]
+    size: int
+    sha256: str
+    blob: Path
+    cached: Path | None
+
+
+def hub_file(repository: str, file: str, *, endpoint: str | None, cache: Path | None) -> HubFile:
+    """Ask the Hub about a file; whatever goes wrong is huggingface_hub's own error."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub.utils._headers import build_hf_headers
+
+    url = hf_hub_url(repository, file, endpoint=endpoint)
+    found = get_hf_file_metadata(url, endpoint=endpoint)
+    etag = found.etag or ""
+    folder = Path(cache or constants.HF_HUB_CACHE)
+    blob = folder / repo_folder_name(repo_id=repository, repo_type="model") / "blobs" / etag
+    is_digest = len(etag) == 64 and not set(etag) - set("0123456789abcdef")
+    cached = None
+    if etag and blob.exists():
+        cached = link_into_cache(repository, file, endpoint=endpoint, cache=cache)
+    return HubFile(
+        url, build_hf_headers(), found.size or 0, etag if is_digest else "", blob, cached
+    )
+
+
+def link_into_cache(
+    repository: str, file: str, *, endpoint: str | None, cache: Path | None
+) -> Path:
+    """Let huggingface_hub name a file whose bytes are in its cache already."""
+    return fetch_file(repository, file, endpoint=endpoint, cache=cache)
+
+
+def open_stream(found: HubFile, offset: int) -> AbstractContextManager[Any]:
+    """Open the bytes of a file from an offset on; statuses other than 200 and 206 raise."""
+    from contextlib import contextmanager
+
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils._http import hf_raise_for_status
+
+    @contextmanager
+    def opened() -> Any:
+        headers = found.headers | ({"Range": f"bytes={offset}-"} if offset else {})
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        with get_session().stream(
+            "GET", found.url, headers=headers, timeout=timeout, follow_redirects=True
+        ) as response:
+            hf_raise_for_status(response)
+            yield response
+
+    return opened()
+
+
+def refusal_of(error: Exception) -> str:
+    """Say what an answer means that will be the same next time; "" for any other error."""
+    from huggingface_hub import errors
+
+    if not isinstance(error, errors.HfHubHTTPError):
+        return ""
+    status = error.response.status_code
+    if status == 401:
+        return "it needs a token (401); run `hf auth login`, then try again"
+    if status == 403:
+        return "your token may not read it (403); ask for access on its page on the Hub"
+    if status == 404:
+        return "it is not there any more (404); choose another file"
+    if status == 429:
+        wait = error.response.headers.get("Retry-After", "")
+        when = f"in {wait} s" if wait.isdigit() else "in a few minutes"
+        return f"the Hub asks to slow down (429); try again {when}"
+    return ""
+
+
+def listing(repository: str, error: Exception, *, endpoint: str | None) -> str:
+    """Where a name is gone, say what the repository holds; "" where that is no help."""
+    from huggingface_hub import HfApi, errors
+
+    if not isinstance(error, errors.EntryNotFoundError):
+        return ""
+    try:
+        names = HfApi(endpoint=endpoint).list_repo_files(repository)
+    except Exception:  # the first error is the one to tell
+        return ""
+    weights = [name for name in names if name.endswith((".pth", ".safetensors", ".st", ".gguf"))]
+    shown = ", ".join(weights[:LISTED]) + (", …" if len(weights) > LISTED else "")
+    return f"; it holds {shown}" if shown else "; it holds no weights file"

@@ -124,13 +124,17 @@ def _allocate(stages: Sequence[Stage], total: int) -> list[int]:
     return counts
 
 
-def parse_strategy(text: str) -> Placement:
+def parse_strategy(text: str, *, must_be_here: bool = True) -> Placement:
     """Read strategy text such as 'cpu fp32' or 'cuda fp16 *10 -> cpu bf16'.
 
     The whole grammar of the PyPI package is understood: stages joined by '->', each a
     device, one space, a dtype with i8 or nothing, and '*N' or '*N+' layers. Added are the
     dtypes 'int8' and 'int4': so many bits a weight, products in fp32 on a CPU and in fp16
     elsewhere; 'fp16i8' is int8 with fp16 products, 'fp16i4' int4.
+
+    Args:
+        text: of the strategy.
+        must_be_here: whether to refuse devices that this machine lacks.
 
     Raises:
         StrategyError: not in the grammar (the place is underlined), or not runnable here.
@@ -143,7 +147,7 @@ def parse_strategy(text: str) -> Placement:
     if sum(stage.is_streamed for stage in stages) > 1:
         raise _cannot_run(text, "only one stage can stream layers ('*N+')")
     for stage in stages:
-        if reason := _why_not(stage.device):
+        if must_be_here and (reason := _why_not(stage.device)):
             raise _cannot_run(text, reason)
     return Placement(tuple(stages))
 

@@ -1,5 +1,7 @@
 """A server that speaks as much of the Hugging Face Hub's protocol as fetching a file needs."""
 
+import json
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,9 @@ class HubServer(ThreadingHTTPServer):
         moved: files whose bytes another address gives out.
         status: answer every request so, where it is not 200.
         is_hub: whether answers carry the headers by which a Hub is known.
+        cut_after: bytes of a body after which the next connections are cut, one for each.
+        sent: what is sent in place of a file's own bytes.
+        ignores_range: whether the whole file is sent, whatever part is asked for.
         requests: method and path of every request, in order.
     """
 
@@ -32,6 +37,9 @@ class HubServer(ThreadingHTTPServer):
     moved: frozenset[str] = frozenset()
     status: int = 200
     is_hub: bool = True
+    cut_after: list[int] = field(default_factory=list)
+    sent: Mapping[str, bytes] = field(default_factory=dict)
+    ignores_range: bool = False
     requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -59,7 +67,17 @@ class _Handler(BaseHTTPRequestHandler):
         key = self.path.removeprefix(STORE).removeprefix("/").replace("resolve/main/", "")
         headers = {"X-Repo-Commit": COMMIT} if hub.is_hub else {}
         status, body = hub.status, b""
-        if status != 200:
+        if self.path.startswith("/api/models/"):
+            # A repository's files.
+            prefix = self.path.removeprefix("/api/models/").split("/tree/")[0] + "/"
+            body = json.dumps(
+                [
+                    {"type": "file", "path": name.removeprefix(prefix), "size": 1, "oid": COMMIT}
+                    for name in hub.files
+                    if name.startswith(prefix)
+                ]
+            ).encode()
+        elif status != 200:
             pass
         elif key in hub.files:
             body = hub.files[key]
@@ -74,12 +92,23 @@ class _Handler(BaseHTTPRequestHandler):
             is_known = key.rsplit("/", 1)[0] in repositories
             status = 404
             headers["X-Error-Code"] = "EntryNotFound" if is_known else "RepoNotFound"
+        if status == 200 and (offset := self._offset()) and not hub.ignores_range:
+            status, body = 206, hub.sent.get(key, body)[offset:]
+        elif status == 200:
+            body = hub.sent.get(key, body)
         self.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(body))}).items():
             self.send_header(name, value)
         self.end_headers()
         if with_body:
+            if body and hub.cut_after:
+                body = body[: hub.cut_after.pop(0)]
             self.wfile.write(body)
+            self.close_connection = True
+
+    def _offset(self) -> int:
+        found = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        return int(found[1]) if found else 0
 
 
 @contextmanager

@@ -23,7 +23,17 @@ PACKAGES = {
 # Inside rwkv_core a module may import its own layer and those above it in this list.
 LAYERS = (
     {"errors", "config", "state", "recording", "switches", "limits"},
-    {"checkpoint", "strategy", "quantization", "models", "hub", "state_files"},
+    {
+        "checkpoint",
+        "strategy",
+        "quantization",
+        "models",
+        "memory",
+        "machine",
+        "hub",
+        "downloads",
+        "state_files",
+    },
     {"sampling", "generate", "tokenizer", "pipeline", "trainer"},
     {
         "sessions",

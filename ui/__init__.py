@@ -8,6 +8,7 @@ from ui.chat_tab import build_chat_tab
 from ui.completion_tab import build_completion_tab
 from ui.endpoints import build_endpoints
 from ui.masthead import build_masthead
+from ui.models_tab import build_models_tab
 from ui.session import QUIET_EVENT, new_visitor
 from ui.shelf_card import PREPARE, build_shelf, new_ports
 from ui.words import language_of, say
@@ -43,6 +44,8 @@ def build_app(engine: Engine, name: str = "", *, may_read_ahead: bool = False) -
                 build_completion_tab(engine, visitor, ports, may_read_ahead=may_read_ahead)
             with gr.Tab(say("page.inspector"), id="inspector"):
                 build_inspector_tab(engine, visitor, conversation, ports.shelf)
+            with gr.Tab(say("models.tab"), id="models"):
+                build_models_tab(engine, page)
         build_shelf(engine, visitor, ports, opener, tabs)
         build_endpoints(engine)
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)

@@ -48,7 +48,7 @@ def choose_runtime(
         kernel: "torch" to have torch's path all the same.
         threads: of the plan; as many as torch has by default.
     """
-    reason = "asked for" if kernel == "torch" else _why_not(config, placement)
+    reason = "asked for" if kernel == "torch" else why_not_packed(config, placement)
     if not reason:
         try:
             _, how = packed_library(default_cache())
@@ -64,7 +64,7 @@ def choose_runtime(
     return Runtime(Choice(operator.name, f"{matrices}; {operator.reason}"))
 
 
-def _why_not(config: ModelConfig, placement: Placement) -> str:
+def why_not_packed(config: ModelConfig, placement: Placement) -> str:
     """Say why the plan cannot run a model; empty where it can."""
     places = set(placement.allocate(config.n_layer))
     if any(place.device.type != "cpu" for place in places):

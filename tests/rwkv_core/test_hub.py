@@ -48,7 +48,7 @@ def test_a_kept_file_needs_no_server(cache: Path, monkeypatch: pytest.MonkeyPatc
         ("owner/other", 200, "no such repository, or one that needs a token"),
         ("not a name/at/all", 200, "HFValidationError"),
         ("owner/model", 500, "the server answered 500"),
-        ("owner/model", 403, "the server answered 403"),
+        ("owner/model", 403, "ask for access"),
     ],
 )
 def test_what_goes_wrong_is_one_short_sentence(

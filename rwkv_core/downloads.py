@@ -1,0 +1,229 @@
+"""Large files from the Hub: resumed where they stopped, also after a kill; checked; cancellable.
+
+`huggingface_hub` deletes what an interrupted download left, so the part is kept here, in the
+Hub's own cache, under the file's checksum; a whole file takes that name, under which
+`huggingface_hub` finds it from then on. As a command, `python -m rwkv_core.downloads --help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rwkv_core.errors import DownloadError
+from rwkv_core.hub import hub_file, link_into_cache, listing, open_stream, reason_of, refusal_of
+
+CHUNK_BYTES = 2**20
+# Left free on the disk beside the file.
+SPARE_BYTES = 2**28
+# Attempts in a row that bring nothing, and the pause before each.
+ATTEMPTS, PAUSE_S = 4, 1.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a download is.
+
+    Attributes:
+        phase: "fetching", then "checking" while the checksum is computed.
+        done: bytes on the disk, or checked.
+        total: of the file.
+        resumed: bytes that an earlier attempt had left.
+        bytes_per_s: since this attempt began.
+    """
+
+    phase: str
+    done: int
+    total: int
+    resumed: int
+    bytes_per_s: float
+
+
+def download(
+    repository: str,
+    file: str,
+    *,
+    sha256: str = "",
+    endpoint: str | None = None,
+    cache: Path | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    cancelled: threading.Event | None = None,
+    pause_s: float = PAUSE_S,
+) -> Path:
+    """Fetch a file into the Hub's cache, going on where an earlier attempt stopped.
+
+    Args:
+        repository: "owner/name".
+        file: its path there.
+        sha256: what it must be; what the Hub itself states by default.
+        endpoint: see rwkv_core.hub.fetch_file.
+        cache: see rwkv_core.hub.fetch_file.
+        on_progress: told after every piece.
+        cancelled: set it to stop; what was fetched stays.
+        pause_s: between attempts that brought nothing.
+
+    Raises:
+        DownloadError: no such file (says what there is), no connection, no room, a wrong
+            checksum, or cancelled; says what was kept and what to do.
+    """
+    what = f"{file} of {repository}"
+    cancelled = cancelled or threading.Event()
+    try:
+        found = hub_file(repository, file, endpoint=endpoint, cache=cache)
+    except Exception as error:  # the network and the server raise what they like
+        held = listing(repository, error, endpoint=endpoint)
+        raise DownloadError(f"cannot fetch {what}: {reason_of(error)}{held}") from error
+    if found.cached is not None:
+        return found.cached
+    part = found.blob.with_name(f"{found.blob.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    start = part.stat().st_size if part.exists() else 0
+    free = shutil.disk_usage(part.parent).free
+    if free < found.size - start + SPARE_BYTES:
+        raise DownloadError(
+            f"{what} needs {found.size - start:,} bytes more and the disk has {free:,} free; make "
+            "room, or set HF_HOME to a folder on another disk"
+        )
+    _fetch(found, part, what, on_progress, cancelled, pause_s)
+    wanted = sha256 or found.sha256
+    if wanted:
+        digest = _digest(part, found.size, on_progress, cancelled, what)
+        if digest != wanted:
+            part.unlink()
+            raise DownloadError(
+                f"{what} has the checksum {digest[:12]}… instead of {wanted[:12]}…, so it was "
+                "thrown away; get it again, and if it happens twice, from another mirror"
+            )
+    part.replace(found.blob)
+    return link_into_cache(repository, file, endpoint=endpoint, cache=cache)
+
+
+def _fetch(
+    found: Any,
+    part: Path,
+    what: str,
+    on_progress: Callable[[Progress], None],
+    cancelled: threading.Event,
+    pause_s: float,
+) -> None:
+    """Append to the part until it is whole; cut connections are taken up again."""
+    resumed = part.stat().st_size if part.exists() else 0
+    began, left = time.monotonic(), ATTEMPTS
+    while True:
+        done = part.stat().st_size if part.exists() else 0
+        if done == found.size:
+            return
+        if done > found.size:
+            part.unlink()
+            continue
+        try:
+            for reached in _append(found, part, done):
+                done, left = reached, ATTEMPTS
+                speed = (done - resumed) / max(1e-9, time.monotonic() - began)
+                on_progress(Progress("fetching", done, found.size, resumed, speed))
+                _stop_if(cancelled, what, done, found.size)
+            continue
+        except DownloadError:
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DownloadError(
+                    f"the disk is full at {_share(part, found.size)} of {what}, which is kept; "
+                    "make room and get it again"
+                ) from error
+            problem: Exception = error
+        except Exception as error:  # the network raises what it likes
+            if refusal := refusal_of(error):
+                raise DownloadError(f"cannot fetch {what}: {refusal}") from error
+            problem = error
+        left -= 1
+        if left == 0:
+            raise DownloadError(
+                f"the connection broke at {_share(part, found.size)} of {what} "
+                f"({type(problem).__name__}), which is kept; get it again to go on from there"
+            ) from problem
+        cancelled.wait(pause_s)
+        _stop_if(cancelled, what, done, found.size)
+
+
+def _append(found: Any, part: Path, done: int) -> Any:
+    """Fetch from an offset on; yields the bytes there are after each piece."""
+    with open_stream(found, done) as response:
+        # A server that ignores the offset sends the whole file.
+        is_rest = response.status_code == 206
+        with part.open("ab" if is_rest else "wb") as out:
+            done = done if is_rest else 0
+            for piece in response.iter_bytes(CHUNK_BYTES):
+                out.write(piece)
+                out.flush()
+                done += len(piece)
+                yield done
+            os.fsync(out.fileno())
+
+
+def _digest(
+    part: Path,
+    total: int,
+    on_progress: Callable[[Progress], None],
+    cancelled: threading.Event,
+    what: str,
+) -> str:
+    digest, done, began = hashlib.sha256(), 0, time.monotonic()
+    with part.open("rb") as file:
+        while piece := file.read(8 * CHUNK_BYTES):
+            digest.update(piece)
+            done += len(piece)
+            speed = done / max(1e-9, time.monotonic() - began)
+            on_progress(Progress("checking", done, total, 0, speed))
+            _stop_if(cancelled, what, total, total)
+    return digest.hexdigest()
+
+
+def _stop_if(cancelled: threading.Event, what: str, done: int, total: int) -> None:
+    if cancelled.is_set():
+        raise DownloadError(
+            f"stopped at {done:,} of {total:,} bytes of {what}, which are kept; get it again to "
+            "go on from there"
+        )
+
+
+def _share(part: Path, total: int) -> str:
+    return f"{part.stat().st_size if part.exists() else 0:,} of {total:,} bytes"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fetch a file; its path is printed, progress goes to the terminal."""
+    parser = argparse.ArgumentParser(prog="python -m rwkv_core.downloads")
+    parser.add_argument("repository", help='on the Hub, such as "BlinkDL/rwkv7-g1"')
+    parser.add_argument("file", help="its name there")
+    parser.add_argument("--sha256", default="", help="what it must be")
+    options = parser.parse_args(arguments)
+
+    def tell(progress: Progress) -> None:
+        share = 100 * progress.done / max(1, progress.total)
+        speed = progress.bytes_per_s / 1e6
+        line = f"{progress.phase} {share:5.1f} % of {progress.total / 1e9:.2f} GB, {speed:.1f} MB/s"
+        sys.stderr.write(f"\r{line}  ")
+
+    try:
+        path = download(options.repository, options.file, sha256=options.sha256, on_progress=tell)
+    except (DownloadError, KeyboardInterrupt) as error:
+        text = str(error) or "stopped; what was fetched is kept, so get it again to go on"
+        sys.stderr.write(f"\n{text}\n")
+        return 1
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
