@@ -201,7 +201,9 @@ async def keep(
         async for _ in job.progress(INTERVAL_S):
             yield {status: status_line("…")}
         words = tail_of(engine, recipe.sources[0].ids)
-        name = speak(language, "change.kept_name", name=words[-30:])
+        # From the start of a word, so that the name can be read.
+        end = words if len(words) <= 30 else words[-30:].partition(" ")[2] or words[-30:]
+        name = speak(language, "change.kept_name", name=end)
         kept = keep_memory(engine, visitor, shelf, job.result(), name=name, tail=words)
     except RwkvError as error:
         yield {status: error_line(error)}
