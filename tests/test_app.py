@@ -37,7 +37,8 @@ def test_a_path_with_tilde_and_without_suffix_finds_model_and_tokenizer(
     class Served(Exception):
         """The page would be served now."""
 
-    def build(engine: Engine, name: str) -> None:
+    def build(engine: Engine, name: str, *, may_read_ahead: bool) -> None:
+        assert may_read_ahead
         assert engine.tokenizer.decode(engine.encode("hello")) == "hello"
         raise Served
 

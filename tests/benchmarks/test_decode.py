@@ -44,7 +44,9 @@ def test_all_runtimes_compute_the_same_on_a_tiny_shape(precision: str) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     names = {"torch", "rwkv"} if precision in ("fp32", "bf16") else {"torch"}
     assert found["logits_apart"].keys() == names
-    assert max(found["logits_apart"].values()) < (0.05 if precision == "bf16" else 1e-4)
+    # torch rounds products of bf16, and packed int4 its inputs.
+    limit = 0.05 if precision in ("bf16", "int4") else 1e-4
+    assert max(found["logits_apart"].values()) < limit
     assert found["decode"]["share_of_memory"] > 0
     assert found["prefill"]["times_torch"] > 0
     assert found["batch"]["2"]["times_torch"] > 0

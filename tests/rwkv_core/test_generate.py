@@ -170,7 +170,7 @@ def test_a_token_is_described_by_the_models_own_probabilities() -> None:
     [
         ({"max_tokens": 0}, "max_tokens is 0, but must be 1 to 4096"),
         ({"max_tokens": 4097}, "max_tokens is 4097, but must be 1 to 4096"),
-        ({"stop": ("a",) * 5}, "5 stop strings given, the limit is 4"),
+        ({"stop": ("a",) * 9}, "9 stop strings given, the limit is 8"),
         ({"stop": ("a" * 65,)}, "a stop string has 65 characters, but must have 1 to 64"),
         ({"stop": ("a", "")}, "a stop string has 0 characters, but must have 1 to 64"),
     ],
