@@ -21,10 +21,12 @@ from rwkv_core.streams import WorkJob
 from ui.components import status_line
 from ui.inspector_cards import Card
 from ui.plots.experiments import equality_figure
+from ui.readings import Words
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card, lay_out_card
+from ui.study_facts import agreement_facts
 from ui.study_parts import MY_TEXT, Choice, Source, Stores, lay_out_source, source_text
 from ui.words import say
 
@@ -127,7 +129,10 @@ def render(language: str, panel: Panel, found: Equality) -> Updates:
         panel.table: table_html(language, found),
         **fill_card(
             panel.card, "agreement", equality_figure(found),
-            speak(language, "experiment.equal_reading", zeros=zeros, count=count),
+            Words(
+                speak(language, "experiment.equal_reading", zeros=zeros, count=count),
+                agreement_facts(language, found),
+            ),
             ("position (token)", "largest difference of a logit"), rows,
         ),
     }  # fmt: skip

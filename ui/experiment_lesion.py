@@ -20,10 +20,12 @@ from rwkv_core.streams import WorkJob
 from ui.components import percent, status_line
 from ui.inspector_cards import Card
 from ui.plots.experiments import lesion_figure
+from ui.readings import Words
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card, lay_out_card
+from ui.study_facts import lesion_facts
 from ui.study_parts import (
     MY_TEXT,
     Choice,
@@ -137,7 +139,8 @@ def render(language: str, engine: Engine, panel: Panel, found: Lesions) -> Updat
         panel.found: f"<p>{escape(findings(language, engine, found))}</p>",
         **fill_card(
             panel.card, "lesions", lesion_figure(found),
-            speak(language, "experiment.lesion_reading"), header, rows,
+            Words(speak(language, "experiment.lesion_reading"), lesion_facts(language, found)),
+            header, rows,
         ),
     }  # fmt: skip
 

@@ -33,9 +33,11 @@ from rwkv_core.streams import WorkJob
 from ui.components import status_line
 from ui.inspector_cards import Card
 from ui.plots.experiments import choice_figure, recall_figure
+from ui.readings import Words
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card, lay_out_card
+from ui.study_facts import choice_facts, recall_facts
 from ui.words import say
 
 # Commas of the languages of the page.
@@ -205,7 +207,8 @@ def render(language: str, panel: Panel, found: Probe) -> Updates:
         panel.found: f"<p>{escape(findings(language, found))}</p>",
     }
     shown |= fill_card(
-        panel.recall, "recall", recall_figure(found), speak(language, "experiment.probe_reading"),
+        panel.recall, "recall", recall_figure(found),
+        Words(speak(language, "experiment.probe_reading"), recall_facts(language, found)),
         *recall_rows(found),
     )  # fmt: skip
     if found.told_bits.shape[-1] > 1:
@@ -217,7 +220,8 @@ def render(language: str, panel: Panel, found: Probe) -> Updates:
         ]
         shown |= fill_card(
             panel.choice, "choice", choice_figure(found),
-            speak(language, "experiment.choice_reading"), header, rows,
+            Words(speak(language, "experiment.choice_reading"), choice_facts(language, found)),
+            header, rows,
         )  # fmt: skip
     return shown
 

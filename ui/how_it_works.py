@@ -21,10 +21,12 @@ from ui.components import percent, status_line
 from ui.how_it_works_steps import steps_html, tokens_text
 from ui.inspector_cards import Card, lay_out_cards
 from ui.plots.lesson import decay_figure, sum_figure
+from ui.readings import Words
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card
+from ui.study_facts import decay_facts, sum_facts
 from ui.study_parts import Choice, Source, Stores, lay_out_source, source_text, word_of
 from ui.words import say
 
@@ -131,11 +133,18 @@ def render(language: str, engine: Engine, panel: Panel, found: Lesson) -> Update
         panel.steps: steps_html(language, engine, found.walk),
         **fill_card(
             panel.total, "sums", sum_figure(found.stretched, total),
-            speak(language, "how.sum_reading", real=f"{found.keys.max():.3g}"), header, sums,
+            Words(
+                speak(language, "how.sum_reading", real=f"{found.keys.max():.3g}"),
+                sum_facts(language, found),
+            ),
+            header, sums,
         ),
         **fill_card(
             panel.decay, "decays", decay_figure(found.decay, engine.model.config.generation),
-            speak(language, "how.decay_reading", count=len(found.decay)),
+            Words(
+                speak(language, "how.decay_reading", count=len(found.decay)),
+                decay_facts(language, found.decay),
+            ),
             ("channel", "decay"), [(n + 1, f"{w:.6g}") for n, w in enumerate(found.decay)],
         ),
     }  # fmt: skip

@@ -14,8 +14,10 @@ from rwkv_core.inspection.trial import Trial
 from ui.components import percent, status_line
 from ui.inspector_change_layout import Panel
 from ui.plots.comparison import changed_figure
+from ui.readings import Words
 from ui.studies import Updates
 from ui.study_cards import fill_card
+from ui.study_facts import changed_facts
 from ui.study_parts import kl_level, kl_text, movers_html, section, texts_html, word_of
 
 # Two divergences closer than this, in bits, count as equal.
@@ -93,7 +95,10 @@ def render(
         )
         shown |= fill_card(
             panel.card, "changed", changed_figure(found.likeness),
-            speak(language, "change.figure_reading"), header, rows,
+            Words(
+                speak(language, "change.figure_reading"), changed_facts(language, found.likeness)
+            ),
+            header, rows,
         )  # fmt: skip
     return shown
 

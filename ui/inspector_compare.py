@@ -20,10 +20,12 @@ from rwkv_core.streams import WorkJob
 from ui.components import percent, status_line
 from ui.inspector_cards import Card
 from ui.plots.comparison import likeness_figure
+from ui.readings import Words
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.shelf import Shelf
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import fill_card, lay_out_card
+from ui.study_facts import likeness_facts
 from ui.study_parts import (
     MY_TEXT,
     Choice,
@@ -154,7 +156,10 @@ def render(
         shown[panel.movers] = section(language, "compare.movers", None, movers)
         shown |= fill_card(
             panel.card, "likeness", likeness_figure(found.likeness),
-            speak(language, "compare.figure_reading"), *likeness_rows(found.likeness),
+            Words(
+                speak(language, "compare.figure_reading"), likeness_facts(language, found.likeness)
+            ),
+            *likeness_rows(found.likeness),
         )  # fmt: skip
     return shown
 

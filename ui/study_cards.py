@@ -22,20 +22,20 @@ def fill_card(
     card: Card,
     name: str,
     figure: Figure,
-    reading: str,
+    words: Words,
     header: Sequence[str],
     rows: Iterable[Iterable[object]],
 ) -> Updates:
-    """Show a figure with its reading, and write its numbers to a file nobody can guess.
+    """Show a figure with its words, and write its numbers to a file nobody can guess.
 
     Args:
         card: where it is shown.
         name: of the file.
         figure: what to show.
-        reading: what is to be seen in it.
+        words: how to read it, and facts that stand for it where it cannot be seen.
         header: of the numbers, units included.
         rows: the numbers.
     """
     folder = Path(card.numbers.GRADIO_CACHE) / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    return show_view(card, View(figure, Words(reading), csv_text(header, rows)), folder, name)
+    return show_view(card, View(figure, words, csv_text(header, rows)), folder, name)

@@ -45,6 +45,7 @@ def test_the_numbers_of_both_ways_are_shown_and_never_called_identical(
     assert "identical" not in shown[panel.found] + shown[panel.table]
     rows = Path(shown[panel.card.numbers]["value"]).read_text().splitlines()
     assert len(rows) == 10
+    assert "<li>The largest difference is " in shown[panel.card.words]
     assert set(shown) <= set(panel.outputs)
 
 

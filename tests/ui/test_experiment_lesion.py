@@ -34,6 +34,7 @@ def test_each_part_is_measured_and_the_strongest_is_named(
     panel, shown = run(tmp_path, "7", MY_TEXT, "abcdef", None, "q", parts)
     assert "layer" in shown[panel.found] or "No part matters" in shown[panel.found]
     assert len(Path(shown[panel.card.numbers]["value"]).read_text().splitlines()) == 1 + rows
+    assert "has the largest effect" in shown[panel.card.words]
     assert set(shown) <= set(panel.outputs)
 
 

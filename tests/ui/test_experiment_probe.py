@@ -42,6 +42,8 @@ def test_recall_is_shown_against_distance_with_its_numbers(engine: Engine, panel
     assert shown[panel.recall.plot]["value"].type == "plotly"
     assert shown[panel.choice.plot]["value"].type == "plotly"
     rows = Path(shown[panel.recall.numbers]["value"]).read_text().splitlines()
+    assert "<li>At 256 tokens the right answer has " in shown[panel.recall.words]
+    assert "<li>At 256 tokens " in shown[panel.choice.words]
     assert len(rows) == 1 + 2 * 6  # two answers at 0, 16, 32, 64, 128 and 256 tokens
     assert set(shown) <= set(panel.outputs)
 

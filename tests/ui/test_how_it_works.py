@@ -36,6 +36,8 @@ def test_every_generation_is_explained_with_its_own_paper(generation: str, tmp_p
     assert "“&lt;”" in shown[panel.found]
     assert shown[panel.total.plot]["value"].type == "plotly"
     assert shown[panel.decay.plot]["value"].type == "plotly"
+    assert "<li>The plain sum " in shown[panel.total.words]
+    assert "<li>At this token the fastest channel loses " in shown[panel.decay.words]
     assert set(shown) <= set(panel.outputs)
 
 

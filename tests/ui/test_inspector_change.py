@@ -64,6 +64,7 @@ def test_a_blend_says_to_which_it_is_nearer(engine: Engine, panel: Panel) -> Non
     assert shown[panel.texts].count("study-card") == 3
     assert shown[panel.texts].count("is-strong") == 1
     assert shown[panel.card.plot]["value"].type == "plotly"
+    assert "<li>Distance from A, " in shown[panel.card.words]
     rows = Path(shown[panel.card.numbers]["value"]).read_text().splitlines()
     assert len(rows) == 1 + engine.model.config.n_layer
 

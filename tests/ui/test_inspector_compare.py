@@ -54,6 +54,7 @@ def test_two_texts_are_read_compared_and_gone_on_with(engine: Engine, panel: Pan
     assert shown[panel.texts].count("x&lt;y") == 2
     assert "A expects, B less so" in shown[panel.movers]
     assert shown[panel.card.plot]["value"].type == "plotly"
+    assert "<li>Cosine of the memories: " in shown[panel.card.words]
     rows = Path(shown[panel.card.numbers]["value"]).read_text().splitlines()
     assert len(rows) == 1 + engine.model.config.n_layer
     assert shown[panel.controls.status] == status_line()
