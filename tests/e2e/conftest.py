@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.serving import served
 
@@ -31,6 +31,8 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs Chromium; install the Debian package chromium")
+    # A busy machine draws late; what never comes is waited for once.
+    expect.set_options(timeout=20_000)
     with sync_playwright() as play:
         running = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield running

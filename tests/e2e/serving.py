@@ -18,7 +18,7 @@ from tests.checkpoints import random_weights, write_safetensors
 
 ROOT = Path(__file__).parent.parent.parent
 VOCAB_SIZE = 320
-START_LIMIT_S = 50
+START_LIMIT_S = 120
 
 
 def model_options(folder: Path) -> list[str]:
