@@ -40,6 +40,7 @@ from ui.chat.recipes import rebuild
 from ui.chat.values import MAX_CHATS, Ask, Chats
 from ui.components import memory_card
 from ui.controls import build_controls
+from ui.kept_settings import browser_state, keep_settings
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams, new_visitor
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_chat, wire_keep_button
 from ui.words import language_of, say
@@ -132,16 +133,15 @@ def build_chat_tab(
                 fork = build_fork(engine)
             exact = gr.HTML("", elem_id="chat-exact")
         with gr.Column(elem_classes="side-column", min_width=240):
-            empty = memory_card(engine.model.config, 0, 0)
-            memory = gr.HTML(empty, elem_id="chat-memory")
+            memory = gr.HTML(memory_card(engine.model.config, 0, 0), elem_id="chat-memory")
             keeper = build_keep_button()
-            controls = build_controls()
+            chooser = build_controls()
             who = build_who(template, why)
             with gr.Accordion(say("chat.manage"), open=False, elem_classes="quiet"):
                 manage = build_manage()
             held, second = build_held(visitor), fork.talk
             drafted = [visitor, held.language, talk.box, held.chats, who.persona]
-            build_reading(engine, template, drafted, may_read_ahead=may_read_ahead)
+            ahead = build_reading(engine, template, drafted, may_read_ahead=may_read_ahead)
     tab = Tab(
         engine, template, why, (RunningStreams(), RunningStreams()), bar, talk, fork, who, manage,
         exact, held,
@@ -153,13 +153,16 @@ def build_chat_tab(
             second.chat, held.beside, second.box, second.status, second.marks, second.go_on,
             second.earlier,
         ],
-        [who.persona, who.thinking, who.stops, held.pair_seed, *controls],
+        [who.persona, who.thinking, who.stops, held.pair_seed, *chooser.numbers],
     )  # fmt: skip
     wire_answers(tab)
     wire_chats(tab)
     wire_fork(tab)
     wire_load(tab, page)
     wire_shelf(tab, keeper, ports)
+    filled = who.ready_made.input(str, who.ready_made, who.persona, **QUIET_EVENT)
+    settings = {**chooser.named, "persona": who.persona, **({"ahead": ahead} if ahead else {})}
+    keep_settings(page, "settings", settings, [chooser.filled, filled])
 
 
 def wire_answers(tab: Tab) -> None:
@@ -232,9 +235,8 @@ def wire_chats(tab: Tab) -> None:
         partial(actions.make_link, engine, template),
         held.chats, [manage.link, talk.status], **QUIET_EVENT,
     ).success(None, manage.link, manage.link, js=_WHOLE_LINK, **QUIET_EVENT)  # fmt: skip
-    who = tab.who
-    who.ready_made.input(str, who.ready_made, who.persona, **QUIET_EVENT)
-    who.exact.change(partial(exact_text, engine), [*named, who.exact], tab.exact, **QUIET_EVENT)
+    exact = tab.who.exact
+    exact.change(partial(exact_text, engine), [*named, exact], tab.exact, **QUIET_EVENT)
 
 
 def wire_shelf(tab: Tab, keeper: gr.Button, ports: ShelfPorts) -> None:
@@ -360,12 +362,6 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
 
 def build_held(visitor: gr.State) -> Held:
     """Make room for what a visitor holds; the browser's part has a fixed key and secret."""
-
-    def stored(name: str) -> gr.BrowserState:
-        return gr.BrowserState(
-            None, storage_key=f"rwkv-playground-{name}", secret="rwkv-playground"
-        )
-
     return Held(
         visitor,
         gr.State("en"),
@@ -375,8 +371,8 @@ def build_held(visitor: gr.State) -> Held:
         gr.State(None),
         gr.State(-1),
         gr.State({}),
-        stored("chats"),
-        [stored(f"chat-{slot}") for slot in range(MAX_CHATS)],
+        browser_state("chats"),
+        [browser_state(f"chat-{slot}") for slot in range(MAX_CHATS)],
     )
 
 

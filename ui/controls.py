@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import gradio as gr
+from gradio.events import Dependency
 
 from presets import SamplingPreset, sampling_presets
 from rwkv_core.errors import SettingsError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sampling import SamplingSettings
 from ui.session import QUIET_EVENT
+from ui.words import say
 
 
 class Controls(NamedTuple):
@@ -75,36 +77,58 @@ def choose_preset(name: str) -> Controls:
     return controls_of(preset_named(name))
 
 
-def build_controls() -> list[gr.components.Component]:
-    """Lay out presets and fine controls; returns the numbers in the order of Controls."""
+class Chooser(NamedTuple):
+    """Where a visitor says how words are chosen.
+
+    Attributes:
+        preset: a choice of three.
+        numbers: in the order of `Controls`.
+        filled: when a preset has filled the numbers.
+    """
+
+    preset: gr.Radio
+    numbers: list[gr.components.Component]
+    filled: Dependency
+
+    @property
+    def named(self) -> dict[str, gr.components.Component]:
+        """Every control by name."""
+        return {"preset": self.preset, **dict(zip(Controls._fields, self.numbers, strict=True))}
+
+
+def build_controls() -> Chooser:
+    """Lay out presets and fine controls."""
     presets = sampling_presets()
     start = next((p for p in presets if p.name == "Balanced"), presets[0])
     value = controls_of(start)
     choice = gr.Radio(
-        [preset.name for preset in presets],
+        [(say(f"controls.{preset.name.lower()}"), preset.name) for preset in presets],
         value=start.name,
-        label="How it chooses words",
-        info=" ".join(f"{preset.name}: {preset.summary}." for preset in presets),
+        label=say("controls.choice"),
+        info=say("controls.choice_hint"),
         elem_classes="segmented",
     )
-    with gr.Accordion("Fine controls", open=False, elem_classes="quiet"):
+    ranges = {
+        "temperature": (0, 2, 0.05),
+        "top_p": (0, 1, 0.01),
+        "top_k": (0, 500, 1),
+        "presence_penalty": (0, 2, 0.05),
+        "frequency_penalty": (0, 2, 0.05),
+        "penalty_decay": (0.8, 1, 0.001),
+        "max_tokens": (16, 1000, 1),
+    }
+    with gr.Accordion(say("controls.fine"), open=False, elem_classes="quiet"):
         numbers: list[gr.components.Component] = [
-            gr.Slider(0, 2, value.temperature, step=0.05, label="Temperature",
-                      info="0 always takes the likeliest word; higher takes more chances."),
-            gr.Slider(0, 1, value.top_p, step=0.01, label="Top-p",
-                      info="Choose among the likeliest words that together reach this share."),
-            gr.Slider(0, 500, value.top_k, step=1, label="Top-k",
-                      info="Choose among at most this many words; 0 sets no limit."),
-            gr.Slider(0, 2, value.presence_penalty, step=0.05, label="Presence penalty",
-                      info="Holds back every word it has already used."),
-            gr.Slider(0, 2, value.frequency_penalty, step=0.05, label="Frequency penalty",
-                      info="Holds back a word more each time it is used."),
-            gr.Slider(0.8, 1, value.penalty_decay, step=0.001, label="Penalty decay",
-                      info="How long penalties last; 1 never lets go."),
-            gr.Slider(16, 1000, value.max_tokens, step=1, label="Longest answer",
-                      info="In tokens, which are words or pieces of words."),
-            gr.Number(value.seed, precision=0, label="Seed",
-                      info="-1 draws a new one each time; the same seed repeats the answer."),
+            gr.Slider(
+                low, high, getattr(value, name), step=step, label=say(f"controls.{name}"),
+                info=say(f"controls.{name}_hint"),
+            )
+            for name, (low, high, step) in ranges.items()
         ]  # fmt: skip
-    choice.change(choose_preset, choice, numbers, **QUIET_EVENT)
-    return numbers
+        seed = gr.Number(
+            value.seed, precision=0, label=say("controls.seed"), info=say("controls.seed_hint")
+        )
+    numbers.append(seed)
+    # Not `change`: settings that come back set the preset too, and keep their own numbers.
+    filled = choice.input(choose_preset, choice, numbers, **QUIET_EVENT)
+    return Chooser(choice, numbers, filled)

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from presets import sampling_presets
+from presets.words import speak
 from rwkv_core.errors import SettingsError
 from ui.controls import choose_preset, controls_of, generation_settings, preset_named
 
@@ -17,6 +18,11 @@ def test_a_preset_and_its_numbers_mean_the_same() -> None:
 
 def test_choosing_a_preset_fills_every_number() -> None:
     assert choose_preset("Wild") == controls_of(preset_named("Wild"))
+
+
+def test_the_hint_says_what_the_presets_are() -> None:
+    told = " ".join(f"{preset.name}: {preset.summary}." for preset in sampling_presets())
+    assert speak("en", "controls.choice_hint") == told
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:

@@ -60,8 +60,8 @@ async def read_message(
 
 def build_reading(
     engine: Engine, template: ChatTemplate, inputs: list[Component], *, may_read_ahead: bool
-) -> None:
-    """Lay out the switch and the line beside it, and wire them; nothing where it is not allowed.
+) -> gr.Checkbox | None:
+    """Lay out the switch and the line beside it, and wire them; None where it is not allowed.
 
     Args:
         engine: reads.
@@ -70,7 +70,7 @@ def build_reading(
         may_read_ahead: whether the owner allows it.
     """
     if not may_read_ahead:
-        return
+        return None
     ahead = build_ahead(may_read_ahead=True)
     line = build_listener("#chat-box textarea", "chat-counts")
     gr.on(
@@ -81,3 +81,4 @@ def build_reading(
         trigger_mode="always_last",
         **MODEL_EVENT,
     )
+    return ahead
