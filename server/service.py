@@ -28,6 +28,8 @@ from server.remembered import Remembered
 from server.v1.routes import Face, v1_routes
 
 # Readers look 20 times a second, and what they see then travels to the browser.
+# How late a signal to stop may be noticed.
+STOP_POLL_S = 0.2
 LAST_WORDS_S = 0.5
 
 
@@ -151,10 +153,12 @@ class Service:
 
         For the main thread, which alone may handle signals.
         """
-        stop = threading.Event()
+        # A list, since setting an event takes a lock that the interrupted wait may hold.
+        received: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        stop.wait()
+            signal.signal(number, lambda number, _: received.append(number))
+        while not received:
+            time.sleep(STOP_POLL_S)
         self.closing.set()
         self.engine.drain(self.limits.requests.drain_s)
         time.sleep(LAST_WORDS_S)

@@ -189,6 +189,7 @@ async def follow(
     tokens: list[Token] = []
     box = box_for(language, "" if job.ask.is_typed else None, is_busy=True)
     marks: str | dict[str, Any] = marks_of(job.asked.current, language)
+    is_drawn = False
     async for batch in stream.batches():
         tokens += batch
         text = "".join(token.text for token in tokens)
@@ -196,10 +197,12 @@ async def follow(
         chats = job.with_turn(turn)
         talk = chats.current.conversation
         memory = memory_of(engine, talk, batch[-1].change if batch else (), language=language)
-        messages = messages_of(chats.current, language, is_writing=True)
+        # While it reads nothing new is said, and drawing a long message again is slow.
+        has_news = bool(batch) or not is_drawn
+        messages = messages_of(chats.current, language, is_writing=True) if has_news else SKIP
         status = doing(stream.status, language)
         yield ChatFrame(messages, chats, talk, box, status, memory, marks, SKIP, SKIP)
-        box = marks = SKIP
+        box, marks, is_drawn = SKIP, SKIP, True
 
 
 async def remember(engine: Engine, visitor: str, chats: Chats) -> int:

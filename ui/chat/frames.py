@@ -43,7 +43,7 @@ class ChatFrame(NamedTuple):
         bring_back: the button that undoes a deletion.
     """
 
-    messages: list[Message]
+    messages: list[Message] | dict[str, Any]
     chats: Chats
     conversation: Conversation
     box: dict[str, Any]
