@@ -14,6 +14,8 @@ from pathlib import Path
 
 import ninja
 
+from kernels.sentences import Sentence
+
 SOURCE_FOLDER = Path(__file__).parent / "cpu"
 COMPILERS = ("c++", "g++", "clang++")
 BASE_FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared", "-pthread")
@@ -47,18 +49,22 @@ def build_library(source: str, cache: Path) -> tuple[Path, str]:
     """
     compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
-        raise BuildError(f"no C++ compiler found (tried {', '.join(COMPILERS)}); install g++")
+        form = "no C++ compiler found (tried {names}); install g++"
+        raise BuildError(Sentence(form, names=", ".join(COMPILERS)))
     message = ""
     for flags in FLAG_SETS:
         target = cache / _key(compiler, flags) / f"{Path(source).stem}.so"
         threads = "several threads" if "-fopenmp" in flags else "one thread (no OpenMP)"
-        how = f"C++ kernel, {Path(compiler).name} {' '.join(flags)}, {threads}"
+        command = f"{Path(compiler).name} {' '.join(flags)}"
+        how = Sentence("C++ kernel, {command}, {threads}", command=command, threads=threads)
         if target.exists():
             return target, how
         try:
             _compile(compiler, flags, SOURCE_FOLDER / source, target)
         except OSError as error:
-            raise BuildError(f"cannot write to {cache.name} ({error.strerror})") from error
+            form = "cannot write to {folder} ({reason})"
+            why = Sentence(form, folder=cache.name, reason=error.strerror)
+            raise BuildError(why) from error
         except subprocess.SubprocessError as error:
             output = getattr(error, "stdout", None) or str(error)
             # A compiler that runs out of time leaves bytes, one that fails text.
@@ -66,7 +72,8 @@ def build_library(source: str, cache: Path) -> tuple[Path, str]:
             message = " / ".join(text.strip().splitlines()[-3:])
         else:
             return target, how
-    raise BuildError(f"{Path(compiler).name} failed: {message[-400:]}")
+    form = "{compiler} failed: {message}"
+    raise BuildError(Sentence(form, compiler=Path(compiler).name, message=message[-400:]))
 
 
 def _key(compiler: str, flags: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 from kernels import reference
 from kernels.build import BuildError, default_cache
 from kernels.cpu_library import HEAD_SIZES, cpu_library, wkv4_library, wkv6_library
+from kernels.sentences import Sentence
 
 Run = Callable[..., tuple[Tensor, Tensor]]
 MeasuredRun = Callable[..., tuple[Tensor, Tensor, Tensor]]
@@ -83,11 +84,12 @@ def select_wkv4() -> Operator:
 
 def _no_code(head_size: int) -> str:
     sizes = ", ".join(map(str, HEAD_SIZES))
-    return f"head size {head_size} has no C++ code (only {sizes}); slower"
+    text = "head size {size} has no C++ code (only {sizes}); slower"
+    return Sentence(text, size=head_size, sizes=sizes)
 
 
 def _no_build(error: BuildError) -> str:
-    return f"plain torch, much slower on long texts: {error}"
+    return Sentence("plain torch, much slower on long texts: {why}", why=error.args[0])
 
 
 def _cpp_wkv6(*arguments: Tensor) -> tuple[Tensor, Tensor]:

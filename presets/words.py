@@ -1,6 +1,7 @@
 """What the page says, in every language it speaks: one TOML file for each part of the page.
 
 A key is "file.entry", such as "page.title". Values may hold `{named}` places for `str.format`.
+What the runtime says by itself, in `error.toml` and `reason.toml`, is found by its English form.
 """
 
 import tomllib
@@ -8,9 +9,14 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from rwkv_core.errors import SettingsError
+from rwkv_core.errors import Sentence, SettingsError
 
 LANGUAGES = ("en", "zh", "ja")
+
+# Files of what errors and choices say: only handlers put them into words, never the browser.
+RUNTIME = ("error.", "reason.")
+
+_BETWEEN = {"en": "; ", "zh": "；", "ja": "。"}  # noqa: RUF001 (Chinese has its own)
 
 _FOLDER = Path(__file__).parent / "words"
 
@@ -49,3 +55,34 @@ def speak(language: str, key: str, **values: object) -> str:
     """
     known = words()
     return known.get(language, known["en"])[key].format(**values)
+
+
+def translated(language: str, said: object) -> str:
+    """Say what an error or a choice says in a language; what no file knows stays as it is.
+
+    Args:
+        language: the visitor's.
+        said: an error, its sentence, or the reason of a choice; clauses between semicolons may
+            each be known by themselves.
+    """
+    if isinstance(said, Exception):
+        said = said.args[0] if said.args else ""
+    text = str(said)
+    form, values = (said.form, said.values) if isinstance(said, Sentence) else (text, {})
+    keys = _runtime_keys()
+    if form in keys:
+        inner = {
+            name: translated(language, value) if isinstance(value, str | Exception) else value
+            for name, value in values.items()
+        }
+        return speak(language, keys[form], **inner)
+    clauses = text.split("; ")
+    if not all(clause in keys for clause in clauses):
+        return text
+    return _BETWEEN[language].join(speak(language, keys[clause]) for clause in clauses)
+
+
+@cache
+def _runtime_keys() -> Mapping[str, str]:
+    """Keys of what the runtime says, by its English form."""
+    return {text: key for key, text in words()["en"].items() if key.startswith(RUNTIME)}

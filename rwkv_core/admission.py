@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kernels.sentences import Sentence
 from rwkv_core.errors import EngineBusyError, InputError, SettingsError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.limits import EngineLimits
@@ -35,8 +36,12 @@ class Admission:
         self._require_share(session_id, others)
         if queued >= self._limits.waiting:
             raise self._busy(
-                f"all {self._limits.slots} slots are taken and {queued} visitors wait, which is "
-                f"the limit; place {queued + 1} may be free {self._when()}: try again then"
+                "all {slots} slots are taken and {queued} visitors wait, which is the limit; "
+                "place {place} may be free {when}: try again then",
+                slots=self._limits.slots,
+                queued=queued,
+                place=queued + 1,
+                when=self._when(),
             )
 
     def admit_trace(self, session_id: str, others: Sequence[str], queued: int) -> None:
@@ -44,24 +49,28 @@ class Admission:
         self._require_share(session_id, others)
         if queued >= self._limits.waiting:
             raise self._busy(
-                f"{queued} texts wait to be inspected, which is the limit; try again in a moment"
+                "{count} texts wait to be inspected, which is the limit; try again in a moment",
+                count=queued,
             )
 
     def _require_share(self, session_id: str, others: Sequence[str]) -> None:
         if (count := others.count(session_id)) >= self._limits.session_jobs:
             raise self._busy(
-                f"you have {count} texts running, which is the limit; stop one, or wait until "
-                "one has ended"
+                "you have {count} texts running, which is the limit; stop one, or wait until "
+                "one has ended",
+                count=count,
             )
 
-    def _busy(self, sentence: str) -> EngineBusyError:
+    def _busy(self, form: str, **values: object) -> EngineBusyError:
         self._tally.ended["busy"] += 1
-        return EngineBusyError(sentence)
+        return EngineBusyError(form, **values)
 
     def _when(self) -> str:
         # A place in the line is free as soon as the next text ends.
         wait_s = self._tally.wait_s(1, self._limits.slots)
-        return f"in about {max(1, round(wait_s))} s" if wait_s else "in a moment"
+        if not wait_s:
+            return "in a moment"
+        return Sentence("in about {seconds} s", seconds=max(1, round(wait_s)))
 
 
 def check_text(text: str, limit: int) -> None:
@@ -74,10 +83,15 @@ def check_text(text: str, limit: int) -> None:
         raise InputError("the text is empty; type at least one character")
     nbytes = len(text) if len(text) > limit else len(text.encode("utf-8", "surrogatepass"))
     if nbytes > limit:
-        raise InputError(f"the text has {nbytes} bytes or more, the limit is {limit}; cut it")
+        raise InputError(
+            "the text has {count} bytes or more, the limit is {limit}; cut it",
+            count=nbytes,
+            limit=limit,
+        )
     if "\0" in text:
         raise InputError(
-            f"character {text.index(chr(0)) + 1} of the text is NUL, which no text holds; remove it"
+            "character {place} of the text is NUL, which no text holds; remove it",
+            place=text.index(chr(0)) + 1,
         )
 
 
@@ -88,16 +102,22 @@ def checked_ids(ids: Sequence[int], limit: int, *, least: int = 1, vocab_size: i
         InputError: they are.
     """
     if not least <= len(ids) <= limit:
+        advice = "shorten it" if ids else "type something"
         raise InputError(
-            f"the text has {len(ids)} tokens, but must have {least} to {limit}; "
-            + ("type something" if not ids else "shorten it")
+            "the text has {count} tokens, but must have {least} to {limit}; {advice}",
+            count=len(ids),
+            least=least,
+            limit=limit,
+            advice=advice,
         )
     array = np.asarray(ids, dtype=np.int64)
     wrong = array[(array < 0) | (array >= vocab_size)]
     if wrong.size:
         raise InputError(
-            f"token id {wrong[0]} is outside this model's vocabulary, 0 to {vocab_size - 1}; use "
-            "the tokenizer that belongs to it"
+            "token id {token} is outside this model's vocabulary, 0 to {last}; use the "
+            "tokenizer that belongs to it",
+            token=wrong[0],
+            last=vocab_size - 1,
         )
     checked: list[int] = array.tolist()
     return checked
@@ -113,16 +133,22 @@ def check_settings(
     """
     if not 0 <= alternatives <= limits.max_alternatives:
         raise SettingsError(
-            f"{alternatives} alternatives asked for; choose 0 to {limits.max_alternatives}"
+            "{count} alternatives asked for; choose 0 to {limit}",
+            count=alternatives,
+            limit=limits.max_alternatives,
         )
     if settings.max_tokens > limits.max_answer_tokens:
         raise SettingsError(
-            f"{settings.max_tokens} tokens asked for, the limit here is "
-            f"{limits.max_answer_tokens}; write a long text in several goes"
+            "{count} tokens asked for, the limit here is {limit}; write a long text in "
+            "several goes",
+            count=settings.max_tokens,
+            limit=limits.max_answer_tokens,
         )
     banned = max(settings.sampling.banned, default=0)
     if banned >= vocab_size:
         raise SettingsError(
-            f"banned token {banned} is outside the vocabulary, 0 to {vocab_size - 1}; give ids of "
-            "this model's vocabulary"
+            "banned token {token} is outside the vocabulary, 0 to {last}; give ids of this "
+            "model's vocabulary",
+            token=banned,
+            last=vocab_size - 1,
         )

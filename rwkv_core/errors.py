@@ -17,9 +17,20 @@ RwkvError
 └── EngineClosedError     the engine has been shut down
 """
 
+# Also for whoever puts sentences into other languages.
+from kernels.sentences import Sentence as Sentence
+
 
 class RwkvError(Exception):
-    """Base of every error that a user can cause; its text is one clear sentence."""
+    """Base of every error that a user can cause; its text is one clear sentence.
+
+    Args:
+        form: the sentence, with `{named}` places where there are values.
+        values: what stands in the places; pages put the form into other languages.
+    """
+
+    def __init__(self, form: str = "", /, **values: object) -> None:
+        super().__init__(Sentence(form, **values) if values else form)
 
 
 class ShapeError(RwkvError, ValueError):

@@ -64,18 +64,24 @@ class GenerationSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.max_tokens <= MAX_TOKENS:
             raise SettingsError(
-                f"max_tokens is {self.max_tokens}, but must be 1 to {MAX_TOKENS}; write a long "
-                "text in several goes"
+                "max_tokens is {value}, but must be 1 to {limit}; write a long text in "
+                "several goes",
+                value=self.max_tokens,
+                limit=MAX_TOKENS,
             )
         if len(self.stop) > MAX_STOP_STRINGS:
             raise SettingsError(
-                f"{len(self.stop)} stop strings given, the limit is {MAX_STOP_STRINGS}; remove some"
+                "{count} stop strings given, the limit is {limit}; remove some",
+                count=len(self.stop),
+                limit=MAX_STOP_STRINGS,
             )
         for text in self.stop:
             if not 1 <= len(text) <= MAX_STOP_LENGTH:
                 raise SettingsError(
-                    f"a stop string has {len(text)} characters, but must have 1 to "
-                    f"{MAX_STOP_LENGTH}; shorten it or leave it out"
+                    "a stop string has {count} characters, but must have 1 to {limit}; "
+                    "shorten it or leave it out",
+                    count=len(text),
+                    limit=MAX_STOP_LENGTH,
                 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from kernels.sentences import Sentence
 from rwkv_core.config import Choice
 
 # Instructions that decide the speed of matrices, as Linux names them.
@@ -61,7 +62,14 @@ def look_at_machine(proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> Machi
     gpu, gpus = _gpus()
     return Machine(
         Choice(name, f"{platform.system()} {platform.machine()}"),
-        Choice(str(cores), f"of {all_cores}; torch uses {torch.get_num_threads()} threads"),
+        Choice(
+            str(cores),
+            Sentence(
+                "of {cores}; torch uses {threads} threads",
+                cores=all_cores,
+                threads=torch.get_num_threads(),
+            ),
+        ),
         Choice(
             ", ".join(found) or "none known",
             "used by the C++ operators" if found else "this system does not list them",

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from kernels.sentences import Sentence
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.limits import EngineLimits
 from rwkv_core.models.outline import Entry, Inventory, Layer
@@ -340,17 +341,21 @@ def _why(
 ) -> str:
     text, _, verdict = best
     if verdict.answer == "no":
-        return (
-            f"even {text} needs {gigabytes(verdict.needed)}, and there are "
-            f"{gigabytes(verdict.available)}; choose a smaller model"
+        return Sentence(
+            "even {strategy} needs {needed}, and there are {room}; choose a smaller model",
+            strategy=text,
+            needed=gigabytes(verdict.needed),
+            room=gigabytes(verdict.available),
         )
-    passed = []
-    for other, _, judged in tried:
-        if other == text:
-            break
-        passed.append(f"{other} needs {gigabytes(judged.needed)}")
-    better = f"; {' and '.join(passed)} of {gigabytes(verdict.available)}" if passed else ""
-    return reasons[text] + better
+    larger = tried[: [other for other, _, _ in tried].index(text)]
+    if not larger:
+        return reasons[text]
+    return Sentence(
+        "{reason}; too large for {room}: {others}",
+        reason=reasons[text],
+        room=gigabytes(verdict.available),
+        others=", ".join(f"{other} {gigabytes(judged.needed)}" for other, _, judged in larger),
+    )
 
 
 def gigabytes(count: int) -> str:

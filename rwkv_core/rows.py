@@ -307,6 +307,7 @@ def as_sentence(error: Exception) -> RwkvError:
         return error
     _log.error("a job failed", exc_info=error)
     return RwkvError(
-        f"the model failed ({type(error).__name__}) and this text ended there; try again, and "
-        "look into the server's log if it happens again"
+        "the model failed ({kind}) and this text ended there; try again, and look into the "
+        "server's log if it happens again",
+        kind=type(error).__name__,
     )

@@ -64,11 +64,16 @@ class SamplingSettings:
             # NaN fails both comparisons, so it is refused too.
             if not (low <= value <= high if value is not None else name == "seed"):
                 raise SettingsError(
-                    f"{name} is {value}, but must be {low} to {high}; choose a value in that range"
+                    "{name} is {value}, but must be {low} to {high}; choose a value in that range",
+                    name=name,
+                    value=value,
+                    low=low,
+                    high=high,
                 )
         if self.banned and min(self.banned) < 0:
             raise SettingsError(
-                f"banned token {min(self.banned)} is below 0; give token ids of the vocabulary"
+                "banned token {token} is below 0; give token ids of the vocabulary",
+                token=min(self.banned),
             )
 
 
@@ -180,8 +185,10 @@ def most_likely(scores: Logits, count: int) -> Ids:
 def _ban(logits: Logits, banned: tuple[int, ...]) -> Logits:
     if max(banned) >= len(logits):
         raise SettingsError(
-            f"banned token {max(banned)} is outside the vocabulary, 0 to {len(logits) - 1}; "
-            "give ids of this model's vocabulary"
+            "banned token {token} is outside the vocabulary, 0 to {last}; give ids of this "
+            "model's vocabulary",
+            token=max(banned),
+            last=len(logits) - 1,
         )
     allowed = logits.copy()
     allowed[list(banned)] = -np.inf
@@ -192,11 +199,12 @@ def _check(logits: Logits) -> None:
     # max() is NaN when any logit is.
     highest = logits.max()
     if highest == -np.inf:
-        raise SettingsError(f"all {len(logits)} tokens are banned; allow at least one")
+        raise SettingsError("all {count} tokens are banned; allow at least one", count=len(logits))
     if not np.isfinite(highest):
         raise RwkvError(
-            f"the model's logits hold {highest}, so no token can be chosen; start a new "
-            "conversation, or load the model with the strategy 'cpu fp32'"
+            "the model's logits hold {value}, so no token can be chosen; start a new "
+            "conversation, or load the model with the strategy 'cpu fp32'",
+            value=highest,
         )
 
 

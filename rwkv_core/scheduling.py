@@ -212,7 +212,7 @@ class Scheduler:
                 self._end(row, "deadline")
         for tracing in traces:
             if verdict := tracing.job.verdict(self._limits.unread_s):
-                self._end_trace(tracing, RwkvError(f"the reading was ended: {verdict}"))
+                self._end_trace(tracing, RwkvError("the reading was ended: {why}", why=verdict))
 
     def _admit(self) -> None:
         while self._waiting and len(self._active) < self._limits.slots:

@@ -254,8 +254,11 @@ class StateStore:
                     count = len(session.held)
                     self._drop_if_empty(session_id)
                     raise HeldMemoryError(
-                        f"{count} memories are held and one more of {memory.nbytes:,} bytes would "
-                        f"pass the limit of {limit:,} bytes; save one to a file and drop it here"
+                        "{count} memories are held and one more of {size:,} bytes would pass "
+                        "the limit of {limit:,} bytes; save one to a file and drop it here",
+                        count=count,
+                        size=memory.nbytes,
+                        limit=limit,
                     )
                 session.held[key] = memory
                 session.held_nbytes += memory.nbytes

@@ -217,7 +217,9 @@ class SavedMemory:
                 _check_owner(metadata, config, fingerprint)
                 names = set(file.keys())
                 if names - {"logits"} != set(_PARTS):
-                    raise StateError(f"{path.name} lacks the tensors {', '.join(_PARTS)}")
+                    raise StateError(
+                        "{file} lacks the tensors {names}", file=path.name, names=", ".join(_PARTS)
+                    )
                 tensors = [
                     _checked(part, file.get_slice(part), getattr(expected, part)) for part in _PARTS
                 ]
@@ -225,8 +227,10 @@ class SavedMemory:
                     logits = _checked("logits", file.get_slice("logits"), scores).numpy()
         except (SafetensorError, OSError) as error:
             raise StateError(
-                f"{path.name} is not a readable state file ({error}); "
-                "choose a .safetensors file saved by this playground"
+                "{file} is not a readable state file ({reason}); choose a .safetensors file "
+                "saved by this playground",
+                file=path.name,
+                reason=error,
             ) from error
         memory = Memory(State(*tensors), int(metadata["tokens"]), logits)
         tail, name = metadata.get("text_tail", ""), metadata.get("name", "")
@@ -241,11 +245,16 @@ def _check_owner(metadata: dict[str, str], config: ModelConfig, fingerprint: str
         )
     if metadata.get("fingerprint") != fingerprint:
         raise StateError(
-            f"this state belongs to another model (RWKV-{metadata.get('generation', '?')}, "
-            f"sizes {metadata.get('sizes', '?')}, "
-            f"fingerprint {metadata.get('fingerprint', '?')[:12]}), not to the "
-            f"one loaded (RWKV-{config.generation}, {config.n_layer} layers of {config.n_embd}, "
-            f"fingerprint {fingerprint[:12]}); load that model first"
+            "this state belongs to another model (RWKV-{generation}, sizes {sizes}, "
+            "fingerprint {fingerprint}), not to the one loaded (RWKV-{here}, {layers} layers "
+            "of {width}, fingerprint {our_fingerprint}); load that model first",
+            generation=metadata.get("generation", "?"),
+            sizes=metadata.get("sizes", "?"),
+            fingerprint=metadata.get("fingerprint", "?")[:12],
+            here=config.generation,
+            layers=config.n_layer,
+            width=config.n_embd,
+            our_fingerprint=fingerprint[:12],
         )
 
 
@@ -254,10 +263,16 @@ def _checked(name: str, part: object, expected: Tensor) -> Tensor:
     shape, dtype = tuple(part.get_shape()), part.get_dtype()  # type: ignore[attr-defined]
     if shape != tuple(expected.shape) or dtype != "F32":
         raise StateError(
-            f"{name} is {dtype} {shape} in the file, this model needs F32 {tuple(expected.shape)}"
+            "{name} is {dtype} {shape} in the file, this model needs F32 {wanted}",
+            name=name,
+            dtype=dtype,
+            shape=shape,
+            wanted=tuple(expected.shape),
         )
     # Cloned, since safetensors maps the file: saving over it would change this state or crash.
     tensor: Tensor = part[:].clone()  # type: ignore[index]
     if not bool(torch.isfinite(tensor).all()):
-        raise StateError(f"{name} holds NaN or infinity; the file is broken, save it again")
+        raise StateError(
+            "{name} holds NaN or infinity; the file is broken, save it again", name=name
+        )
     return tensor

@@ -25,6 +25,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from kernels.sentences import Sentence
 from rwkv_core.checkpoint import DAMAGE
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.errors import StateError
@@ -60,8 +61,10 @@ def load_memory(path: Path, config: ModelConfig, fingerprint: str) -> SavedMemor
             names = list(file.keys())
     except (SafetensorError, OSError) as error:
         raise StateError(
-            f"{path.name} is not a readable state file ({error}); "
-            "choose a .safetensors file saved by this playground"
+            "{file} is not a readable state file ({reason}); choose a .safetensors file "
+            "saved by this playground",
+            file=path.name,
+            reason=error,
         ) from error
     if is_ours or not any(_NAME.fullmatch(name) for name in names):
         return SavedMemory.load(path, config, fingerprint)
@@ -79,14 +82,18 @@ def _check_size(path: Path, limit: int) -> None:
     size = path.stat().st_size
     if size > limit:
         raise StateError(
-            f"{path.name} has {size:,} bytes, and a memory of this model at most {limit:,}; "
-            "choose a file that this model saved"
+            "{file} has {size:,} bytes, and a memory of this model at most {limit:,}; choose "
+            "a file that this model saved",
+            file=path.name,
+            size=size,
+            limit=limit,
         )
     with path.open("rb") as file:
         head = file.read(9)
     if len(head) < 9 or head[8:] != b"{" or int.from_bytes(head[:8], "little") > MAX_HEAD_BYTES:
         raise StateError(
-            f"{path.name} is not a memory; choose a .safetensors file saved by this playground"
+            "{file} is not a memory; choose a .safetensors file saved by this playground",
+            file=path.name,
         )
 
 
@@ -114,11 +121,14 @@ def load_initial_state(
     metadata, content = _read(path)
     if metadata.get("format") == FILE_FORMAT:
         state, tokens, _ = State.load(path, config, fingerprint)
-        return state, Choice(path.name, f"saved by this program after {tokens:,} tokens")
+        why = Sentence("saved by this program after {tokens:,} tokens", tokens=tokens)
+        return state, Choice(path.name, why)
     if config.has_exponents:
         raise StateError(
-            f"{path.name} holds matrices, and RWKV-{config.generation}, which is loaded, "
-            "remembers none; state tuning is for RWKV-5 and later"
+            "{file} holds matrices, and RWKV-{generation}, which is loaded, remembers none; "
+            "state tuning is for RWKV-5 and later",
+            file=path.name,
+            generation=config.generation,
         )
     matrices = _stack(path.name, content, config)
     is_turned = path.suffix.lower() in _TURNED_SUFFIXES
@@ -126,7 +136,7 @@ def load_initial_state(
     if order == "key-value":
         matrices = matrices.transpose(-1, -2).contiguous()
     state = dataclasses.replace(State.zeros(config), wkv=matrices[:, None])
-    return state, Choice(path.name, f"a tuned state; {_REASONS[order]}")
+    return state, Choice(path.name, Sentence("a tuned state; {order}", order=_REASONS[order]))
 
 
 def _read(path: Path) -> tuple[dict[str, str], Mapping[object, object]]:
@@ -141,19 +151,23 @@ def _read(path: Path) -> tuple[dict[str, str], Mapping[object, object]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise StateError(
-            f"{path.name} is no state file, or holds Python objects that could run code when "
-            "loaded; give the .pth or .safetensors that state tuning saved"
+            "{file} is no state file, or holds Python objects that could run code when "
+            "loaded; give the .pth or .safetensors that state tuning saved",
+            file=path.name,
         ) from error
     except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StateError(
-            f"{path.name} is not a readable state file ({reason}); give the .pth, .safetensors or "
-            ".st of a state"
+            "{file} is not a readable state file ({reason}); give the .pth, .safetensors or "
+            ".st of a state",
+            file=path.name,
+            reason=reason,
         ) from error
     if not isinstance(content, dict):
         raise StateError(
-            f"{path.name} holds a {type(content).__name__} instead of named tensors; give the "
-            "file that state tuning saved"
+            "{file} holds a {kind} instead of named tensors; give the file that state tuning saved",
+            file=path.name,
+            kind=type(content).__name__,
         )
     return {}, content
 
@@ -165,24 +179,33 @@ def _stack(name: str, content: Mapping[object, object], config: ModelConfig) -> 
         match = _NAME.fullmatch(str(key))
         if match is None or not isinstance(value, Tensor) or not value.is_floating_point():
             raise StateError(
-                f"{name} holds {str(key)[:80]!r}, which is no time_state of a layer; give a file "
-                "that holds nothing else (weights are no state)"
+                "{file} holds {name!r}, which is no time_state of a layer; give a file that "
+                "holds nothing else (weights are no state)",
+                file=name,
+                name=str(key)[:80],
             )
         layers[int(match[1])] = value
     shape = (config.n_head, config.head_size, config.head_size)
     shapes = sorted({tuple(value.shape) for value in layers.values()})
     if sorted(layers) != list(range(config.n_layer)) or shapes != [shape]:
         raise StateError(
-            f"{name} is a state of {len(layers)} layers with matrices of "
-            f"{' and '.join(map(str, shapes)) or 'no'} shape, but the model loaded "
-            f"(RWKV-{config.generation}) has {config.n_layer} layers with {shape}; use the state "
-            "with the model it was tuned for"
+            "{file} is a state of {layers} layers with matrices of {shapes} shape, but the "
+            "model loaded (RWKV-{generation}) has {wanted} layers with {shape}; use the "
+            "state with the model it was tuned for",
+            file=name,
+            layers=len(layers),
+            shapes=" and ".join(map(str, shapes)) or "no",
+            generation=config.generation,
+            wanted=config.n_layer,
+            shape=shape,
         )
     matrices = torch.stack([layers[index].float() for index in range(config.n_layer)])
     finite = torch.isfinite(matrices).flatten(1).all(1)
     if not finite.all():
         raise StateError(
-            f"layer {int(finite.int().argmin()) + 1} of {name} holds NaN or infinity; the tuning "
-            "went wrong there, or the file is damaged: use an earlier one"
+            "layer {layer} of {file} holds NaN or infinity; the tuning went wrong there, or "
+            "the file is damaged: use an earlier one",
+            layer=int(finite.int().argmin()) + 1,
+            file=name,
         )
     return matrices

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from kernels.sentences import Sentence
 from rwkv_core.config import Choice
 from rwkv_core.errors import StrategyError
 
@@ -173,7 +174,8 @@ def explain(placement: Placement, n_layer: int, reason: str) -> dict[str, Choice
     dtypes = list(dict.fromkeys(place.dtype for place in places))
     formats = list(dict.fromkeys(place.format for place in places))
     if len(set(places)) > 1:
-        reason = f"{reason}: {placement.describe(n_layer)}"
+        where = placement.describe(n_layer)
+        reason = Sentence("{reason}: {where}", reason=reason, where=where)
     choices = {
         "device": Choice(" and ".join(devices), reason),
         "dtype": Choice(
@@ -241,15 +243,21 @@ def _unreadable(text: str, start: int, part: str, expected: str) -> StrategyErro
     underline = " " * start + "^" * max(1, len(part.strip()))
     examples = ", ".join(repr(example) for example in EXAMPLES)
     return StrategyError(
-        f"cannot read this strategy; where it is underlined, expected is {expected}:\n"
-        f"  {text}\n  {underline}\nexamples: {examples}"
+        "cannot read this strategy; where it is underlined, expected is {expected}:\n  "
+        "{text}\n  {underline}\nexamples: {examples}",
+        expected=expected,
+        text=text,
+        underline=underline,
+        examples=examples,
     )
 
 
 def _cannot_run(text: str, reason: str) -> StrategyError:
     return StrategyError(
-        f"strategy {text.strip()!r} cannot run: {reason}; use 'cpu fp32', or 'cpu int8' for a "
-        "quarter of the memory"
+        "strategy {text!r} cannot run: {reason}; use 'cpu fp32', or 'cpu int8' for a quarter "
+        "of the memory",
+        text=text.strip(),
+        reason=reason,
     )
 
 
@@ -260,7 +268,8 @@ def _why_not(device: torch.device) -> str:
         if not found:
             return "torch sees no CUDA GPU here"
         if (device.index or 0) >= found:
-            return f"torch sees {found} CUDA GPU{'s' if found > 1 else ''} here, not {device}"
+            form = "torch sees CUDA GPUs up to cuda:{last} here, not {device}"
+            return Sentence(form, last=found - 1, device=device)
     if device.type == "mps" and not torch.backends.mps.is_available():
         return "torch sees no Apple GPU (mps) here"
     return ""

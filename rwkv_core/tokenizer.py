@@ -14,6 +14,7 @@ from typing import Protocol
 import pyrwkv_tokenizer
 import tokenizers
 
+from kernels.sentences import Sentence
 from rwkv_core.config import Choice
 from rwkv_core.errors import DownloadError, TokenizerError
 from rwkv_core.hub import fetch_file
@@ -196,22 +197,24 @@ def load_tokenizer(
     elif beside is not None and beside.exists():
         name, reason = str(beside), "it lies beside the model"
     elif vocab_size == WORLD_VOCAB_SIZE:
-        name, reason = "world", f"the model has the {vocab_size:,} ids of the World vocabulary"
+        form = "the model has the {count:,} ids of the World vocabulary"
+        name, reason = "world", Sentence(form, count=vocab_size)
     elif vocab_size in PILE_VOCAB_SIZES:
-        name, reason = "20b", f"models with {vocab_size:,} ids were trained on the Pile with it"
+        form = "models with {count:,} ids were trained on the Pile with it"
+        name, reason = "20b", Sentence(form, count=vocab_size)
     else:
         raise TokenizerError(_unknown_size(vocab_size))
 
     if name.lower() == "world":
         spare = max(0, vocab_size - WORLD_VOCAB_SIZE)
-        return WorldTokenizer(vocab_size), Choice("World", reason + _padding(spare, vocab_size))
+        return WorldTokenizer(vocab_size), Choice("World", _padded(reason, spare, vocab_size))
     if name.lower() == "20b":
         bpe, source = _load_pile(folder, vocab_size, fetch)
-        value, reason = "20B", f"{reason}, {source}"
+        value, reason = "20B", Sentence("{reason}, {source}", reason=reason, source=source)
     else:
         bpe = BpeTokenizer(_file_in(Path(name).expanduser()), vocab_size)
         value = bpe.name
-    return bpe, Choice(value, reason + _padding(bpe.spare_rows, vocab_size))
+    return bpe, Choice(value, _padded(reason, bpe.spare_rows, vocab_size))
 
 
 def _load_pile(
@@ -221,7 +224,8 @@ def _load_pile(
     # Also where it is asked for and would not fit: nothing should be fetched then.
     _require_rows("the 20B vocabulary", min(PILE_VOCAB_SIZES), vocab_size)
     if folder is not None and (folder / PILE_FILE).exists():
-        return BpeTokenizer(folder / PILE_FILE, vocab_size), f"{PILE_FILE} lies beside the model"
+        source = Sentence("{file} lies beside the model", file=PILE_FILE)
+        return BpeTokenizer(folder / PILE_FILE, vocab_size), source
     try:
         tokenizer = BpeTokenizer(fetch(PILE_REPOSITORY, "tokenizer.json"), vocab_size)
     except DownloadError as error:
@@ -234,7 +238,7 @@ def _load_pile(
             f"tokenizer.json of {PILE_REPOSITORY} came from the Hub with other ids than 20B's; "
             f"put the right {PILE_FILE} beside the model"
         )
-    return tokenizer, f"from {PILE_REPOSITORY} on the Hub"
+    return tokenizer, Sentence("from {repository} on the Hub", repository=PILE_REPOSITORY)
 
 
 def _folder_of(path: Path) -> Path:
@@ -259,8 +263,9 @@ def _unknown_size(vocab_size: int) -> str:
     )
 
 
-def _padding(spare: int, vocab_size: int) -> str:
-    return f"; {spare:,} of the model's {vocab_size:,} ids are padding" if spare else ""
+def _padded(reason: str, spare: int, vocab_size: int) -> str:
+    form = "{reason}; {spare:,} of the model's {count:,} ids are padding"
+    return Sentence(form, reason=reason, spare=spare, count=vocab_size) if spare else reason
 
 
 def _require_rows(name: str, ids: int, rows: int) -> None:
@@ -297,8 +302,10 @@ def _checked_text(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TokenizerError(
-            f"character {error.start + 1} of the text is U+{ord(text[error.start]):04X}, half a "
-            "surrogate pair and no character by itself; remove it"
+            "character {place} of the text is U+{code:04X}, half a surrogate pair and no "
+            "character by itself; remove it",
+            place=error.start + 1,
+            code=ord(text[error.start]),
         ) from error
     return text
 

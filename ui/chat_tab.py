@@ -233,7 +233,7 @@ def wire_chats(tab: Tab) -> None:
     ).success(None, written, None, js=keeping.SAVE_FILE, **QUIET_EVENT)
     manage.make_link.click(
         partial(actions.make_link, engine, template),
-        held.chats, [manage.link, talk.status], **QUIET_EVENT,
+        named, [manage.link, talk.status], **QUIET_EVENT,
     ).success(None, manage.link, manage.link, js=_WHOLE_LINK, **QUIET_EVENT)  # fmt: skip
     exact = tab.who.exact
     exact.change(partial(exact_text, engine), [*named, exact], tab.exact, **QUIET_EVENT)

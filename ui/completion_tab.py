@@ -249,7 +249,7 @@ async def count(
         ):
             yield line
     except RwkvError as error:
-        yield error_line(error)
+        yield error_line(error, language)
 
 
 def go_on_from(
@@ -279,5 +279,5 @@ def keep_text_in_box(
     try:
         draft = writing.draft_of(engine, drafts, text) if text or drafts.now.ids else drafts.now
     except RwkvError as error:
-        return shelf, error_line(error)
+        return shelf, error_line(error, language)
     return keep_draft(engine, visitor, shelf, draft, language)

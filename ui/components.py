@@ -6,7 +6,7 @@ from math import sqrt
 
 import gradio as gr
 
-from presets.words import speak
+from presets.words import speak, translated
 from rwkv_core.config import ModelConfig
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
@@ -15,12 +15,19 @@ from rwkv_core.streams import StreamStatus
 
 TINY_PARAMETERS = 50_000_000
 _BYTE_UNITS = ("bytes", "kB", "MB", "GB")
+# How large numbers are said: for each language the steps, largest first.
+_NUMBER_WORDS = {
+    "en": ((10**9, " billion"), (10**6, " million")),
+    "zh": ((10**8, " 亿"), (10**4, " 万")),
+    "ja": ((10**8, " 億"), (10**4, " 万")),
+}
 
 
-def sentence(error: RwkvError) -> str:
-    """Write an error as one sentence: capital letter, full stop."""
-    text = str(error).strip() or "something went wrong; try again"
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+def sentence(error: RwkvError, language: str = "en") -> str:
+    """Write an error as one sentence in a language: capital letter, full stop."""
+    text = translated(language, error).strip() or speak(language, "error.something_wrong")
+    stop = "." if language == "en" else "。"
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?。" else stop)
 
 
 def as_gradio_error(error: RwkvError) -> gr.Error:
@@ -28,9 +35,9 @@ def as_gradio_error(error: RwkvError) -> gr.Error:
     return gr.Error(sentence(error), print_exception=False)
 
 
-def error_line(error: RwkvError) -> str:
+def error_line(error: RwkvError, language: str) -> str:
     """Show an error where its cause is; screen readers announce it."""
-    return f'<p class="status is-error" role="alert">{escape(sentence(error))}</p>'
+    return f'<p class="status is-error" role="alert">{escape(sentence(error, language))}</p>'
 
 
 def bytes_text(count: int) -> str:
@@ -42,12 +49,14 @@ def bytes_text(count: int) -> str:
     return f"{value:.{digits}f} {_BYTE_UNITS[unit]}".replace(".0 ", " ")
 
 
-def parameters_text(count: int) -> str:
+def parameters_text(count: int, language: str = "en") -> str:
     """Write a number of parameters: 4600000 -> "4.6 million"."""
-    scale, word = (1e9, "billion") if count >= 1e9 else (1e6, "million")
     if count < 1e5:
         return f"{count:,}"
-    return f"{count / scale:.1f} {word}"
+    steps = _NUMBER_WORDS[language]
+    scale, word = next((step for step in steps if count >= step[0]), steps[-1])
+    digits = 1 if count < 100 * scale else 0
+    return f"{count / scale:,.{digits}f}{word}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -66,7 +75,7 @@ def banner(engine: Engine, name: str = "", language: str = "en") -> str:
     Args:
         engine: runs the model.
         name: what to call the model; its file's name when empty.
-        language: the visitor's; the reasons of choices are English.
+        language: the visitor's.
     """
     model, choices = engine.model, engine.choices
     config, devices = model.config, choices["device"].value.split(" and ")
@@ -76,11 +85,11 @@ def banner(engine: Engine, name: str = "", language: str = "en") -> str:
     size = speak(
         language,
         "page.parameters_tiny" if is_tiny else "page.parameters",
-        count=parameters_text(model.parameters),
+        count=parameters_text(model.parameters, language),
     )
     rows = "".join(
         f"<div><dt>{escape(speak(language, f'page.{label}'))}</dt>"
-        f"<dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
+        f"<dd><b>{escape(value)}</b> {escape(translated(language, reason))}</dd></div>"
         for label, value, reason in _facts(engine, place, language)
     )
     note = speak(
@@ -164,16 +173,15 @@ def status_line(text: str = "") -> str:
     return f'<p class="status">{escape(text)}</p>'
 
 
-def progress_line(status: StreamStatus) -> str:
+def progress_line(status: StreamStatus, language: str) -> str:
     """Say what a running stream is doing."""
     if status.phase == "waiting":
-        place = f" You are number {status.queue_position} in line." if status.queue_position else ""
-        return status_line(f"Waiting for a free place.{place}")
+        place = max(1, status.queue_position)
+        return status_line(speak(language, "chat.waiting", place=place))
     if status.phase == "reading" and status.tokens_to_read > status.tokens_read:
-        return status_line(
-            f"Reading: {status.tokens_read:,} of {counted(status.tokens_to_read, 'token')}."
-        )
-    return status_line("Writing.")
+        read, whole = f"{status.tokens_read:,}", f"{status.tokens_to_read:,}"
+        return status_line(speak(language, "chat.reading", read=read, whole=whole))
+    return status_line(speak(language, "chat.writing"))
 
 
 def visible(text: str) -> str:

@@ -69,7 +69,9 @@ def preset_named(name: str) -> SamplingPreset:
         if preset.name == name:
             return preset
     known = ", ".join(preset.name for preset in presets)
-    raise SettingsError(f"there is no preset {name!r}; choose one of {known}")
+    raise SettingsError(
+        "there is no preset {name!r}; choose one of {known}", name=name, known=known
+    )
 
 
 def choose_preset(name: str) -> Controls:

@@ -180,7 +180,11 @@ def checked_limit(limit: Any) -> int:
         InputError: it is none of them.
     """
     if limit not in LIMITS:
-        raise InputError(f"the distance is {limit}; choose one of {', '.join(map(str, LIMITS))}")
+        raise InputError(
+            "the distance is {limit}; choose one of {known}",
+            limit=limit,
+            known=", ".join(map(str, LIMITS)),
+        )
     return int(limit)
 
 

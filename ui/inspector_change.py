@@ -16,7 +16,7 @@ from rwkv_core.inspection.lab import Text
 from rwkv_core.inspection.trial import Recipe, Trial, make_memory, try_recipe
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import WorkJob
-from ui.components import error_line, status_line
+from ui.components import error_line, sentence, status_line
 from ui.inspector_change_layout import Panel, lay_out
 from ui.inspector_change_views import edits_line, render
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
@@ -110,7 +110,8 @@ def add_edit(maker: Any, language: str, edits: Edits, *values: float) -> Edits:
     try:
         return (*edits, maker(*values))
     except (TypeError, ValueError, OverflowError) as error:
-        raise gr.Error("A number is missing; type one.", print_exception=False) from error
+        problem = InputError("a number is missing; type one")
+        raise gr.Error(sentence(problem, language), print_exception=False) from error
 
 
 def without_last(_language: str, edits: Edits) -> Edits:
@@ -164,7 +165,7 @@ def shares(
     """
     for share in (share_b, share_c):
         if not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise InputError(f"a share is {share}, but must be 0 to 1; move the slider")
+            raise InputError("a share is {share}, but must be 0 to 1; move the slider", share=share)
     _, has_b, has_c = (choice.is_given for choice in choices)
     b, c = (share_b if has_b else 0.0), (share_c if has_c else 0.0)
     return (1 - b) * (1 - c), b * (1 - c) if has_b else None, c if has_c else None
@@ -206,7 +207,7 @@ async def keep(
         name = speak(language, "change.kept_name", name=end)
         kept = keep_memory(engine, visitor, shelf, job.result(), name=name, tail=words)
     except RwkvError as error:
-        yield {status: error_line(error)}
+        yield {status: error_line(error, language)}
         return
     said = speak(language, "study.kept", name=kept.current.name)
     yield {panel.shelf: kept, status: status_line(said)}

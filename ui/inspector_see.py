@@ -14,13 +14,14 @@ from typing import Any, Literal, NamedTuple
 import gradio as gr
 import numpy as np
 
+from presets.words import speak
 from rwkv_core.engine import MAX_TRACE_TOKENS, Engine
 from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.inspection import settled_change
 from rwkv_core.recording import CLOSE_LOOK, GLANCE, Recording, Wanted
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import StreamStatus, TraceJob
-from ui.components import counted, error_line, progress_line, status_line
+from ui.components import error_line, progress_line, status_line
 from ui.inspector_cards import Updates, show_view
 from ui.inspector_close import Choice, layer_views, memory_views, read_shares, word_views
 from ui.inspector_layout import (
@@ -36,6 +37,7 @@ from ui.inspector_layout import (
 from ui.inspector_views import View, views
 from ui.readings import findings, token_text, word_at
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
+from ui.studies import in_language
 from ui.word_strip import word_strip
 
 PROGRESS_INTERVAL_S = 0.2
@@ -75,7 +77,7 @@ def build_see(engine: Engine, visitor: gr.State, conversation: gr.State) -> None
     running = RunningStreams()
     panel, starts = lay_out(engine.model.config, gr.State(Seen()))
     read: dict[str, Any] = {
-        "fn": partial(inspect_text, engine, panel, running),
+        "fn": in_language(partial(inspect_text, engine, panel, running)),
         "inputs": [panel.source, panel.text, conversation, visitor],
         "outputs": panel.outputs(),
         **MODEL_EVENT,
@@ -84,7 +86,7 @@ def build_see(engine: Engine, visitor: gr.State, conversation: gr.State) -> None
 
     def closer(part: Part) -> dict[str, Any]:
         return {
-            "fn": partial(look_closer, engine, panel, running, part),
+            "fn": in_language(partial(look_closer, engine, panel, running, part)),
             "inputs": chosen,
             "outputs": panel.outputs(),
             "trigger_mode": "always_last",
@@ -133,20 +135,23 @@ def ids_to_read(engine: Engine, source: Source, text: str, conversation: Convers
     if source == THIS_CHAT:
         if not conversation.turns:
             raise InputError(
-                "The chat is still empty: say something in the Chat tab, then come back."
+                "the chat is still empty: say something in the Chat tab, then come back"
             )
         ids, root = conversation.ids, conversation.root
     else:
         if not text.strip():
             raise InputError(
-                "There is nothing to read yet: type or paste a text, or choose an example."
+                "there is nothing to read yet: type or paste a text, or choose an example"
             )
         # Training put this token before each document, so the first word has something before it.
         ids = (engine.tokenizer.end_of_text, *engine.encode(text))
     if len(ids) > MAX_TRACE_TOKENS:
         raise InputError(
-            f"This is {len(ids):,} tokens, and the inspector reads at most {MAX_TRACE_TOKENS:,} at once: "
-            f"put a part of it, about {100 * MAX_TRACE_TOKENS // len(ids)} %, into the text box."
+            "this is {count:,} tokens, and the inspector reads at most {limit:,} at once: "
+            "put a part of it, about {percent} %, into the text box",
+            count=len(ids),
+            limit=MAX_TRACE_TOKENS,
+            percent=100 * MAX_TRACE_TOKENS // len(ids),
         )
     return Seen(ids, root)
 
@@ -155,6 +160,7 @@ async def inspect_text(
     engine: Engine,
     panel: Panel,
     running: RunningStreams,
+    language: str,
     source: Source,
     text: str,
     conversation: Conversation,
@@ -166,6 +172,7 @@ async def inspect_text(
         engine: reads the text.
         panel: where things are shown.
         running: what each visitor is reading, for Stop.
+        language: of the visitor.
         source: which text.
         text: the visitor's own text.
         conversation: the visitor's chat.
@@ -177,13 +184,14 @@ async def inspect_text(
     try:
         seen = ids_to_read(engine, source, text, conversation)
     except RwkvError as error:
-        yield {panel.status: error_line(error)}
+        yield {panel.status: error_line(error, language)}
         return
 
     def show(recordings: list[Recording]) -> Updates:
         return {**render(engine, panel, recordings[0]), panel.seen: seen}
 
-    async for updates in _look(engine, panel, running, visitor, seen, wanted=[GLANCE], show=show):
+    looking = _look(engine, panel, running, language, visitor, seen, wanted=[GLANCE], show=show)
+    async for updates in looking:
         yield updates
 
 
@@ -192,6 +200,7 @@ async def look_closer(
     panel: Panel,
     running: RunningStreams,
     part: Part,
+    language: str,
     seen: Seen,
     depth: str,
     layer: float,
@@ -206,6 +215,7 @@ async def look_closer(
         panel: where things are shown.
         running: what each visitor is reading, for Stop.
         part: what to make anew.
+        language: of the visitor.
         seen: what was read.
         depth: SIMPLE or RESEARCHER; the simple look shows nothing of this.
         layer: to look at, from 1.
@@ -231,7 +241,7 @@ async def look_closer(
         return [] if choice.layer in recording.layers else [only]
 
     looking = _look(
-        engine, panel, running, visitor, seen, wanted=[CLOSE_LOOK], more=more, show=show
+        engine, panel, running, language, visitor, seen, wanted=[CLOSE_LOOK], more=more, show=show
     )
     async for updates in looking:
         yield updates
@@ -246,6 +256,7 @@ async def _look(
     engine: Engine,
     panel: Panel,
     running: RunningStreams,
+    language: str,
     visitor: str,
     seen: Seen,
     *,
@@ -264,16 +275,16 @@ async def _look(
                 yield {panel.read: gr.update(visible=False), panel.stop: gr.update(visible=True)}
             async for status in job.progress(PROGRESS_INTERVAL_S):
                 if status.phase != "done":
-                    yield {panel.status: progress_line(status)}
+                    yield {panel.status: progress_line(status, language)}
             recordings.append(job.result())
             if len(recordings) == len(wanted):
                 queue += more(recordings[0])
         shown = await asyncio.to_thread(show, recordings)
         ended = {**shown, panel.status: status_line()}
     except RwkvError as error:
-        is_told = reading.is_stopped and reading.job is not None
-        said = stopped_line(reading.job.status) if is_told and reading.job else error_line(error)
-        ended = {panel.status: said}
+        ended = {panel.status: error_line(error, language)}
+        if reading.is_stopped and reading.job is not None:
+            ended = {panel.status: stopped_line(reading.job.status, language)}
     finally:
         is_current = running.is_current(visitor, reading)
         running.end(visitor, reading)
@@ -283,11 +294,10 @@ async def _look(
         yield {**ended, **buttons}
 
 
-def stopped_line(status: StreamStatus) -> str:
+def stopped_line(status: StreamStatus, language: str) -> str:
     """Say how far a reading came before the visitor ended it."""
-    return status_line(
-        f"Stopped after {status.tokens_read:,} of {counted(status.tokens_to_read, 'token')}."
-    )
+    read, whole = f"{status.tokens_read:,}", f"{status.tokens_to_read:,}"
+    return status_line(speak(language, "inspector.stopped", read=read, whole=whole))
 
 
 def render(engine: Engine, panel: Panel, recording: Recording) -> Updates:

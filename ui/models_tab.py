@@ -101,7 +101,9 @@ def available(machine: Machine, place: str, size_gb: int) -> dict[str, int]:
     """
     if size_gb not in PRESETS_GB or place not in (HERE, COMPUTER, CARD):
         raise SettingsError(
-            f"{place} with {size_gb} GB is no memory to plan for; choose one of the sizes shown"
+            "{place} with {size} GB is no memory to plan for; choose one of the sizes shown",
+            place=place,
+            size=size_gb,
         )
     if place == HERE:
         return machine.available
@@ -125,7 +127,7 @@ def show_all(
         room, count = available(machine, place, int(size)), _sessions(sessions)
     except (RwkvError, ValueError, TypeError) as error:
         problem = error if isinstance(error, RwkvError) else SettingsError("choose a size again")
-        return shown, error_line(problem), ""
+        return shown, error_line(problem, language), ""
     text = look_text(room, count, file, strategy or "", language)
     return shown, table_html(room, count, language), text
 
@@ -170,11 +172,14 @@ def look_text(
     try:
         model = find_model(file)
         if model is None:
-            raise SettingsError(f"there is no model {file[:80]!r}; choose one of the list")
+            raise SettingsError(
+                "there is no model {name!r}; choose one of the list", name=file[:80]
+            )
         if len(strategy) > MAX_STRATEGY:
             raise SettingsError(
-                f"the strategy has {len(strategy)} characters, the limit is {MAX_STRATEGY}; "
-                "shorten it"
+                "the strategy has {count} characters, the limit is {limit}; shorten it",
+                count=len(strategy),
+                limit=MAX_STRATEGY,
             )
         best = propose(model.inventory, room, sessions=sessions)
         text = strategy.strip() or best.strategy.value
@@ -183,13 +188,15 @@ def look_text(
             plan = plan_memory(model.inventory, text, sessions=sessions)
             verdict, reason = judge(plan, room), ""
     except RwkvError as error:
-        return error_line(error)
+        return error_line(error, language)
     return plan_html(plan, verdict, reason, language) + about_html(model, text, language)
 
 
 def _sessions(count: float) -> int:
     if not 1 <= count <= MAX_SESSIONS:
         raise SettingsError(
-            f"{count:g} conversations are not between 1 and {MAX_SESSIONS}; move the slider"
+            "{count:g} conversations are not between 1 and {limit}; move the slider",
+            count=count,
+            limit=MAX_SESSIONS,
         )
     return int(count)

@@ -104,7 +104,9 @@ class Shelf:
             InputError: it is full.
         """
         if len(self.items) >= MAX_SHELVED:
-            raise InputError(f"the shelf holds {MAX_SHELVED} memories, the limit; drop one first")
+            raise InputError(
+                "the shelf holds {limit} memories, the limit; drop one first", limit=MAX_SHELVED
+            )
 
 
 @dataclass(frozen=True)
@@ -211,8 +213,9 @@ async def recall(engine: Engine, visitor: str, item: Shelved) -> Memory:
         memory = engine.memory_at(visitor, item.ids, root=item.root)
     if memory is None:
         raise HeldMemoryError(
-            f"the memory {item.name!r} is larger than what one visitor may keep; start the "
-            "playground with a smaller model, or keep an earlier one"
+            "the memory {name!r} is larger than what one visitor may keep; start the "
+            "playground with a smaller model, or keep an earlier one",
+            name=item.name,
         )
     return memory
 

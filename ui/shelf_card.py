@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -103,7 +103,7 @@ def keep_chat(
     try:
         shelf = keep_text(engine, visitor, shelf, talk.ids, name=name, root=talk.root, chat=chat)
     except RwkvError as error:
-        return shelf, error_line(error)
+        return shelf, error_line(error, language)
     return shelf, status_line(speak(language, "shelf.kept", name=shelf.current.name))
 
 
@@ -115,7 +115,7 @@ def keep_draft(
     try:
         shelf = keep_text(engine, visitor, shelf, draft.ids, name=name, root=draft.root)
     except RwkvError as error:
-        return shelf, error_line(error)
+        return shelf, error_line(error, language)
     return shelf, status_line(speak(language, "shelf.kept", name=shelf.current.name))
 
 
@@ -150,7 +150,7 @@ def rename(shelf: Shelf, name: str, language: str) -> tuple[Shelf, str]:
     try:
         shelf = shelf.renamed(name)
     except RwkvError as error:
-        return shelf, error_line(error)
+        return shelf, error_line(error, language)
     said = speak(language, "shelf.renamed", name=shelf.current.name)
     return shelf, status_line(said)
 
@@ -161,16 +161,16 @@ def drop(engine: Engine, visitor: str, shelf: Shelf, language: str) -> tuple[She
         name = shelf.current.name
         shelf = dropped(engine, visitor, shelf)
     except RwkvError as error:
-        return shelf, error_line(error)
+        return shelf, error_line(error, language)
     return shelf, status_line(speak(language, "shelf.dropped", name=name))
 
 
-def send_to(tab: str, shelf: Shelf) -> tuple[Any, Any, str]:
+def send_to(tab: str, shelf: Shelf, language: str) -> tuple[Any, Any, str]:
     """Let a tab go on from the chosen memory, and show that tab."""
     try:
         return hand_over(tab, shelf.current), gr.update(selected=tab), status_line()
     except RwkvError as error:
-        return gr.skip(), gr.skip(), error_line(error)
+        return gr.skip(), gr.skip(), error_line(error, language)
 
 
 async def save(
@@ -193,7 +193,7 @@ async def save(
         folder = Path(cache) / secrets.token_hex(16)
         path = await asyncio.to_thread(write_file, engine, item, memory, folder)
     except RwkvError as error:
-        yield gr.skip(), error_line(error)
+        yield gr.skip(), error_line(error, language)
         return
     size = bytes_text(path.stat().st_size)
     said = speak(language, "shelf.saved", name=item.name, bytes=size)
@@ -206,7 +206,7 @@ def load(engine: Engine, visitor: str, shelf: Shelf, file: str, language: str) -
     try:
         shelf = read_file(engine, visitor, shelf, path)
     except RwkvError as error:
-        return shelf, error_line(error)
+        return shelf, error_line(error, language)
     finally:
         path.unlink(missing_ok=True)
     said = speak(language, "shelf.loaded", name=shelf.current.name)
@@ -248,7 +248,44 @@ def build_shelf(
         opener: the button that opens it.
         tabs: of the page, to show the one that goes on.
     """
-    shelf, language = ports.shelf, ports.language
+    drawer = _lay_out()
+    shelf, language, note = ports.shelf, ports.language, drawer.note
+    shown = [drawer.items, drawer.name, drawer.actions, drawer.empty, opener]
+    for button in (opener, drawer.close):
+        button.click(None, None, None, js=TOGGLE, **QUIET_EVENT)
+    shelf.change(partial(show, engine), [shelf, language], shown, **QUIET_EVENT)
+    drawer.items.input(choose, [shelf, drawer.items], shelf, **TELLING_EVENT)
+    drawer.name.submit(rename, [shelf, drawer.name, language], [shelf, note], **TELLING_EVENT)
+    mine, said = [visitor, shelf, language], [shelf, note]
+    drawer.forget.click(partial(drop, engine), mine, said, **TELLING_EVENT)
+    for button, tab in ((drawer.to_chat, "chat"), (drawer.to_completion, "completion")):
+        handed = [ports.handed, tabs, note]
+        button.click(partial(send_to, tab), mine[1:], handed, **TELLING_EVENT)
+    saved = drawer.keep.click(
+        partial(save, engine, drawer.file.GRADIO_CACHE), mine, [drawer.file, note], **MODEL_EVENT
+    )
+    saved.success(None, None, None, js=DOWNLOAD, **QUIET_EVENT)
+    drawer.upload.upload(
+        partial(load, engine), [visitor, shelf, drawer.upload, language], said, **TELLING_EVENT
+    )
+
+
+class _Drawer(NamedTuple):
+    close: gr.Button
+    items: gr.Radio
+    empty: gr.Markdown
+    actions: gr.Column
+    to_chat: gr.Button
+    to_completion: gr.Button
+    name: gr.Textbox
+    keep: gr.Button
+    forget: gr.Button
+    upload: gr.UploadButton
+    note: gr.HTML
+    file: gr.DownloadButton
+
+
+def _lay_out() -> _Drawer:
     with gr.Column(elem_id="shelf"):
         with gr.Row(elem_classes="shelf-head"):
             gr.Markdown(say("shelf.title"), elem_classes="shelf-title")
@@ -259,14 +296,18 @@ def build_shelf(
         empty = gr.Markdown(say("shelf.empty"), elem_classes="shelf-note")
         with gr.Column(visible=False, elem_classes="shelf-actions") as actions:
             with gr.Row(elem_classes="pair"):
-                chat = gr.Button(say("shelf.to_chat"), size="sm")
-                completion = gr.Button(say("shelf.to_completion"), size="sm")
+                chat = gr.Button(say("shelf.to_chat"), size="sm", elem_id="shelf-to-chat")
+                completion = gr.Button(
+                    say("shelf.to_completion"), size="sm", elem_id="shelf-to-completion"
+                )
             name = gr.Textbox(
                 label=say("shelf.name"), info=say("shelf.name_hint"), max_length=80, lines=1
             )
             with gr.Row(elem_classes="pair"):
                 keep = gr.Button(say("shelf.save"), size="sm", elem_id="shelf-save")
-                forget = gr.Button(say("shelf.drop"), size="sm", elem_classes="plain")
+                forget = gr.Button(
+                    say("shelf.drop"), size="sm", elem_classes="plain", elem_id="shelf-drop"
+                )
         upload = gr.UploadButton(
             say("shelf.load"),  # type: ignore[arg-type]  # its hint is narrower than what it takes
             size="sm",
@@ -276,22 +317,6 @@ def build_shelf(
         note = gr.HTML(status_line(), elem_id="shelf-status")
         gr.Markdown(say("shelf.privacy"), elem_classes="shelf-note")
         file = gr.DownloadButton("", visible="hidden", elem_id="shelf-file")
-    shown = [items, name, actions, empty, opener]
-    for button in (opener, close):
-        button.click(None, None, None, js=TOGGLE, **QUIET_EVENT)
-    shelf.change(partial(show, engine), [shelf, language], shown, **QUIET_EVENT)
-    items.input(choose, [shelf, items], shelf, **TELLING_EVENT)
-    name.submit(rename, [shelf, name, language], [shelf, note], **TELLING_EVENT)
-    forget.click(partial(drop, engine), [visitor, shelf, language], [shelf, note], **TELLING_EVENT)
-    for button, tab in ((chat, "chat"), (completion, "completion")):
-        button.click(partial(send_to, tab), shelf, [ports.handed, tabs, note], **TELLING_EVENT)
-    saved = keep.click(
-        partial(save, engine, file.GRADIO_CACHE),
-        [visitor, shelf, language],
-        [file, note],
-        **MODEL_EVENT,
-    )
-    saved.success(None, None, None, js=DOWNLOAD, **QUIET_EVENT)
-    upload.upload(
-        partial(load, engine), [visitor, shelf, upload, language], [shelf, note], **TELLING_EVENT
+    return _Drawer(
+        close, items, empty, actions, chat, completion, name, keep, forget, upload, note, file
     )

@@ -82,7 +82,7 @@ async def run_study(
     try:
         started = Started(begin())
     except RwkvError as error:
-        yield {controls.status: error_line(error)}
+        yield {controls.status: error_line(error, language)}
         return
     running.start(visitor, started)
     job, shown, begun = started.job, None, time.monotonic()
@@ -98,7 +98,7 @@ async def run_study(
             yield news
         ended = {**show(job.result(), True), controls.status: status_line()}
     except RwkvError as error:
-        ended = {controls.status: error_line(error)}
+        ended = {controls.status: error_line(error, language)}
         if started.is_stopped:
             known = job.so_far
             ended = {**(show(known, True) if known is not None else {})}

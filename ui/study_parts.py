@@ -170,7 +170,12 @@ def writing_settings(seed: float, temperature: float, length: float) -> Generati
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError("a fine control is empty; type a number") from error
     if not MIN_LENGTH <= count <= MAX_LENGTH:
-        raise InputError(f"{count} tokens to write, but 2 texts take {MIN_LENGTH} to {MAX_LENGTH}")
+        raise InputError(
+            "{count} tokens to write, but 2 texts take {least} to {most}",
+            count=count,
+            least=MIN_LENGTH,
+            most=MAX_LENGTH,
+        )
     sampling = SamplingSettings(
         temperature, 1.0 if temperature == 0 else 0.9, 0, 0.0, 0.0, seed=whole
     )

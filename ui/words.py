@@ -3,7 +3,7 @@
 import gradio as gr
 from gradio.i18n import I18nData
 
-from presets.words import LANGUAGES, words
+from presets.words import LANGUAGES, RUNTIME, words
 
 # What browsers call the languages of the page.
 _BROWSER_NAMES = {"zh": ("zh-CN", "zh-TW", "zh")}
@@ -24,10 +24,10 @@ def say(key: str) -> I18nData:
 
 
 def translations() -> gr.I18n:
-    """Every text in every language, for `launch`."""
+    """Every text that the browser puts into words, in every language, for `launch`."""
     return gr.I18n(
         **{
-            name: dict(texts)
+            name: {key: text for key, text in texts.items() if not key.startswith(RUNTIME)}
             for language, texts in words().items()
             for name in _BROWSER_NAMES.get(language, (language,))
         }

@@ -117,8 +117,8 @@ def blend(states: Sequence[State], weights: Sequence[float]) -> State:
     total = math.fsum(weights)
     if not all(0 <= weight < math.inf for weight in weights) or not total > 0:
         raise SettingsError(
-            f"the shares are {', '.join(f'{weight:g}' for weight in weights)}; give each 0 or "
-            "more, and at least one above 0"
+            "the shares are {shares}; give each 0 or more, and at least one above 0",
+            shares=", ".join(f"{weight:g}" for weight in weights),
         )
     # Those without a share are left out, so that nothing of them is seen, not even an exponent.
     kept = [(s, w / total) for s, w in zip(states, weights, strict=True) if w > 0]
@@ -193,10 +193,20 @@ def _has_exponents(state: State) -> bool:
 
 def _check_index(what: str, index: int, count: int) -> None:
     if not 0 <= index < count:
-        raise SettingsError(f"there is no {what} {index + 1}; choose 1 to {count}")
+        raise SettingsError(
+            "there is no {what} {number}; choose 1 to {count}",
+            what=what,
+            number=index + 1,
+            count=count,
+        )
 
 
 def _check_range(what: str, value: float, limit: float) -> None:
     # NaN fails both comparisons, so it is refused too.
     if not 0 <= value <= limit:
-        raise SettingsError(f"the {what} is {value}, but must be 0 to {limit:g}; move the slider")
+        raise SettingsError(
+            "the {what} is {value}, but must be 0 to {limit:g}; move the slider",
+            what=what,
+            value=value,
+            limit=limit,
+        )

@@ -60,7 +60,9 @@ def lesion(lab: Lab, text: Text, cue: Sequence[int], *, by_head: bool = False) -
         raise SettingsError("RWKV-4 has no heads: each layer is one; choose layers")
     if by_head and L * H > MAX_LESIONS:
         raise SettingsError(
-            f"this model has {L * H:,} heads, the limit is {MAX_LESIONS:,}; choose layers"
+            "this model has {count:,} heads, the limit is {limit:,}; choose layers",
+            count=L * H,
+            limit=MAX_LESIONS,
         )
     if not cue:
         text, cue = text._replace(ids=text.ids[:-1]), text.ids[-1:]

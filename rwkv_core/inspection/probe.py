@@ -175,11 +175,15 @@ def _probe(
 def _check(question: Question, filler: Sequence[int], distances: Sequence[int]) -> None:
     count = len(question.answers)
     if not 1 <= count <= MAX_ANSWERS or len(question.facts) != count:
-        raise InputError(f"{count} answers were given; give 1 to {MAX_ANSWERS}")
+        raise InputError(
+            "{count} answers were given; give 1 to {limit}", count=count, limit=MAX_ANSWERS
+        )
     if not question.ask or not all(question.answers):
         raise InputError("the question or an answer is empty; type both")
     if len(filler) < distances[-1]:
         raise InputError(
-            f"the filler has {len(filler):,} tokens, fewer than the distance {distances[-1]:,}; "
-            "choose a smaller distance or paste more"
+            "the filler has {count:,} tokens, fewer than the distance {distance:,}; choose a "
+            "smaller distance or paste more",
+            count=len(filler),
+            distance=distances[-1],
         )

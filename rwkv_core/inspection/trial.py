@@ -161,8 +161,9 @@ def _before_cue(text: Text, cue: tuple[int, ...]) -> Text:
         return text
     if len(text.ids) < (1 if text.root else 2):
         raise InputError(
-            f"the last token of a text is read after the change, and this one has only "
-            f"{len(text.ids)}; give a longer text, or something to read next"
+            "the last token of a text is read after the change, and this one has only "
+            "{count}; give a longer text, or something to read next",
+            count=len(text.ids),
         )
     return text._replace(ids=text.ids[:-1])
 

@@ -72,8 +72,10 @@ def walk_token(lab: Lab, text: Text, layer: int) -> Steps[Walk]:
     model = lab.model
     if not 0 <= layer < model.config.n_layer:
         raise SettingsError(
-            f"there is no layer {layer + 1}; choose 1 to {model.config.n_layer}"
-        )  # fmt: skip
+            "there is no layer {number}; choose 1 to {count}",
+            number=layer + 1,
+            count=model.config.n_layer,
+        )
     before = text._replace(ids=text.ids[:-1])
     if not text.ids or not (before.ids or before.root):
         raise InputError("a token needs one before it; give a text of at least two")

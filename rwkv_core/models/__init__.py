@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kernels import Operator, Program
+from kernels.sentences import Sentence
 from rwkv_core.config import Choice
 from rwkv_core.errors import InputError, NonFiniteError, ShapeError
 from rwkv_core.models.blocks import Network
@@ -229,14 +230,21 @@ class Model:
                 "the memory given already holds NaN or infinity; begin from an empty one"
             )
         index = bad[0] if bad else self.config.n_layer
-        where = f"layer {index + 1} of {self.config.n_layer}" if bad else "the head"
+        where = "the head"
+        if bad:
+            where = Sentence("layer {layer} of {count}", layer=index + 1, count=self.config.n_layer)
         dtype = str(places[index].dtype).removeprefix("torch.")
         advice = (
             "fp16 ends at 65,504, so choose bf16 or fp32"
             if places[index].dtype == torch.float16
             else "the weights are damaged or no RWKV model's; fetch the checkpoint again"
         )
-        raise NonFiniteError(f"{where} gave NaN or infinity in {dtype}: {advice}")
+        raise NonFiniteError(
+            "{where} gave NaN or infinity in {dtype}: {advice}",
+            where=where,
+            dtype=dtype,
+            advice=advice,
+        )
 
     def _checked(self, tokens: Tensor | list[int]) -> Tensor:
         ids = torch.as_tensor(tokens, dtype=torch.int64)
@@ -247,9 +255,12 @@ class Model:
             raise InputError("there are 0 tokens to read; give at least one")
         low, high = int(ids.min()), int(ids.max())
         if low < 0 or high >= self.config.vocab_size:
+            token, last = low if low < 0 else high, self.config.vocab_size - 1
             raise InputError(
-                f"token id {low if low < 0 else high} is outside this model's vocabulary "
-                f"0 to {self.config.vocab_size - 1}; use the tokenizer that belongs to it"
+                "token id {token} is outside this model's vocabulary, 0 to {last}; use the "
+                "tokenizer that belongs to it",
+                token=token,
+                last=last,
             )
         return ids
 
@@ -258,7 +269,8 @@ def _packed_dtype(network: Network, asked: Choice) -> Choice:
     """Name the type of the weights in memory, which may be the file's, and of products."""
     kept = {part.weight.format for part in network.modules() if isinstance(part, Packed)}
     floats = " and ".join(sorted(kept & {"fp32", "fp16", "bf16"}))
-    return Choice(asked.value, f"float weights kept in {floats or 'none'}, products in fp32")
+    why = "float weights kept in {floats}, products in fp32"
+    return Choice(asked.value, Sentence(why, floats=floats or "none"))
 
 
 def load_model(
@@ -287,7 +299,8 @@ def load_model(
         StrategyError: the strategy cannot run here; says what can.
     """
     if isinstance(strategy, str):
-        strategy = Choice(strategy, f"asked for by the strategy {strategy!r}")
+        why = Sentence("asked for by the strategy {strategy!r}", strategy=strategy)
+        strategy = Choice(strategy, why)
     text, reason = strategy or choose_strategy()
     placement = parse_strategy(text)
     checkpoint = open_checkpoint(path, ln_x_eps=ln_x_eps)

@@ -10,6 +10,7 @@ import torch
 from kernels import BuildError, Operator, packed_library
 from kernels.build import default_cache
 from kernels.cpu_library import HEAD_SIZES
+from kernels.sentences import Sentence
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.strategy import Placement
 
@@ -54,14 +55,13 @@ def choose_runtime(
             _, how = packed_library(default_cache())
         except BuildError as error:
             # Where the operator could not be built either, its reason says the same.
-            reason = "" if str(error) in operator.reason else str(error)
+            reason = "" if str(error) in operator.reason else error.args[0]
         else:
             threads = max(1, threads or torch.get_num_threads())
-            counted = f"{threads} thread{'s' if threads > 1 else ''}"
-            text = f"one call per token, weights in reading order, {counted}; {how}"
-            return Runtime(Choice(PACKED, text), threads)
-    matrices = f"torch's matrices: {reason}" if reason else "torch's matrices"
-    return Runtime(Choice(operator.name, f"{matrices}; {operator.reason}"))
+            text = "one call per token, weights in reading order, threads: {threads}; {how}"
+            return Runtime(Choice(PACKED, Sentence(text, threads=threads, how=how)), threads)
+    text = "torch's matrices: {reason}; {how}" if reason else "torch's matrices; {how}"
+    return Runtime(Choice(operator.name, Sentence(text, reason=reason, how=operator.reason)))
 
 
 def why_not_packed(config: ModelConfig, placement: Placement) -> str:
@@ -73,5 +73,6 @@ def why_not_packed(config: ModelConfig, placement: Placement) -> str:
         return "packed weights are for strategies of one stage"
     if not config.has_exponents and config.head_size not in HEAD_SIZES:
         sizes = ", ".join(map(str, HEAD_SIZES))
-        return f"heads of {config.head_size} have no packed code (only {sizes})"
+        text = "heads of {size} have no packed code (only {sizes})"
+        return Sentence(text, size=config.head_size, sizes=sizes)
     return ""

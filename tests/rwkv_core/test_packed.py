@@ -187,7 +187,7 @@ def test_torch_can_be_asked_for(path: Path) -> None:
 
 
 def test_the_choice_names_the_threads(path: Path) -> None:
-    assert "3 threads" in packed(path, "cpu fp32", threads=3).choices["kernel"].reason
+    assert "threads: 3;" in packed(path, "cpu fp32", threads=3).choices["kernel"].reason
 
 
 def test_a_state_of_other_sizes_is_refused_before_it_is_read(path: Path) -> None:

@@ -144,7 +144,7 @@ def test_what_cannot_run_is_refused_by_name(
 def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(StrategyError, match="torch sees 1 CUDA GPU here, not cuda:1"):
+    with pytest.raises(StrategyError, match="torch sees CUDA GPUs up to cuda:0 here, not cuda:1"):
         parse_strategy("cuda:1 fp16")
 
 

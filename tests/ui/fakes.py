@@ -122,8 +122,8 @@ class FakeEngine:
             parameters=4_600_000,
             weight_bytes=9_200_000,
             choices={
-                "device": Choice("cpu", "no NVIDIA GPU was found"),
-                "dtype": Choice("float32", "exact, and as fast as bf16 on this processor"),
+                "device": Choice("cpu", "the CPU runs every model on every machine"),
+                "dtype": Choice("float32", "fp32 rounds least"),
                 "kernel": Choice("C++ AVX2", "compiled for this processor"),
             },
         )

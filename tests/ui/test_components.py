@@ -31,7 +31,7 @@ def test_the_banner_says_where_it_runs_and_why_and_escapes_names() -> None:
     page = components.banner(fake_engine())
     assert "Pip &lt;tiny&gt;" in page
     assert "<tiny>" not in page
-    assert "no NVIDIA GPU was found" in page
+    assert "the CPU runs every model on every machine" in page
     assert "304,128 bytes" in page
     assert "4.6 million parameters (tiny)" in page
     assert "--model FILE" in page
@@ -83,15 +83,17 @@ def test_cells_glow_with_change_and_never_beyond_one() -> None:
 
 
 def test_progress_is_said_in_words() -> None:
-    assert "number 3 in line" in components.progress_line(StreamStatus("waiting", 3, 0, 9))
-    assert "Reading: 128 of 4,000 tokens" in components.progress_line(
-        StreamStatus("reading", 0, 128, 4000)
-    )
-    assert "Writing" in components.progress_line(StreamStatus("writing", 0, 9, 9))
+    said = {
+        "number 3 in line": StreamStatus("waiting", 3, 0, 9),
+        "Reading: 128 of 4,000 tokens": StreamStatus("reading", 0, 128, 4000),
+        "Writing": StreamStatus("writing", 0, 9, 9),
+    }
+    for words, status in said.items():
+        assert words in components.progress_line(status, "en")
 
 
 def test_errors_become_one_escaped_sentence() -> None:
-    line = components.error_line(InputError("the text <b> is too long; cut it"))
+    line = components.error_line(InputError("the text <b> is too long; cut it"), "en")
     assert "The text &lt;b&gt; is too long; cut it." in line
     assert 'role="alert"' in line
     assert str(components.as_gradio_error(InputError("no; go"))) == "'No; go.'"
@@ -105,4 +107,6 @@ def test_the_banner_speaks_the_visitors_language() -> None:
     page = components.banner(fake_engine(), "Pip", "zh")
     assert "<dt>记忆</dt><dd><b>304,128 字节</b>" in page
     assert "<code>python app.py --model FILE</code>" in page
+    assert "CPU 在任何机器上都能运行任何模型" in page
+    assert "460 万个参数" in page
     assert "{" not in page

@@ -107,7 +107,7 @@ def run(
     async def collect() -> list[dict[Any, Any]]:
         seen = []
         async for updates in inspect_text(
-            cast(Engine, engine), panel, running, source, text, conversation, "me"
+            cast(Engine, engine), panel, running, "en", source, text, conversation, "me"
         ):
             seen.append(updates)
             if len(seen) == stop_after:
@@ -203,10 +203,12 @@ def test_a_newer_reading_keeps_the_status_line_and_the_buttons(panel: Panel) -> 
     engine, running = FakeEngine(), RunningStreams()
 
     async def overtake() -> list[dict[Any, Any]]:
-        first = inspect_text(cast(Engine, engine), panel, running, MY_TEXT, "a" * 50, CHAT, "me")
+        first = inspect_text(
+            cast(Engine, engine), panel, running, "en", MY_TEXT, "a" * 50, CHAT, "me"
+        )
         for _ in range(3):
             await anext(first)
-        second = inspect_text(cast(Engine, engine), panel, running, MY_TEXT, "b", CHAT, "me")
+        second = inspect_text(cast(Engine, engine), panel, running, "en", MY_TEXT, "b", CHAT, "me")
         await anext(second)
         rest = [updates async for updates in first]
         await second.aclose()  # type: ignore[attr-defined]  # the handler is an async generator
@@ -281,7 +283,7 @@ def look(
     async def collect() -> list[dict[Any, Any]]:
         running = RunningStreams()
         closer = look_closer(
-            cast(Engine, engine), panel, running, part, seen, depth, *at, visitor="me"
+            cast(Engine, engine), panel, running, part, "en", seen, depth, *at, visitor="me"
         )
         return [updates async for updates in closer]
 

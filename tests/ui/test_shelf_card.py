@@ -92,7 +92,7 @@ def test_renaming_and_dropping_say_what_they_did() -> None:
     assert 'role="alert"' in shelf_card.rename(shelf, "", "en")[1]
     shelf, said = shelf_card.drop(as_engine(engine), "me", shelf, "en")
     assert (shelf, "Dropped yours" in said) == (Shelf(), True)
-    assert 'role="alert"' in shelf_card.send_to("chat", shelf)[2]
+    assert 'role="alert"' in shelf_card.send_to("chat", shelf, "en")[2]
 
 
 def go_on_in_chat(engine: FakeEngine, handed: Handed | None) -> ChatFrame:

@@ -4,7 +4,7 @@ from typing import cast
 import gradio as gr
 import pytest
 
-from presets.words import words
+from presets.words import RUNTIME, words
 from ui.words import language_of, say, translations
 
 
@@ -33,4 +33,6 @@ def test_a_text_that_is_not_written_is_refused_while_the_page_is_built() -> None
 def test_the_browser_gets_every_text_under_the_names_it_uses() -> None:
     given = translations().translations_dict
     assert set(given) == {"en", "zh-CN", "zh-TW", "zh", "ja"}
-    assert given["zh-TW"] == dict(words()["zh"])
+    assert given["zh-TW"]["page.chat"] == "聊天"
+    assert given["ja"]["page.chat"] == words()["ja"]["page.chat"]
+    assert not [key for key in given["en"] if key.startswith(RUNTIME)]

@@ -131,10 +131,12 @@ def show_earlier(engine: Engine, language: str, chats: Chats) -> ChatFrame:
     return frame(engine, chats.with_current(more), gr.skip(), gr.skip(), language)
 
 
-def make_link(engine: Engine, template: ChatTemplate, chats: Chats) -> tuple[str, Any]:
+def make_link(
+    engine: Engine, template: ChatTemplate, language: str, chats: Chats
+) -> tuple[str, Any]:
     """Write a recipe of the shown text; returns the end of its link and a status line."""
     try:
         tree = chats.current.tree.settled()
         return f"?recipe={write_recipe(engine, template, tree.conversation)}", gr.skip()
     except InputError as error:
-        return "", error_line(error)
+        return "", error_line(error, language)

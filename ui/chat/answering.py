@@ -16,7 +16,6 @@ from ui.chat.frames import (
     SKIP,
     ChatFrame,
     box_for,
-    doing,
     frame,
     marks_of,
     memory_of,
@@ -25,7 +24,7 @@ from ui.chat.frames import (
 )
 from ui.chat.turns import answered, opened
 from ui.chat.values import CUT, Ask, Chats
-from ui.components import error_line
+from ui.components import error_line, progress_line
 from ui.controls import generation_settings
 from ui.session import RunningStreams
 
@@ -124,7 +123,7 @@ async def answer(
     except RwkvError as error:
         # Words that stand in no box, such as an edit's, go into the message box.
         box = box_for(language, None if ask.is_typed else ask.text)
-        yield frame(engine, kept, box, error_line(error), language)
+        yield frame(engine, kept, box, error_line(error, language), language)
         return
     running.start(visitor, stream)
     try:
@@ -177,7 +176,9 @@ def own_stops(text: str) -> tuple[str, ...]:
     lines = tuple(line.replace("\\n", "\n") for line in text.splitlines() if line)
     if len(lines) > MAX_OWN_STOPS:
         raise SettingsError(
-            f"{len(lines)} stop texts of your own given, the limit is {MAX_OWN_STOPS}; remove some"
+            "{count} stop texts of your own given, the limit is {limit}; remove some",
+            count=len(lines),
+            limit=MAX_OWN_STOPS,
         )
     return lines
 
@@ -200,7 +201,7 @@ async def follow(
         # While it reads nothing new is said, and drawing a long message again is slow.
         has_news = bool(batch) or not is_drawn
         messages = messages_of(chats.current, language, is_writing=True) if has_news else SKIP
-        status = doing(stream.status, language)
+        status = progress_line(stream.status, language)
         yield ChatFrame(messages, chats, talk, box, status, memory, marks, SKIP, SKIP)
         box, marks, is_drawn = SKIP, SKIP, True
 
@@ -243,5 +244,5 @@ def finished(
     state_bytes = engine.model.config.state_bytes
     status = outcome(result, turn, reread, state_bytes, language)
     if result.error is not None:
-        status = error_line(result.error)
+        status = error_line(result.error, language)
     return frame(engine, kept, box_for(language, back), status, language)

@@ -113,6 +113,6 @@ def keep_fork(engine: Engine, language: str, chats: Chats, beside: Chats) -> Cha
     try:
         grown = settled.added(Chat(beside.current.tree.settled()))
     except InputError as error:
-        return frame(engine, settled, gr.skip(), error_line(error), language)
+        return frame(engine, settled, gr.skip(), error_line(error, language), language)
     status = line(speak(language, "chat.fork_kept"))
     return frame(engine, grown, box_for(language), status, language)

@@ -11,7 +11,7 @@ from rwkv_core.branches import Versions
 from rwkv_core.engine import Engine
 from rwkv_core.sessions import Conversation, Turn
 from rwkv_core.state import tokens_of
-from rwkv_core.streams import Reason, StreamResult, StreamStatus
+from rwkv_core.streams import Reason, StreamResult
 from ui.chat.values import Chat, Chats, short
 from ui.components import bytes_text, memory_card, words_in
 
@@ -22,7 +22,8 @@ _ENDINGS: dict[Reason, str] = {
     "deadline": "chat.too_long",
     "unread": "chat.unread",
 }
-SKIP: dict[str, Any] = gr.skip()
+# Any value: the output stays as it is.
+SKIP: Any = gr.skip()
 
 
 class ChatFrame(NamedTuple):
@@ -43,7 +44,7 @@ class ChatFrame(NamedTuple):
         bring_back: the button that undoes a deletion.
     """
 
-    messages: list[Message] | dict[str, Any]
+    messages: list[Message]
     chats: Chats
     conversation: Conversation
     box: dict[str, Any]
@@ -167,22 +168,6 @@ def line(text: str, *, is_announced: bool = False) -> str:
     """One quiet line under the input; screen readers say an announced one."""
     role = ' role="status"' if is_announced else ""
     return f'<p class="status"{role}>{escape(text)}</p>'
-
-
-def doing(status: StreamStatus, language: str) -> str:
-    """Say what a running stream is doing."""
-    if status.phase == "waiting":
-        return line(speak(language, "chat.waiting", place=max(1, status.queue_position)))
-    if status.phase == "reading" and status.tokens_to_read > status.tokens_read:
-        return line(
-            speak(
-                language,
-                "chat.reading",
-                read=f"{status.tokens_read:,}",
-                whole=f"{status.tokens_to_read:,}",
-            )
-        )
-    return line(speak(language, "chat.writing"))
 
 
 def outcome(result: StreamResult, turn: Turn, reread: int, state_bytes: int, language: str) -> str:

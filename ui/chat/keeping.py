@@ -44,7 +44,7 @@ def begin_anew(
     try:
         return frame(engine, chats.added(Chat()), box_for(language), line(""), language)
     except InputError as error:
-        return frame(engine, chats, box_for(language), error_line(error), language)
+        return frame(engine, chats, box_for(language), error_line(error, language), language)
 
 
 def go_on_from(
@@ -65,7 +65,7 @@ def go_on_from(
     try:
         grown = chats.added(Chat(tree))
     except InputError as error:
-        return frame(engine, chats, box_for(language), error_line(error), language)
+        return frame(engine, chats, box_for(language), error_line(error, language), language)
     return frame(engine, grown, box_for(language), line(said), language)
 
 
@@ -85,7 +85,7 @@ def open_chat(
     try:
         opened = unfolded(engine, template, other)
     except RwkvError as error:
-        return frame(engine, settled, box_for(language), error_line(error), language)
+        return frame(engine, settled, box_for(language), error_line(error, language), language)
     said = to_reread(engine, visitor, opened, language) if opened.current.tree.nodes else ""
     return frame(engine, opened, box_for(language), line(said), language)
 
@@ -128,7 +128,7 @@ def delete(
         return frame(engine, unfolded(engine, template, rest), box_for(language), status, language)
     except RwkvError as error:
         fresh = rest.added(Chat())
-        return frame(engine, fresh, box_for(language), error_line(error), language)
+        return frame(engine, fresh, box_for(language), error_line(error, language), language)
 
 
 def bring_back(engine: Engine, language: str, chats: Chats) -> ChatFrame:
@@ -138,7 +138,7 @@ def bring_back(engine: Engine, language: str, chats: Chats) -> ChatFrame:
     try:
         back = replace(chats.added(chats.deleted), deleted=None)
     except InputError as error:
-        return frame(engine, chats, gr.skip(), error_line(error), language)
+        return frame(engine, chats, gr.skip(), error_line(error, language), language)
     return frame(engine, back, gr.skip(), line(""), language)
 
 
@@ -163,7 +163,7 @@ def take_in(
         new = records.read_file(engine, template, content or b"")
         grown = settled.added(*new)
     except RwkvError as error:
-        return frame(engine, settled, box_for(language), error_line(error), language)
+        return frame(engine, settled, box_for(language), error_line(error, language), language)
     status = line(speak(language, "chat.imported", count=len(new)))
     return frame(engine, grown, box_for(language), status, language)
 
@@ -211,7 +211,7 @@ def restore(
         chats = unfolded(engine, template, chats.opened(known.get("open", -1)))
     except RwkvError as error:
         return frame(
-            engine, chats.added(Chat()), box_for(language), error_line(error), language
+            engine, chats.added(Chat()), box_for(language), error_line(error, language), language
         ), saved
     if found and not damaged:
         said = speak(language, "chat.restored")

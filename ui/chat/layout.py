@@ -7,7 +7,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from presets import ChatTemplate, examples, personas
-from presets.words import speak
+from presets.words import speak, translated
 from rwkv_core.config import Choice
 from rwkv_core.engine import Engine
 from ui.chat.frames import line
@@ -198,7 +198,8 @@ def build_who(template: ChatTemplate, why: Choice) -> Who:
 
 def form_note(why: Choice, language: str) -> str:
     """Say which form roles are written in, and why."""
-    said = speak(language, "chat.form", name=why.value, reason=why.reason)
+    reason = translated(language, why.reason)
+    said = speak(language, "chat.form", name=why.value, reason=reason)
     return f'<p class="note">{escape(said)}</p>'
 
 

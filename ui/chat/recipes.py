@@ -85,8 +85,9 @@ def write_recipe(engine: Engine, template: ChatTemplate, talk: Conversation) -> 
     for number, turn in enumerate(talk.turns, start=1):
         if not turn.makings:
             raise InputError(
-                f"nothing is known about how answer {number} was made, so no link can make it "
-                "again; export the chat instead"
+                "nothing is known about how answer {number} was made, so no link can make it "
+                "again; export the chat instead",
+                number=number,
             )
         turns.append([turn.user, *(_part(making, template) for making in turn.makings)])
     # What all parts share is written once.
@@ -104,9 +105,12 @@ def write_recipe(engine: Engine, template: ChatTemplate, talk: Conversation) -> 
     link = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
     if len(link) > MAX_BYTES or len(turns) > MAX_TURNS:
         raise InputError(
-            f"a link to this chat would have {len(link):,} characters for {len(turns)} messages, "
-            f"the limit is {MAX_BYTES:,} for {MAX_TURNS}; export the chat instead, or fork it "
-            "earlier"
+            "a link to this chat would have {count:,} characters for {messages} messages, "
+            "the limit is {limit:,} for {most}; export the chat instead, or fork it earlier",
+            count=len(link),
+            messages=len(turns),
+            limit=MAX_BYTES,
+            most=MAX_TURNS,
         )
     return link
 
@@ -136,8 +140,10 @@ def read_recipe(link: str, template: ChatTemplate) -> Recipe:
     """
     if len(link) > MAX_BYTES:
         raise InputError(
-            f"the recipe in this link has {len(link):,} characters, the limit is {MAX_BYTES:,}; "
-            "ask for the exported chat instead"
+            "the recipe in this link has {count:,} characters, the limit is {limit:,}; ask "
+            "for the exported chat instead",
+            count=len(link),
+            limit=MAX_BYTES,
         )
     try:
         data = json.loads(base64.b64decode(link + "=" * (-len(link) % 4), b"-_", validate=True))
@@ -205,12 +211,14 @@ async def rebuild(
         recipe = read_recipe(link, template)
         if not engine.model.fingerprint.startswith(recipe.model) or not recipe.model:
             raise InputError(
-                f"this recipe was made with the model {recipe.name[:40]!r}, here runs "
-                f"{engine.model.name!r}; start the playground with that model to rebuild it"
+                "this recipe was made with the model {name!r}, here runs {here!r}; start the "
+                "playground with that model to rebuild it",
+                name=recipe.name[:40],
+                here=engine.model.name,
             )
         chats = chats.added(Chat())
     except RwkvError as error:
-        yield frame(engine, chats, box_for(language), error_line(error), language)
+        yield frame(engine, chats, box_for(language), error_line(error, language), language)
         return
     for user, parts in recipe.turns:
         for number, part in enumerate(parts):

@@ -106,20 +106,25 @@ def read_file(engine: Engine, template: ChatTemplate, content: bytes) -> tuple[C
     """
     if len(content) > MAX_FILE_BYTES:
         raise InputError(
-            f"the file has {len(content):,} bytes, the limit is {MAX_FILE_BYTES:,}; "
-            "export fewer chats"
+            "the file has {count:,} bytes, the limit is {limit:,}; export fewer chats",
+            count=len(content),
+            limit=MAX_FILE_BYTES,
         )
     data = _parse(content)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError("this is not a file of exported chats; choose one that Export has made")
     if data.get("version") != VERSION:
         raise InputError(
-            f"the file says version {str(data.get('version'))[:20]!r}, this page reads {VERSION}; "
-            "export it again with this version"
+            "the file says version {version!r}, this page reads {wanted}; export it again "
+            "with this version",
+            version=str(data.get("version"))[:20],
+            wanted=VERSION,
         )
     chats = data.get("chats")
     if not isinstance(chats, list) or not 1 <= len(chats) <= MAX_CHATS:
-        raise InputError(f"the file should hold 1 to {MAX_CHATS} chats; export it again")
+        raise InputError(
+            "the file should hold 1 to {limit} chats; export it again", limit=MAX_CHATS
+        )
     return tuple(read_chat(engine, template, chat) for chat in chats)
 
 
@@ -147,8 +152,8 @@ def _parse(content: bytes) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"the chats cannot be read, they are no whole JSON ({type(error).__name__}); "
-            "choose another file"
+            "the chats cannot be read, they are no whole JSON ({kind}); choose another file",
+            kind=type(error).__name__,
         ) from error
 
 
@@ -160,7 +165,9 @@ def read_chat(engine: Engine, template: ChatTemplate, data: Any) -> Chat:
     """
     turns = data.get("turns") if isinstance(data, dict) else None
     if not isinstance(turns, list) or not 1 <= len(turns) <= MAX_TURNS:
-        raise InputError(f"a chat should have 1 to {MAX_TURNS:,} messages; choose another file")
+        raise InputError(
+            "a chat should have 1 to {limit:,} messages; choose another file", limit=MAX_TURNS
+        )
     is_same_model = data.get("model") == _model(engine)
     start = _read_start(engine, data.get("start"), has_ids=is_same_model)
     nodes: list[Node] = []
@@ -169,11 +176,14 @@ def read_chat(engine: Engine, template: ChatTemplate, data: Any) -> Chat:
             node = _read_node(engine, template, record, number, start, has_ids=is_same_model)
             nodes.append(node)
         except RwkvError as error:
-            raise InputError(f"message {number + 1} cannot be read: {error}") from error
+            raise InputError(
+                "message {number} cannot be read: {error}", number=number + 1, error=error
+            ) from error
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
-                f"message {number + 1} of a chat is damaged ({type(error).__name__}); "
-                "choose another file"
+                "message {number} of a chat is damaged ({kind}); choose another file",
+                number=number + 1,
+                kind=type(error).__name__,
             ) from error
     for number, node in enumerate(nodes):
         at = node.child
@@ -199,8 +209,8 @@ def _read_start(engine: Engine, record: object, *, has_ids: bool) -> Conversatio
         ids = (*begin, *_ids(engine, text, given))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"the memory that a chat began from is damaged ({type(error).__name__}); "
-            "choose another file"
+            "the memory that a chat began from is damaged ({kind}); choose another file",
+            kind=type(error).__name__,
         ) from error
     return Conversation(ids, root=root)
 

@@ -42,7 +42,8 @@ def begun(
     """
     if mode and mode not in template.thinking:
         raise InputError(
-            f"this model was not taught to think first ({mode[:20]!r}); choose not to think"
+            "this model was not taught to think first ({mode!r}); choose not to think",
+            mode=mode[:20],
         )
     talk = tree.conversation
     turn = talk.turns[-1]

@@ -80,8 +80,10 @@ def opened(
         return tree, 0
     if len(tree.nodes) >= MAX_TURNS:
         raise InputError(
-            f"this chat has {len(tree.nodes):,} messages, the limit is {MAX_TURNS:,}; "
-            "begin a new one, or fork this one"
+            "this chat has {count:,} messages, the limit is {limit:,}; begin a new one, or "
+            "fork this one",
+            count=len(tree.nodes),
+            limit=MAX_TURNS,
         )
     parent = tree.tip
     if ask.kind == "replace":

@@ -139,8 +139,11 @@ class Chats:
         free = [slot for slot in range(MAX_CHATS) if slot not in taken]
         if len(new) > len(free):
             raise InputError(
-                f"there are {len(others)} chats and {len(new)} more would pass the limit of "
-                f"{MAX_CHATS - len(self.damaged)}; delete some first, or export them"
+                "there are {count} chats and {more} more would pass the limit of {limit}; "
+                "delete some first, or export them",
+                count=len(others),
+                more=len(new),
+                limit=MAX_CHATS - len(self.damaged),
             )
         placed = tuple(replace(chat, slot=slot) for chat, slot in zip(new, free, strict=False))
         return replace(self, chats=(*placed, *others), at=0)

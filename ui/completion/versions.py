@@ -13,12 +13,11 @@ from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import GenerationSettings, Token
 from rwkv_core.streams import Stream
-from ui.chat.frames import doing
 from ui.completion.frames import CompletionFrame, busy, fact, idle, nothing_new, shown
 from ui.completion.strip import SHOWN_ALTERNATIVES
 from ui.completion.values import Version, Versions
 from ui.completion.writing import KEEP_EVERY, draft_of
-from ui.components import error_line
+from ui.components import error_line, progress_line
 from ui.controls import generation_settings
 from ui.session import Draft, Drafts, RunningStreams
 
@@ -77,14 +76,14 @@ async def try_versions(
         if base.ids:
             group.streams.append(engine.read(visitor, base.ids, root=base.root))
     except RwkvError as error:
-        yield idle({}, error_line(error))
+        yield idle({}, error_line(error, language))
         return
     running.start(visitor, group)
     box = gr.update(interactive=False)
     try:
         for stream in list(group.streams):
             async for _ in stream.batches():
-                yield busy({"box": box}, doing(stream.status, language))
+                yield busy({"box": box}, progress_line(stream.status, language))
             if stream.result is not None and stream.result.error is not None:
                 raise stream.result.error
         if not group.is_stopped:
@@ -94,7 +93,7 @@ async def try_versions(
         if running.is_current(visitor, group):
             yield finished(group, base, language)
     except RwkvError as error:
-        yield idle({"box": gr.update(interactive=True)}, error_line(error))
+        yield idle({"box": gr.update(interactive=True)}, error_line(error, language))
     finally:
         running.end(visitor, group)
 

@@ -9,11 +9,10 @@ from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
 from rwkv_core.streams import Stream
-from ui.chat.frames import doing
 from ui.completion.frames import CompletionFrame, busy, fact, idle, memory_of, outcome, shown
 from ui.completion.strip import SHOWN_ALTERNATIVES, strip
 from ui.completion.values import Versions
-from ui.components import error_line
+from ui.components import error_line, progress_line
 from ui.controls import generation_settings
 from ui.session import Draft, Drafts, RunningStreams
 
@@ -54,7 +53,7 @@ async def complete(
             keep_every=KEEP_EVERY,
         )
     except RwkvError as error:
-        yield idle({}, error_line(error))
+        yield idle({}, error_line(error, language))
         return
     running.start(visitor, stream)
     tokens: list[Token] = []
@@ -66,7 +65,7 @@ async def complete(
             reread = max(0, result.tokens_read - new_tokens(before, drafts.now))
             status = outcome(result, reread, engine.model.config.state_bytes, language)
             if result.error is not None:
-                status = error_line(result.error)
+                status = error_line(result.error, language)
             if result.generated_ids:
                 yield shown(engine, drafts.continued(before, after), status, language)
             else:
@@ -118,7 +117,7 @@ async def follow(
                 "words": strip(now.written, language, with_choices=False),
                 "memory": memory_of(engine, now, language, batch[-1].change),
             }
-        yield busy(parts, doing(stream.status, language))
+        yield busy(parts, progress_line(stream.status, language))
         cleared = {}
 
 

@@ -119,7 +119,7 @@ def test_what_no_link_can_carry_is_said() -> None:
     imported = talk.turns[0].__class__("Hi", (1,), "Ho", (2,))
     with pytest.raises(InputError, match="answer 1 was made"):
         link_to(engine, Conversation((0,), (imported,)))
-    assert "no conversation" in actions.make_link(as_engine(engine), TEMPLATE, Chats())[1]
+    assert "no conversation" in actions.make_link(as_engine(engine), TEMPLATE, "en", Chats())[1]
 
 
 @pytest.mark.parametrize(
