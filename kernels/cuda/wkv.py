@@ -1,0 +1,142 @@
+"""The recurrences on a GPU, as functions on tensors. Definitions: kernels/reference.py."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kernels.cuda.device import INPUTS, Device
+from kernels.reference import MEASURES
+
+# As in tile.cuh, wkv7.cu and wkv4.cu.
+LINE_THREADS = 4
+SPAN = 16
+WKV4_CHANNELS = 128
+
+
+def wkv7_forward(
+    device: Device, inputs: tuple[Tensor, ...], state: Tensor, *, keep: bool, measure: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Run RWKV-7's recurrence.
+
+    Args:
+        device: where the tensors lie.
+        inputs: r, log_decay, k, v, kk, a, each (B, T, H, N), of any float type.
+        state: (B, H, N, N) before the first token; not changed.
+        keep: also return what wkv7_backward needs.
+        measure: also return measures, see kernels.reference.wkv7_measured; not with keep.
+
+    Returns:
+        y, last state, kept states (B, H, spans, N, N), sa (B, T, H, N), measures
+        (B, T, H, 5), all float32; the last three are empty where not asked for.
+    """
+    inputs = _of_one_type(inputs)
+    B, T, H, N = inputs[0].shape
+    state = state.float().contiguous()
+    after, y = torch.empty_like(state), _floats(state, B, T, H, N)
+    kept = _floats(state, B, H, -(-T // SPAN) if keep else 0, N, N)
+    sa = _floats(state, B, T if keep else 0, H, N)
+    measures = _floats(state, B, T if measure else 0, H, MEASURES)
+    name = "wkv7_measured" if measure else "wkv7_forward"
+    kernel = device.kernel("wkv7.cu", name, HEAD_SIZE=N, INPUT=INPUTS[inputs[0].dtype])
+    optional = (measures,) if measure else (kept if keep else None, sa if keep else None)
+    grid, threads = (B * H, 1), LINE_THREADS * N
+    device.launch(kernel, grid, threads, *inputs, state, after, y, *optional, T, H)
+    return y, after, kept, sa, measures
+
+
+def wkv7_backward(
+    device: Device,
+    inputs: tuple[Tensor, ...],
+    kept: Tensor,
+    sa: Tensor,
+    grad_y: Tensor,
+    grad_state: Tensor,
+) -> tuple[Tensor, ...]:
+    """Differentiate RWKV-7's recurrence.
+
+    Args:
+        device: where the tensors lie.
+        inputs: r, log_decay, k, v, kk, a as given to wkv7_forward.
+        kept: states that it kept.
+        sa: (B, T, H, N) that it kept.
+        grad_y: (B, T, H, N).
+        grad_state: (B, H, N, N), gradient of the last state.
+
+    Returns:
+        Gradients of the six inputs, then of the state before the first token, all float32.
+    """
+    inputs = _of_one_type(inputs)
+    B, T, H, N = inputs[0].shape
+    grad_y, grad_state = grad_y.float().contiguous(), grad_state.float().contiguous()
+    first, grads = torch.empty_like(grad_state), [_floats(sa, B, T, H, N) for _ in inputs]
+    kernel = device.kernel("wkv7.cu", "wkv7_backward", HEAD_SIZE=N, INPUT=INPUTS[inputs[0].dtype])
+    tensors = (*inputs, kept, sa, grad_y, grad_state, first, *grads)
+    device.launch(kernel, (B * H, 1), LINE_THREADS * N, *tensors, T, H)
+    return (*grads, first)
+
+
+def wkv6_forward(
+    device: Device, inputs: tuple[Tensor, ...], state: Tensor, *, measure: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run RWKV-5's and 6's recurrence.
+
+    Args:
+        device: where the tensors lie.
+        inputs: r (B, T, H, N), log_decay the same or (H, N), k, v, u (H, N).
+        state: (B, H, N, N) before the first token; not changed.
+        measure: also return measures.
+
+    Returns:
+        y, last state, measures (B, T, H, 5), empty where not asked for.
+    """
+    *vectors, u = inputs
+    r, log_decay, k, v = _of_one_type(tuple(vectors))
+    B, T, H, N = r.shape
+    state, u = state.float().contiguous(), u.float().contiguous()
+    after, y = torch.empty_like(state), _floats(state, B, T, H, N)
+    measures = _floats(state, B, T if measure else 0, H, MEASURES)
+    name = "wkv6_measured" if measure else "wkv6_forward"
+    kernel = device.kernel("wkv6.cu", name, HEAD_SIZE=N, INPUT=INPUTS[r.dtype])
+    tensors = (r, log_decay, k, v, u, state, after, y, *([measures] if measure else []))
+    device.launch(kernel, (B * H, 1), LINE_THREADS * N, *tensors, T, H, log_decay.dim() == 2)
+    return y, after, measures
+
+
+def wkv4_forward(
+    device: Device, inputs: tuple[Tensor, ...], state: Tensor, *, measure: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run RWKV-4's recurrence.
+
+    Args:
+        device: where the tensors lie.
+        inputs: log_decay (C,), u (C,), k (B, T, C), v.
+        state: (B, 3, C) before the first token; not changed.
+        measure: also return measures.
+
+    Returns:
+        y, last state, measures (B, T, 1, 5), empty where not asked for.
+    """
+    log_decay, u = (x.float().contiguous() for x in inputs[:2])
+    k, v = _of_one_type(inputs[2:])
+    B, T, C = k.shape
+    blocks = -(-C // WKV4_CHANNELS)
+    state = state.float().contiguous()
+    after, y = torch.empty_like(state), _floats(state, B, T, C)
+    parts = _floats(state, B, T if measure else 0, blocks, MEASURES)
+    name = "wkv4_measured" if measure else "wkv4_forward"
+    kernel = device.kernel("wkv4.cu", name, INPUT=INPUTS[k.dtype])
+    tensors = (log_decay, u, k, v, state, after, y, *([parts] if measure else []))
+    device.launch(kernel, (B * blocks, 1), WKV4_CHANNELS, *tensors, T, C)
+    return y, after, parts.sum(2, keepdim=True)
+
+
+def _of_one_type(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Make tensors contiguous, and float32 unless all have one type that kernels read."""
+    types = {x.dtype for x in inputs}
+    is_read = len(types) == 1 and types <= INPUTS.keys()
+    return tuple((x if is_read else x.float()).contiguous() for x in inputs)
+
+
+def _floats(like: Tensor, *shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device=like.device)
