@@ -2,6 +2,7 @@
 
 from kernels.build import BuildError
 from kernels.operators import (
+    CPU,
     Operator,
     select_wkv4,
     select_wkv6,
@@ -15,6 +16,7 @@ from kernels.plan import Plan, Value
 from kernels.program import Program
 
 __all__ = [
+    "CPU",
     "BuildError",
     "Operator",
     "PackedFormat",

@@ -18,6 +18,7 @@ from torch import Tensor
 from kernels.build import BuildError, default_cache
 from kernels.cuda.driver import Argument, Driver, load_driver
 from kernels.cuda.nvrtc import OPTIONS, choose_architecture, load_nvrtc
+from kernels.sentences import Sentence
 
 SOURCE_FOLDER = Path(__file__).parent
 # What a kernel's INPUT is called for tensors of a type.
@@ -31,7 +32,12 @@ class Compiler(Protocol):
     version: str
 
     def compile(
-        self, source: str, name: str, headers: Mapping[str, str], architecture: str, defines: Defines
+        self,
+        source: str,
+        name: str,
+        headers: Mapping[str, str],
+        architecture: str,
+        defines: Defines,
     ) -> bytes:
         """Compile one source."""
 
@@ -103,7 +109,8 @@ class Device:
             stream: says on which CUDA stream to launch.
         """
         self.torch_device = torch_device
-        self.how = f"CUDA kernels for {architecture} by NVRTC {compiler.version}"
+        text = "CUDA kernels for {architecture} by NVRTC {version}"
+        self.how = Sentence(text, architecture=architecture, version=compiler.version)
         self._driver, self._compiler, self._stream = driver, compiler, stream
         self._architecture, self._cache = architecture, cache
         self._modules: dict[object, ctypes.c_void_p] = {}
@@ -152,7 +159,7 @@ def open_device(index: int) -> Device:
         BuildError: kernels cannot be compiled or launched here; says why.
     """
     if torch.version.cuda is None:
-        raise BuildError("this PyTorch is built without CUDA; install one with it")
+        raise BuildError("this PyTorch is the build for the CPU alone")
     driver, nvrtc = load_driver(index), load_nvrtc()
     capability = torch.cuda.get_device_capability(index)
 

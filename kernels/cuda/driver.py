@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from kernels.build import BuildError
+from kernels.sentences import Sentence
 
 Argument = Tensor | ctypes.Structure | int | None
 
@@ -108,7 +109,8 @@ class Driver:
             words = ctypes.c_char_p()
             self._library.cuGetErrorString(result, ctypes.byref(words))
             text = (words.value or b"unknown error").decode(errors="replace")
-            raise error(f"NVIDIA's driver says: {text} ({result})")
+            form = "NVIDIA's driver says: {text} ({code})"
+            raise error(Sentence(form, text=text, code=result))
 
 
 def load_driver(index: int) -> Driver:
@@ -121,7 +123,8 @@ def load_driver(index: int) -> Driver:
     try:
         library = ctypes.CDLL(name)
     except OSError as error:
-        raise BuildError(f"NVIDIA's driver ({name}) was not found; install it") from error
+        form = "NVIDIA's driver ({name}) was not found; install it"
+        raise BuildError(Sentence(form, name=name)) from error
     return Driver(library, index)
 
 

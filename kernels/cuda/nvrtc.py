@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from kernels.build import BuildError
+from kernels.sentences import Sentence
 
 OPTIONS = ("--std=c++17",)
 # Newest first; the major version is part of the library's name.
@@ -74,9 +75,12 @@ class Nvrtc:
             options = [*OPTIONS, f"--gpu-architecture={architecture}"]
             options += [f"--define-macro={key}={value}" for key, value in defines.items()]
             if self._library.nvrtcCompileProgram(program, len(options), _strings(options)):
-                lines = self._read(program, "ProgramLog").decode(errors="replace").split("\n")
-                message = " / ".join([line.strip() for line in lines if line.strip("\0 ")][-3:])
-                raise BuildError(f"NVRTC {self.version} failed on {name}: {message[-400:]}")
+                lines = self._read(program, "ProgramLog").decode(errors="replace").splitlines()
+                errors = [line.strip() for line in lines if "error" in line] or lines
+                message = " / ".join(errors[-3:]).strip("\0")
+                compiler = f"NVRTC {self.version} ({name})"
+                form = "{compiler} failed: {message}"
+                raise BuildError(Sentence(form, compiler=compiler, message=message[-400:]))
             return self._read(program, "CUBIN" if architecture.startswith("sm_") else "PTX")
         finally:
             self._library.nvrtcDestroyProgram(ctypes.byref(program))
@@ -91,7 +95,8 @@ class Nvrtc:
     def _check(self, result: int) -> None:
         if result:
             words = self._library.nvrtcGetErrorString(result) or b"unknown error"
-            raise BuildError(f"NVRTC does not work here: {words.decode(errors='replace')}")
+            message = words.decode(errors="replace")
+            raise BuildError(Sentence("NVRTC does not work here: {message}", message=message))
 
 
 def choose_architecture(capability: tuple[int, int], supported: Sequence[int]) -> str:
@@ -111,11 +116,12 @@ def choose_architecture(capability: tuple[int, int], supported: Sequence[int]) -
     wanted = 10 * capability[0] + capability[1]
     known = [number for number in supported if number <= wanted]
     if not known:
-        lowest = divmod(min(supported), 10)
-        raise BuildError(
-            f"this GPU has compute capability {capability[0]}.{capability[1]}, NVRTC compiles for "
-            f"{lowest[0]}.{lowest[1]} and newer; install PyTorch for an older CUDA"
+        form = (
+            "this GPU has compute capability {found}, NVRTC compiles for {lowest} and newer; "
+            "install PyTorch for an older CUDA"
         )
+        found, lowest = (f"{number // 10}.{number % 10}" for number in (wanted, min(supported)))
+        raise BuildError(Sentence(form, found=found, lowest=lowest))
     return f"{'sm' if known[-1] == wanted else 'compute'}_{known[-1]}"
 
 
@@ -127,6 +133,10 @@ def load_nvrtc() -> Nvrtc:
     """
     for place in _places():
         try:
+            # It opens its second half by name alone, which must be loaded already to be found.
+            if Path(place).is_absolute():
+                for half in Path(place).parent.glob("libnvrtc-builtins.so.*"):
+                    ctypes.CDLL(str(half))
             library = ctypes.CDLL(place)
         except OSError:
             continue

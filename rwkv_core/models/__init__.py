@@ -304,6 +304,8 @@ def load_model(
     text, reason = strategy or choose_strategy()
     placement = parse_strategy(text)
     checkpoint = open_checkpoint(path, ln_x_eps=ln_x_eps)
-    operator = GENERATIONS[checkpoint.config.generation].select_operator(checkpoint.config)
-    runtime = choose_runtime(checkpoint.config, placement, operator, kernel=kernel, threads=threads)
+    generation, config = GENERATIONS[checkpoint.config.generation], checkpoint.config
+    devices = [place.device for place in placement.allocate(config.n_layer)]
+    operator = generation.select_operator(config, list(dict.fromkeys(devices)))
+    runtime = choose_runtime(config, placement, operator, kernel=kernel, threads=threads)
     return Model(checkpoint, placement, operator, reason, runtime)

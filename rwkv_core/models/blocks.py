@@ -6,7 +6,7 @@ stream x (B, T, C), which stays float32. Matrix products run in the weights' dty
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator, PackedMatrix, Plan, Value
+from kernels import CPU, Operator, PackedMatrix, Plan, Value
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.packed import Packed
 from rwkv_core.models.sizes import Shapes
@@ -271,8 +271,8 @@ class Network(nn.Module):
         raise NotImplementedError
 
     @staticmethod
-    def select_operator(config: ModelConfig) -> Operator:
-        """Choose who runs the recurrence, and why."""
+    def select_operator(config: ModelConfig, devices: Sequence[torch.device] = (CPU,)) -> Operator:
+        """Choose who runs the recurrence where tensors lie on these devices, and why."""
         raise NotImplementedError
 
     @property

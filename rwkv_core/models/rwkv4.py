@@ -14,12 +14,13 @@ Matrix products run in the weights' dtype; decays, norms and the state stay in f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from kernels import Operator, Plan, Value, select_wkv4
+from kernels import CPU, Operator, Plan, Value, select_wkv4
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import (
     Block,
@@ -148,6 +149,6 @@ class RWKV4(Network):
         return cls(config, blocks)
 
     @staticmethod
-    def select_operator(config: ModelConfig) -> Operator:
-        """Choose who runs wkv4, and why."""
-        return select_wkv4()
+    def select_operator(config: ModelConfig, devices: Sequence[torch.device] = (CPU,)) -> Operator:
+        """Choose who runs wkv4 where tensors lie on these devices, and why."""
+        return select_wkv4(devices)

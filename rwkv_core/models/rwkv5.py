@@ -16,13 +16,14 @@ Matrix products run in the weights' dtype; decays, norms and the state stay in f
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator, Plan, Value, select_wkv6
+from kernels import CPU, Operator, Plan, Value, select_wkv6
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import (
@@ -170,9 +171,9 @@ class RWKV5(Network):
         return cls(config, blocks)
 
     @staticmethod
-    def select_operator(config: ModelConfig) -> Operator:
+    def select_operator(config: ModelConfig, devices: Sequence[torch.device] = (CPU,)) -> Operator:
         """Choose who runs wkv6, which is RWKV-5's recurrence too, and why."""
-        return select_wkv6(config.head_size)
+        return select_wkv6(config.head_size, devices)
 
 
 def bonus_name(shapes: Shapes) -> str:

@@ -15,13 +15,14 @@ Matrix products run in the weights' dtype; decays, norms and the state stay in f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator, Plan, Value, select_wkv6
+from kernels import CPU, Operator, Plan, Value, select_wkv6
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import (
@@ -196,6 +197,6 @@ class RWKV6(Network):
         return cls(config, blocks)
 
     @staticmethod
-    def select_operator(config: ModelConfig) -> Operator:
-        """Choose who runs wkv6, and why."""
-        return select_wkv6(config.head_size)
+    def select_operator(config: ModelConfig, devices: Sequence[torch.device] = (CPU,)) -> Operator:
+        """Choose who runs wkv6 where tensors lie on these devices, and why."""
+        return select_wkv6(config.head_size, devices)

@@ -15,14 +15,14 @@ Matrix products run in the weights' dtype; decays, norms and the state stay in f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Operator, Plan, Value, select_wkv7
+from kernels import CPU, Operator, Plan, Value, select_wkv7
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import (
     Block,
@@ -237,9 +237,9 @@ class RWKV7(Network):
         return cls(config, low_rank_ranks(config, shapes))
 
     @staticmethod
-    def select_operator(config: ModelConfig) -> Operator:
-        """Choose who runs wkv7, and why."""
-        return select_wkv7(config.head_size)
+    def select_operator(config: ModelConfig, devices: Sequence[torch.device] = (CPU,)) -> Operator:
+        """Choose who runs wkv7 where tensors lie on these devices, and why."""
+        return select_wkv7(config.head_size, devices)
 
 
 def low_rank_ranks(config: ModelConfig, shapes: Shapes) -> dict[str, int]:

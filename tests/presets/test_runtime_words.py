@@ -42,7 +42,7 @@ def test_every_error_that_a_visitor_can_meet_is_said_in_every_language() -> None
 
 
 def test_every_reason_with_values_is_said_in_every_language() -> None:
-    paths = [*ROOT.glob("kernels/*.py"), *ROOT.glob("rwkv_core/**/*.py")]
+    paths = [*ROOT.glob("kernels/**/*.py"), *ROOT.glob("rwkv_core/**/*.py")]
     found = [form for path in paths for form in forms(path, {"Sentence"})]
     assert len(found) > 25
     assert sorted({form for form in found if form not in known_forms()}) == []

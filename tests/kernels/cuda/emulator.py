@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -19,7 +20,13 @@ from kernels.cuda.driver import Driver
 
 FOLDER = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-fno-gnu-unique", "-fvisibility=hidden", "-w")
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g1")
+SANITIZERS = (
+    "-O0",
+    "-fsanitize=address,undefined",
+    "-fsanitize-recover=address",
+    "-fno-sanitize-recover=undefined",
+    "-g1",
+)
 _KERNEL = re.compile(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(")
 
 
@@ -32,7 +39,12 @@ class HostCompiler:
         self.version = hashlib.sha256(header + repr(flags).encode()).hexdigest()[:8]
 
     def compile(
-        self, source: str, name: str, headers: Mapping[str, str], architecture: str, defines: Defines
+        self,
+        source: str,
+        name: str,
+        headers: Mapping[str, str],
+        architecture: str,
+        defines: Defines,
     ) -> bytes:
         """Compile one source, whose kernels are then found by name."""
         macros = [f"-D{key}={value}" for key, value in defines.items()]
@@ -55,7 +67,9 @@ def compile_library(source: Path, flags: list[str], *more: str, folder: Path | N
         raise BuildError("no C++ compiler on this machine")
     target = (folder or source.parent) / f"{source.stem}.so"
     command = [compiler, *flags, *more, str(source), "-o", str(target), "-ldl"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # What is preloaded for this process would slow down the compiler.
+    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise BuildError(done.stderr[-2000:])
     return target

@@ -1,0 +1,70 @@
+"""Run every kernel under address and undefined-behaviour sanitizers; a program of its own.
+
+python -m tests.kernels.cuda.sanitized FOLDER, with libasan preloaded, and its reports going to
+files in FOLDER that begin with "report". Says "clean", then "noticed" once it has seen that a
+broken index is reported.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from kernels.cuda import device as device_module
+from kernels.cuda import wkv
+from kernels.cuda.device import Device
+from tests.kernels.cuda.cases import draw_wkv4, draw_wkv6, draw_wkv7
+from tests.kernels.cuda.emulator import SANITIZERS, Emulator
+
+# What is replaced in wkv7.cu, and by what: the last token's successor is read too.
+BROKEN = ("if (t + 1 < T) reader.fetch", "if (t < T) reader.fetch")
+
+
+def run_wkv7(device: Device) -> None:
+    inputs = [*(x.half() for x in draw_wkv7(2, 17, 3, 32)[:6]), torch.randn(2, 3, 32, 32)]
+    given = tuple(inputs[:6]), inputs[6]
+    y, after, kept, sa, _ = wkv.wkv7_forward(device, *given, keep=True, measure=False)
+    wkv.wkv7_forward(device, *given, keep=False, measure=True)
+    wkv.wkv7_backward(device, given[0], kept, sa, y, after)
+
+
+def run_older(device: Device) -> None:
+    for is_constant in (True, False):
+        *six, state = draw_wkv6(2, 5, 3, 16, is_constant=is_constant)
+        wkv.wkv6_forward(device, tuple(six), state, measure=True)
+    *four, state = draw_wkv4(2, 5, 200)
+    wkv.wkv4_forward(device, tuple(four), state, measure=True)
+
+
+def break_an_index() -> None:
+    """Let later compilations read a source whose index runs over the end."""
+    read = device_module.read_sources
+
+    def read_broken() -> dict[str, str]:
+        sources = read()
+        assert BROKEN[0] in sources["wkv7.cu"]
+        return sources | {"wkv7.cu": sources["wkv7.cu"].replace(*BROKEN)}
+
+    device_module.read_sources = read_broken
+
+
+def errors(folder: Path) -> list[str]:
+    """What sanitizers have found; that they are wary of fibers is no error."""
+    reports = (path.read_text() for path in folder.glob("report*"))
+    return [report for report in reports if "ERROR" in report or "runtime error" in report]
+
+
+def main(folder: Path) -> None:
+    emulator = Emulator(folder, SANITIZERS)
+    run_wkv7(emulator.device())
+    run_older(emulator.device())
+    assert not errors(folder)
+    sys.stdout.write("clean\n")
+    break_an_index()
+    run_wkv7(emulator.device())
+    assert "heap-buffer-overflow" in errors(folder)[0]
+    sys.stdout.write("noticed\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

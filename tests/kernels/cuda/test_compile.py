@@ -1,0 +1,73 @@
+"""Every CUDA source compiles for every architecture, by NVRTC and, where it is here, by nvcc."""
+
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kernels.build import BuildError
+from kernels.cpu_library import HEAD_SIZES
+from kernels.cuda.device import INPUTS, SOURCE_FOLDER, read_sources
+from kernels.cuda.nvrtc import OPTIONS, Nvrtc, load_nvrtc
+
+# Turing to Blackwell.
+ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
+HEADS = {"HEAD_SIZE": "64", "INPUT": "Half"}
+# With which macros a source is compiled for every architecture; for one, with all others too.
+DEFINES: dict[str, dict[str, str]] = {
+    "wkv4.cu": {"INPUT": "Half"},
+    "wkv6.cu": HEADS,
+    "wkv7.cu": HEADS,
+}
+OTHERS = [
+    *(("wkv7.cu", {"HEAD_SIZE": str(size), "INPUT": "BFloat"}) for size in HEAD_SIZES),
+    *(("wkv6.cu", {"HEAD_SIZE": str(size), "INPUT": "float"}) for size in HEAD_SIZES),
+    *(("wkv4.cu", {"INPUT": name}) for name in INPUTS.values()),
+]
+
+
+@pytest.fixture(scope="module")
+def nvrtc() -> Nvrtc:
+    try:
+        return load_nvrtc()
+    except BuildError as error:
+        pytest.skip(str(error))
+
+
+def compile_with_nvrtc(nvrtc: Nvrtc, source: str, defines: dict[str, str], number: int) -> bytes:
+    sources = read_sources()
+    headers = {name: text for name, text in sources.items() if name.endswith(".cuh")}
+    return nvrtc.compile(sources[source], source, headers, f"sm_{number}", defines)
+
+
+def test_no_source_is_forgotten() -> None:
+    assert {name for name in read_sources() if name.endswith(".cu")} == DEFINES.keys()
+
+
+def test_nvrtc_compiles_every_source_for_every_architecture(nvrtc: Nvrtc) -> None:
+    assert set(ARCHITECTURES) <= set(nvrtc.architectures)
+    work = [(*item, number) for number in ARCHITECTURES for item in DEFINES.items()]
+    work += [(*item, 90) for item in OTHERS]
+    with ThreadPoolExecutor(2) as pool:
+        images = list(pool.map(lambda item: compile_with_nvrtc(nvrtc, *item), work))
+    # A program for a GPU is an ELF file.
+    assert all(image.startswith(b"\x7fELF") for image in images)
+
+
+# nvcc is a second opinion: where it is missing NVRTC's stands alone, as it does for users. Both
+# end in the same assembler, so nvcc calls it for one architecture only, and has it refuse numbers
+# of a head of 64 that find no place in registers.
+@pytest.mark.parametrize("source", DEFINES if shutil.which("nvcc") else [])
+def test_nvcc_compiles_every_source_for_every_architecture(source: str, tmp_path: Path) -> None:
+    targets = [
+        f"-gencode=arch=compute_{n},code={'sm' if n == 90 else 'compute'}_{n}"
+        for n in ARCHITECTURES
+    ]
+    macros = [f"-D{key}={value}" for key, value in DEFINES[source].items()]
+    strict = ["-Werror=all-warnings", "-Xptxas=--warn-on-spills,--warning-as-error"]
+    command = ["nvcc", *OPTIONS, "--fatbin", "--threads=2", *strict, *targets]
+    place = [str(SOURCE_FOLDER / source), "-o", str(tmp_path / "out.fatbin")]
+    done = subprocess.run([*command, *macros, *place], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
