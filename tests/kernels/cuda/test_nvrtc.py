@@ -40,7 +40,7 @@ def test_a_compiler_error_is_told_by_its_last_lines() -> None:
         pytest.skip(str(error))
     with pytest.raises(BuildError, match=r'a\.cu\(1\): error: identifier "nonsense"'):
         compiler.compile("__global__ void f() { nonsense; }", "a.cu", {}, "sm_90", {})
-    with pytest.raises(BuildError, match=r"NVRTC does not work here|failed on a\.cu"):
+    with pytest.raises(BuildError, match="invalid value for --gpu-architecture"):
         compiler.compile("", "a.cu", {}, "sm_1", {})
 
 
