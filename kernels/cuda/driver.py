@@ -119,7 +119,7 @@ def load_driver(index: int) -> Driver:
     Raises:
         BuildError: there is no driver, or no such GPU.
     """
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    name = {"win32": "nvcuda.dll"}.get(sys.platform, "libcuda.so.1")
     try:
         library = ctypes.CDLL(name)
     except OSError as error:
