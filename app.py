@@ -4,42 +4,37 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
+from contextlib import closing
 
-from server.options import Hosting, defaults_for, parse_options, read_hosting, reads_drafts
+from server.options import Hosting, defaults_for, parse_options, read_hosting
 
 
 def serve(options: argparse.Namespace, hosting: Hosting) -> None:
     """Load the model, say what was chosen and why, and serve until stopped."""
     # Slow imports, kept from --help.
-    import presets
+    from gradio import Blocks
+
     from presets.limits import read_limits
-    from rwkv_core.checkpoint import resolve_path
-    from rwkv_core.engine import load_engine
+    from rwkv_core.switching import Running
+    from server.options import reads_drafts, who_may_switch
     from server.service import Options, Service
     from ui import build_app
     from ui.lean_sessions import make_sessions_lean
+    from ui.models_desk import open_desk
+    from ui.replacing import replace_page
     from ui.theme import launch_look
 
     limits = read_limits(options.limits)
-    path = resolve_path(options.model or presets.default_model_path())
-    files = (path, options.strategy, options.tokenizer, options.state)
-    with load_engine(*files, limits=limits.engine) as engine:
-        print(f"{path.name}: {engine.model.parameters:,} parameters")
-        for what, (value, reason) in engine.choices.items():
-            print(f"  {what}: {value} ({reason})", flush=True)
-        name = "" if options.model else presets.DEFAULT_MODEL_NAME
-        chosen = Options(
-            api=options.api,
-            api_key=options.api_key,
-            mcp=options.mcp,
-            origins=tuple(options.origin),
-            space=hosting.space,
-            metrics=options.metrics,
-            write_log=partial(print, file=sys.stderr, flush=True) if options.log_requests else None,
-        )
-        service = Service(engine, name or engine.model.name, limits, chosen)
-        page = build_app(engine, name, may_read_ahead=reads_drafts(options, hosting))
+    desk = open_desk(options, who_may_switch(options, hosting), limits)
+    first, ahead = desk.switch.now, reads_drafts(options, hosting)
+    print(first.describe(), flush=True)
+    service = Service(first.engine, first.name, limits, Options.of(options, hosting))
+
+    def build(running: Running) -> Blocks:
+        return build_app(running.engine, running.source.name, desk=desk, may_read_ahead=ahead)
+
+    with closing(desk):
+        page = build(first)
         page.queue(max_size=limits.requests.events)
         page.launch(
             server_name=options.host,
@@ -48,6 +43,13 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
             **launch_look() | service.launch_arguments(),
         )
         make_sessions_lean(page)
+
+        def change(new: Running) -> None:
+            replace_page(page, build(new))
+            service.change(new.engine, new.name)
+            page.max_file_size = service.upload_bytes
+
+        desk.switch.on_change = change
         service.wait_until_stopped()
         page.close(verbose=False)
 

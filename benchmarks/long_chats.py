@@ -16,9 +16,10 @@ from typing import Any
 import presets
 from benchmarks.machine import machine
 from rwkv_core.branches import Tree
-from rwkv_core.engine import Engine, Stream, load_engine
+from rwkv_core.engine import Engine, Stream
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sampling import SamplingSettings
+from rwkv_core.switching import load_engine
 from ui.chat import actions
 from ui.chat.answering import Wishes, answer
 from ui.chat.turns import answered, opened

@@ -14,12 +14,14 @@ import torch
 from benchmarks.load_memory import PeakSampler
 from benchmarks.machine import machine
 from benchmarks.prefill_memory import PROC_STATUS
+from presets.limits import Limits
 from rwkv_core.engine import Engine
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.memory import plan_memory
 from rwkv_core.models import load_model
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.models.outline import Sizes, inventory_of_file, outline
+from rwkv_core.switching import Running, Source, Switch
 from rwkv_core.tokenizer import WorldTokenizer
 
 ROOT = Path(__file__).parent.parent
@@ -57,21 +59,24 @@ def measure(path: Path, strategy: str, sessions: int) -> dict[str, object]:
     # The page's imports are part of every program that serves it.
     import ui.inspector_tab
     from ui import build_app
+    from ui.models_desk import Desk
+    from ui.offers import Offers
 
     assert ui.inspector_tab
+    plan = plan_memory(inventory_of_file(open_checkpoint(path)), strategy, sessions=sessions)
     code = resident_file_bytes()
     with PeakSampler() as sampler:
         model = load_model(path, strategy)
         with Engine(model, WorldTokenizer()) as engine:
-            build_app(engine)
+            running = Running(Source(path, strategy), engine, plan)
+            switch = Switch(running, engine.limits, 0)
+            build_app(engine, desk=Desk(switch, Offers(), "nobody", Limits()))
             settings = GenerationSettings(max_tokens=ANSWER_TOKENS)
             ids = [1 + i % 60_000 for i in range(PROMPT_TOKENS)]
             streams = [engine.submit(f"s{i}", [i + 1, *ids], settings) for i in range(sessions)]
             for stream in streams:
                 for _ in stream:
                     pass
-    checkpoint = open_checkpoint(path)
-    plan = plan_memory(inventory_of_file(checkpoint), strategy, sessions=sessions)
     need = plan.needs["cpu"]
     planned, measured = need.total - need.mapped, code + sampler.peak
     return {

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rwkv_core.config import ModelConfig
-    from rwkv_core.engine import Engine, load_engine
+    from rwkv_core.engine import Engine
     from rwkv_core.errors import RwkvError
     from rwkv_core.generate import GenerationSettings, Token
     from rwkv_core.limits import EngineLimits
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rwkv_core.state import State
     from rwkv_core.state_files import load_initial_state
     from rwkv_core.switches import explain_switches
+    from rwkv_core.switching import load_engine
     from rwkv_core.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
@@ -56,7 +57,8 @@ __all__ = [
 
 _HOMES = {
     "config": ["ModelConfig"],
-    "engine": ["Engine", "load_engine"],
+    "engine": ["Engine"],
+    "switching": ["load_engine"],
     "errors": ["RwkvError"],
     "generate": ["GenerationSettings", "Token"],
     "limits": ["EngineLimits"],

@@ -20,8 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rwkv_core.errors import DownloadError
-from rwkv_core.hub import hub_file, link_into_cache, listing, open_stream, reason_of, refusal_of
+from rwkv_core.errors import DownloadError, RwkvError
+from rwkv_core.hub import (
+    HubFile,
+    hub_file,
+    link_into_cache,
+    listing,
+    note_of,
+    open_stream,
+    reason_of,
+    refusal_of,
+)
 
 CHUNK_BYTES = 2**20
 # Left free on the disk beside the file.
@@ -87,29 +96,37 @@ def download(
         return found.cached
     part = found.blob.with_name(f"{found.blob.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    start = part.stat().st_size if part.exists() else 0
-    free = shutil.disk_usage(part.parent).free
-    if free < found.size - start + SPARE_BYTES:
-        raise DownloadError(
-            f"{what} needs {found.size - start:,} bytes more and the disk has {free:,} free; make "
-            "room, or set HF_HOME to a folder on another disk"
-        )
+    _check_disk(found, part, what)
+    note = note_of(part.parent, file)
+    note.write_text(found.blob.name, encoding="utf-8")
     _fetch(found, part, what, on_progress, cancelled, pause_s)
     wanted = sha256 or found.sha256
     if wanted:
         digest = _digest(part, found.size, on_progress, cancelled, what)
         if digest != wanted:
             part.unlink()
+            note.unlink(missing_ok=True)
             raise DownloadError(
                 f"{what} has the checksum {digest[:12]}… instead of {wanted[:12]}…, so it was "
                 "thrown away; get it again, and if it happens twice, from another mirror"
             )
     part.replace(found.blob)
+    note.unlink(missing_ok=True)
     return link_into_cache(repository, file, endpoint=endpoint, cache=cache)
 
 
+def _check_disk(found: HubFile, part: Path, what: str) -> None:
+    needed = found.size - (part.stat().st_size if part.exists() else 0)
+    free = shutil.disk_usage(part.parent).free
+    if free < needed + SPARE_BYTES:
+        raise DownloadError(
+            f"{what} needs {needed:,} bytes more and the disk has {free:,} free; make room, or set "
+            "HF_HOME to a folder on another disk"
+        )
+
+
 def _fetch(
-    found: Any,
+    found: HubFile,
     part: Path,
     what: str,
     on_progress: Callable[[Progress], None],
@@ -156,7 +173,7 @@ def _fetch(
         _stop_if(cancelled, what, done, found.size)
 
 
-def _append(found: Any, part: Path, done: int) -> Any:
+def _append(found: HubFile, part: Path, done: int) -> Any:
     """Fetch from an offset on; yields the bytes there are after each piece."""
     with open_stream(found, done) as response:
         # A server that ignores the offset sends the whole file.
@@ -199,6 +216,62 @@ def _stop_if(cancelled: threading.Event, what: str, done: int, total: int) -> No
 
 def _share(part: Path, total: int) -> str:
     return f"{part.stat().st_size if part.exists() else 0:,} of {total:,} bytes"
+
+
+class Fetching:
+    """A download on a thread of its own, which goes on whoever watches it.
+
+    Args:
+        key: what it is called by those who watch.
+        fetch: does it, given `on_progress` and `cancelled`.
+
+    Attributes:
+        progress: how far it is; None before the first byte.
+        error: why it ended without the file.
+        path: the file, once it is there.
+    """
+
+    def __init__(self, key: str, fetch: Callable[..., Path]) -> None:
+        self.key = key
+        self.progress: Progress | None = None
+        self.error: RwkvError | None = None
+        self.path: Path | None = None
+        self._fetch, self._cancelled = fetch, threading.Event()
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name="rwkv-download", daemon=True).start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended.is_set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Ask it to stop; what was fetched stays."""
+        self._cancelled.set()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it has ended."""
+        self._ended.wait(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            self.path = self._fetch(on_progress=self._note, cancelled=self._cancelled)
+        except RwkvError as error:
+            self.error = error
+        except Exception as error:
+            self.error = DownloadError(
+                f"the download failed ({type(error).__name__}: {str(error)[:200]}); get it again"
+            )
+        finally:
+            self._ended.set()
+
+    def _note(self, progress: Progress) -> None:
+        self.progress = progress
 
 
 def main(arguments: list[str] | None = None) -> int:

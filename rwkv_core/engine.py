@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,25 +18,24 @@ from rwkv_core.errors import EngineClosedError, RwkvError
 from rwkv_core.generate import GenerationSettings, TextAssembler
 from rwkv_core.inspection.lab import Lab, Steps
 from rwkv_core.limits import EngineLimits
-from rwkv_core.models import Model, load_model
+from rwkv_core.models import Model
 from rwkv_core.recording import GLANCE, Wanted
 from rwkv_core.rows import Row, Study, Tracing
 from rwkv_core.sampling import Penalties, draw_seed
 from rwkv_core.scheduling import Scheduler
 from rwkv_core.sessions import StateStore
 from rwkv_core.state import Memory, State
-from rwkv_core.state_files import load_initial_state
 from rwkv_core.streams import Stream, StreamResult, StreamStatus, TraceJob, WorkJob
 from rwkv_core.tally import Usage
-from rwkv_core.tokenizer import Tokenizer, load_tokenizer
+from rwkv_core.tokenizer import Tokenizer
 
 __all__ = [
     "Engine", "EngineLimits", "Stream", "StreamResult", "StreamStatus", "TraceJob", "WorkJob",
-    "load_engine",
 ]  # fmt: skip
 
 T = TypeVar("T")
 MAX_TRACE_TOKENS = EngineLimits.max_trace_tokens
+RESTARTING = "the server is being restarted; try again in a minute"
 
 _log = logging.getLogger(__name__)
 
@@ -74,22 +72,27 @@ class Engine:
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.choices = model.choices | dict(choices or {})
-        self.limits = limits = limits or EngineLimits()
+        self.limits = limits or EngineLimits()
         self._clock = clock
         self._lock = threading.Condition()
-        self._is_closed = self._is_draining = False
-        self._store = StateStore(
+        self._is_closed = False
+        # Why nothing new is taken; "" while it is.
+        self._refusal = ""
+        self._store, self._scheduler = self._with_nothing_kept(start)
+        self._thread = threading.Thread(target=self._run, name="rwkv-engine", daemon=True)
+        self._thread.start()
+
+    def _with_nothing_kept(self, start: State | None) -> tuple[StateStore, Scheduler]:
+        limits, clock = self.limits, self._clock
+        store = StateStore(
             limits.store_bytes,
             limits.session_bytes,
             idle_ttl_s=limits.idle_ttl_s,
             max_sessions=limits.sessions,
             clock=clock,
         )
-        self._scheduler = Scheduler(
-            model, tokenizer, limits, store=self._store, lock=self._lock, clock=clock, start=start
-        )
-        self._thread = threading.Thread(target=self._run, name="rwkv-engine", daemon=True)
-        self._thread.start()
+        parts = (self.model, self.tokenizer, limits)
+        return store, Scheduler(*parts, store=store, lock=self._lock, clock=clock, start=start)
 
     def __enter__(self) -> Self:
         return self
@@ -254,7 +257,10 @@ class Engine:
 
         Raises:
             HeldMemoryError: the session's share is full.
+            EngineClosedError: the engine has been closed.
         """
+        with self._lock:
+            self._require_open()
         return self._store.hold(session_id, replace(memory, state=memory.state.to("cpu")))
 
     def release(self, session_id: str, root: str) -> None:
@@ -308,20 +314,38 @@ class Engine:
                 self._store.nbytes,
             )
 
-    def drain(self, limit_s: float) -> None:
+    def drain(self, limit_s: float, why: str = RESTARTING) -> None:
         """Take nothing new, let what runs end, and stop what has not ended by then.
 
         Whoever reads a stopped text gets what was written so far.
 
         Args:
             limit_s: seconds that running texts get; a second more is given to stopping them.
+            why: what whoever asks meanwhile is told.
         """
         with self._lock:
-            self._is_draining = True
+            self._refusal = why
             if self._lock.wait_for(lambda: not self._scheduler.has_work, limit_s):
                 return
             self._scheduler.stop_all()
             self._lock.wait_for(lambda: not self._scheduler.has_work, 1.0)
+
+    def resume(self) -> None:
+        """Take new texts again after `drain`."""
+        with self._lock:
+            self._refusal = ""
+
+    def unload(self, why: str) -> None:
+        """End for good and give the memory back, also where something still refers to this.
+
+        Args:
+            why: what whoever asks afterwards is told.
+        """
+        with self._lock:
+            self._refusal = why
+        self.close()
+        self._store, self._scheduler = self._with_nothing_kept(None)
+        self.model.release()
 
     def close(self) -> None:
         """End everything and wait for the engine's thread; may be called twice."""
@@ -331,10 +355,10 @@ class Engine:
         self._thread.join()
 
     def _require_open(self) -> None:
+        if self._refusal:
+            raise EngineClosedError(self._refusal)
         if self._is_closed:
             raise EngineClosedError("the engine has been shut down; start the playground again")
-        if self._is_draining:
-            raise EngineClosedError("the server is being restarted; try again in a minute")
 
     def _checked(self, ids: Sequence[int], limit: int, *, least: int = 1) -> list[int]:
         return checked_ids(ids, limit, least=least, vocab_size=self.model.config.vocab_size)
@@ -366,30 +390,3 @@ class Engine:
             self._scheduler.end_all(
                 RwkvError("the engine failed and all running texts ended; try again")
             )
-
-
-def load_engine(
-    path: str | Path,
-    strategy: str | None = None,
-    tokenizer: str | Path | None = None,
-    state: str | Path | None = None,
-    limits: EngineLimits | None = None,
-) -> Engine:
-    """Load a model with its vocabulary and start an engine.
-
-    Args:
-        path: a checkpoint, see rwkv_core.models.load_model.
-        strategy: devices and dtypes; chosen for this machine when not given.
-        tokenizer: "world", "20B" or a file, see rwkv_core.tokenizer.load_tokenizer.
-        state: a file whose memory every text begins from, see rwkv_core.state_files.
-        limits: what to give out; the defaults suit two CPU cores.
-
-    Raises:
-        RwkvError: one of them cannot be used; says why and what can.
-    """
-    model = load_model(path, strategy)
-    vocabulary, why = load_tokenizer(path, model.config.vocab_size, tokenizer)
-    start, choices = None, {"tokenizer": why}
-    if state is not None:
-        start, choices["state"] = load_initial_state(state, model.config, model.fingerprint)
-    return Engine(model, vocabulary, limits, start=start, choices=choices)

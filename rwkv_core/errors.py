@@ -14,7 +14,9 @@ RwkvError
 ├── NotOfferedError       an attribute of the package rwkv that has no counterpart here
 ├── InputError            text that is empty, too long or not text
 ├── EngineBusyError       all slots and the waiting line are full
-└── EngineClosedError     the engine has been shut down
+├── EngineClosedError     the engine has been shut down
+├── SwitchError           another model could not take the running one's place
+└── NotAllowedError       something only the owner may do
 """
 
 # Also for whoever puts sentences into other languages.
@@ -87,3 +89,11 @@ class EngineBusyError(RwkvError):
 
 class EngineClosedError(RwkvError):
     """The engine has been shut down, or its thread died; the message says which."""
+
+
+class SwitchError(RwkvError):
+    """Another model could not take the running one's place; the message says which runs now."""
+
+
+class NotAllowedError(RwkvError):
+    """Something that only the owner of this server may do."""

@@ -4,15 +4,21 @@ Where the cache lies, a token, offline mode and another endpoint are the busines
 `huggingface_hub`, which has its own settings for them.
 """
 
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rwkv_core.errors import DownloadError
 
 # Names listed where one is gone.
 LISTED = 12
+# What a search takes and gives: names as the Hub allows them, none that leaves its folder.
+OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+WEIGHTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,150}\.(?:pth|safetensors|st|gguf)")
 
 
 def fetch_file(
@@ -86,15 +92,13 @@ class HubFile:
 
 def hub_file(repository: str, file: str, *, endpoint: str | None, cache: Path | None) -> HubFile:
     """Ask the Hub about a file; whatever goes wrong is huggingface_hub's own error."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.utils._headers import build_hf_headers
 
     url = hf_hub_url(repository, file, endpoint=endpoint)
     found = get_hf_file_metadata(url, endpoint=endpoint)
     etag = found.etag or ""
-    folder = Path(cache or constants.HF_HUB_CACHE)
-    blob = folder / repo_folder_name(repo_id=repository, repo_type="model") / "blobs" / etag
+    blob = _folder(repository, cache) / etag
     is_digest = len(etag) == 64 and not set(etag) - set("0123456789abcdef")
     cached = None
     if etag and blob.exists():
@@ -102,6 +106,80 @@ def hub_file(repository: str, file: str, *, endpoint: str | None, cache: Path | 
     return HubFile(
         url, build_hf_headers(), found.size or 0, etag if is_digest else "", blob, cached
     )
+
+
+def cached_file(repository: str, file: str, *, cache: Path | None = None) -> Path | None:
+    """Look a file up in the cache; nobody is asked. None where it is not there whole."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, file, cache_dir=cache)
+    return Path(found) if isinstance(found, str) and Path(found).exists() else None
+
+
+def fetched_bytes(repository: str, file: str, *, cache: Path | None = None) -> int:
+    """Bytes that an unfinished download has left; nobody is asked."""
+    note = note_of(_folder(repository, cache), file)
+    try:
+        return (note.parent / f"{note.read_text(encoding='utf-8')}.part").stat().st_size
+    except OSError:
+        return 0
+
+
+def note_of(folder: Path, file: str) -> Path:
+    """Where the name is kept, under which an unfinished file's bytes lie beside it."""
+    return folder / f"{quote(file, safe='')}.unfinished"
+
+
+def _folder(repository: str, cache: Path | None) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    name = repo_folder_name(repo_id=repository, repo_type="model")
+    return Path(cache or constants.HF_HUB_CACHE) / name / "blobs"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of weights that a search found."""
+
+    repository: str
+    file: str
+
+
+def search(owner: str, *, endpoint: str | None = None, limit: int) -> tuple[Found, ...]:
+    """Ask the Hub, once, which RWKV weights somebody has published.
+
+    Args:
+        owner: a person or organisation there.
+        endpoint: see fetch_file.
+        limit: repositories and files, at most.
+
+    Raises:
+        DownloadError: no such name, or no connection; says what to do.
+    """
+    from huggingface_hub import HfApi
+
+    if not OWNER.fullmatch(owner):
+        raise DownloadError(
+            f"{owner[:60]!r} is no name on the Hub: letters, digits, '-', '_' and '.' are, at most "
+            "96; write the part before the slash, such as BlinkDL"
+        )
+    api = HfApi(endpoint=endpoint)
+    try:
+        models = list(api.list_models(author=owner, search="rwkv", full=True, limit=limit))
+    except Exception as error:  # the network and the server raise what they like
+        raise DownloadError(f"cannot search the Hub: {reason_of(error)}") from error
+    found = [
+        Found(model.id, sibling.rfilename)
+        for model in models
+        for sibling in model.siblings or ()
+        if REPOSITORY.fullmatch(model.id) and WEIGHTS.fullmatch(sibling.rfilename)
+    ]
+    if not found:
+        raise DownloadError(
+            f"the Hub lists no RWKV weights of {owner}; check the name, upper and lower case count"
+        )
+    return tuple(found[:limit])
 
 
 def link_into_cache(

@@ -1,6 +1,10 @@
 """What one engine gives out, to all visitors together and to each."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+# Who may fetch models and change the one that runs.
+WhoMaySwitch = Literal["nobody", "this machine", "everyone"]
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,18 @@ def _memory(proc: Path, cgroup: Path) -> tuple[int, int]:
     except (OSError, ValueError):
         return total, free
     if 0 < limit < total:
-        return limit, min(free, max(0, limit - used))
+        return limit, min(free, max(0, limit - used + _droppable(cgroup)))
     return total, free
+
+
+def _droppable(cgroup: Path) -> int:
+    """Bytes of files that were read: they count as used, and go when room is needed."""
+    try:
+        stat = (cgroup / "memory.stat").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = dict(line.split(" ", 1) for line in stat.splitlines() if " " in line)
+    return int(found.get("inactive_file", 0))
 
 
 def _gpus() -> tuple[Choice, tuple[tuple[str, int, int], ...]]:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from typing import Literal, NamedTuple
 
 import torch
 
-from kernels.sentences import Sentence
-from rwkv_core.config import Choice, ModelConfig
+from rwkv_core.config import ModelConfig
 from rwkv_core.limits import EngineLimits
 from rwkv_core.models.outline import Entry, Inventory, Layer
 from rwkv_core.models.packed import stored_format
@@ -44,6 +43,8 @@ STEP_LOGITS = 2
 ROWS, ARENA_BYTES = 256, 16 * 2**20
 
 Answer = Literal["fits", "tight", "no"]
+# The first card is named with and without its number.
+_OTHER_NAMES = {"cuda": "cuda:0", "cuda:0": "cuda"}
 
 # What is said of each model's fp16 weights on many pages, in GB of a graphics card.
 WELL_KNOWN_FP16_GB = {"169M": 1, "430M": 2, "1.5B": 4, "3B": 8, "7B": 16, "14B": 32}
@@ -259,17 +260,25 @@ def _workspace(
     return chunk + (logits if is_host else 4 * writers * config.vocab_size)
 
 
+def plan_without_program(plan: MemoryPlan, running: MemoryPlan) -> MemoryPlan:
+    """What a model adds to a process that runs another: the program, and CUDA, are there."""
+    needs = {
+        device: replace(need, runtime=0) if device in running.needs else need
+        for device, need in plan.needs.items()
+    }
+    return replace(plan, needs=needs)
+
+
 def judge(plan: MemoryPlan, available: Mapping[str, int]) -> Verdict:
     """Compare a plan with the memory that is there.
 
     Args:
         plan: what is needed.
-        available: bytes by device; a device that is not named has none. Devices of one kind
-            without a number are the first: "cuda" is "cuda:0".
+        available: bytes by device; a device that is not named has none. "cuda" is "cuda:0".
     """
     verdicts = []
     for device, need in plan.needs.items():
-        room = available.get(device, available.get(device.partition(":")[0], 0))
+        room = available.get(device, available.get(_OTHER_NAMES.get(device, ""), 0))
         answer: Answer = "no"
         if need.total <= room:
             answer = "fits" if need.total <= room * (1 - SPARE_SHARE) else "tight"
@@ -277,85 +286,6 @@ def judge(plan: MemoryPlan, available: Mapping[str, int]) -> Verdict:
     order = {"no": 0, "tight": 1, "fits": 2}
     # The worst decides, and among equals the fullest.
     return min(verdicts, key=lambda v: (order[v.answer], v.available - v.needed))
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """The best strategy for some memory: its text and why, what it needs, and whether it fits."""
-
-    strategy: Choice
-    plan: MemoryPlan
-    verdict: Verdict
-
-
-_CPU = {
-    "cpu fp32": "it keeps the weights as they are in the file and rounds nothing more",
-    "cpu int8": "a weight takes 8 bits, which changes what the model says very little",
-    "cpu int4": "a weight takes 4 bits, the smallest form there is, at some cost in quality",
-}
-_GPU = {
-    "cuda fp16": "all layers lie on the graphics card and keep the weights' 16 bits",
-    "cuda int8": "all layers lie on the graphics card, at 8 bits a weight, which changes little",
-    "cuda int4": "all layers lie on the graphics card, at 4 bits a weight, at some cost in quality",
-}
-
-
-def propose(
-    inventory: Inventory,
-    available: Mapping[str, int],
-    *,
-    sessions: int = 1,
-    limits: EngineLimits | None = None,
-    has_compiler: bool = True,
-) -> Proposal:
-    """Propose the most exact strategy that fits, and say why it and no better one.
-
-    Args:
-        inventory: of the model.
-        available: bytes by device.
-        sessions: conversations at once.
-        limits: of the engine.
-        has_compiler: see plan_memory.
-
-    Returns:
-        One that fits; else one that is tight; else the smallest, with the verdict "no".
-    """
-    candidates = _GPU if any(device.startswith("cuda") for device in available) else _CPU
-    tried: list[tuple[str, MemoryPlan, Verdict]] = []
-    for text in candidates:
-        plan = plan_memory(
-            inventory, text, sessions=sessions, limits=limits, has_compiler=has_compiler
-        )
-        tried.append((text, plan, judge(plan, available)))
-    best = next(
-        (one for wanted in ("fits", "tight") for one in tried if one[2].answer == wanted),
-        tried[-1],
-    )
-    return Proposal(Choice(best[0], _why(best, tried, candidates)), best[1], best[2])
-
-
-def _why(
-    best: tuple[str, MemoryPlan, Verdict],
-    tried: list[tuple[str, MemoryPlan, Verdict]],
-    reasons: Mapping[str, str],
-) -> str:
-    text, _, verdict = best
-    if verdict.answer == "no":
-        return Sentence(
-            "even {strategy} needs {needed}, and there are {room}; choose a smaller model",
-            strategy=text,
-            needed=gigabytes(verdict.needed),
-            room=gigabytes(verdict.available),
-        )
-    larger = tried[: [other for other, _, _ in tried].index(text)]
-    if not larger:
-        return reasons[text]
-    return Sentence(
-        "{reason}; too large for {room}: {others}",
-        reason=reasons[text],
-        room=gigabytes(verdict.available),
-        others=", ".join(f"{other} {gigabytes(judged.needed)}" for other, _, judged in larger),
-    )
 
 
 def gigabytes(count: int) -> str:

@@ -36,7 +36,7 @@ class Gate:
     Args:
         app: what comes after.
         limits: sizes and rates.
-        upload_bytes: of one file; a memory of the model must fit.
+        upload_bytes: asked for the bytes of one file; a memory of the model must fit.
         origins: hosts whose pages may call, besides the one that was asked.
         is_closing: whether the server is about to stop.
     """
@@ -45,7 +45,7 @@ class Gate:
         self,
         app: ASGIApp,
         limits: RequestLimits,
-        upload_bytes: int,
+        upload_bytes: Callable[[], int],
         origins: Sequence[str] = (),
         is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -86,8 +86,9 @@ class Gate:
         _count(self._addresses, address, "from your address", self._limits.per_address)
         if is_upload := path.startswith(_UPLOADS):
             _count(self._uploads, address, "to upload a file", self._limits.uploads)
-            body = await self._body(headers, receive, self._upload_bytes + FORM_BYTES)
-            await check_upload(headers, body, self._upload_bytes)
+            most = self._upload_bytes()
+            body = await self._body(headers, receive, most + FORM_BYTES)
+            await check_upload(headers, body, most)
         else:
             body = await self._body(headers, receive, self._limits.body_bytes)
         if not is_upload and path.startswith("/gradio_api/") and (match := _SESSION.search(body)):

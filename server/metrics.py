@@ -25,8 +25,15 @@ class RequestCounts:
         self.times[route] = self.times[route].with_time(seconds)
 
 
-def metrics_text(usage: Usage, requests: RequestCounts) -> str:
-    """Write everything that is measured."""
+def metrics_text(usage: Usage, requests: RequestCounts, model: str) -> str:
+    """Write everything that is measured.
+
+    Args:
+        usage: of the engine; its counts begin anew where another model takes its place.
+        requests: answered.
+        model: what runs.
+    """
+    name = model.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
     ended: dict[Labels, int] = {
         (("reason", reason),): count for reason, count in usage.ended.items()
     }
@@ -38,6 +45,7 @@ def metrics_text(usage: Usage, requests: RequestCounts) -> str:
         (("route", route),): taken for route, taken in requests.times.items()
     }
     parts = (
+        _samples("rwkv_model", "gauge", "The model that runs.", {(("name", name),): 1}),
         _metric("rwkv_texts_running", "gauge", "Texts read or written now.", usage.running),
         _metric("rwkv_texts_waiting", "gauge", "Texts that wait for a slot.", usage.waiting),
         _metric("rwkv_texts_inspected", "gauge", "Texts being inspected.", usage.tracing),

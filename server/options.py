@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rwkv_core.errors import SettingsError
+from rwkv_core.limits import WhoMaySwitch
 
 # A Space is reached through proxies of the host's own network, never directly.
 PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
@@ -64,7 +65,9 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
     )
     parser.add_argument("--host", default=hosting.host, help="address to listen on: %(default)s")
     parser.add_argument("--port", type=int, default=hosting.port, help="first free from 7860")
-    parser.add_argument("--model", type=Path, help="weights, a file or folder; the shipped one")
+    parser.add_argument("--model", type=Path, action="append", default=[], help="weights, a file "
+                        "or folder; the shipped one. Further ones can be used from the page")  # fmt: skip
+    parser.add_argument("--models-folder", type=Path, help="its weights can be used from the page")
     parser.add_argument("--strategy", help='such as "cpu fp32", "cpu int8" or "cuda fp16"')
     parser.add_argument("--tokenizer", help='a file, "world" or "20B"; chosen for you')
     parser.add_argument("--state", type=Path, help="a tuned or saved state that texts begin from")
@@ -82,11 +85,35 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
     served.add_argument("--read-drafts", action=argparse.BooleanOptionalAction, default=None,
                         help="read texts while visitors type; on where only this machine "
                         "reaches the page")  # fmt: skip
+    served.add_argument("--allow-model-switch", action=argparse.BooleanOptionalAction, default=None,
+                        help="let everyone who reaches the page fetch models and change the one "
+                        "that runs; without it only this machine's own browser may, and only "
+                        "where nothing else reaches the page")  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def who_may_switch(options: argparse.Namespace, hosting: Hosting) -> WhoMaySwitch:
+    """Who may fetch models and change the one that runs.
+
+    Raises:
+        SettingsError: everyone, on a Space.
+    """
+    if options.allow_model_switch and hosting.space:
+        raise SettingsError(
+            "--allow-model-switch is refused on a Space, where every visitor would choose for all; "
+            "name the model with --model"
+        )
+    if options.allow_model_switch is not None:
+        return "everyone" if options.allow_model_switch else "nobody"
+    return "this machine" if _is_local(options, hosting) else "nobody"
 
 
 def reads_drafts(options: argparse.Namespace, hosting: Hosting) -> bool:
     """Whether drafts are read while they are typed: as asked, or where nobody else comes."""
     if options.read_drafts is not None:
         return bool(options.read_drafts)
+    return _is_local(options, hosting)
+
+
+def _is_local(options: argparse.Namespace, hosting: Hosting) -> bool:
     return not hosting.space and options.host in ("127.0.0.1", "localhost", "::1")

@@ -1,10 +1,13 @@
 """Everything around the page: what `launch` is given, health, and the end."""
 
 import signal
+import sys
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any
@@ -15,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from presets import chat_template_for
 from presets.limits import Limits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import SettingsError
@@ -24,6 +28,7 @@ from server.headers import SecurityHeaders
 from server.last_resort import LastResort, say_what_is_wrong
 from server.metrics import RequestCounts, metrics_text
 from server.observing import Observer
+from server.options import Hosting
 from server.remembered import Remembered
 from server.v1.routes import Face, v1_routes
 
@@ -55,18 +60,32 @@ class Options:
     metrics: bool = False
     write_log: Callable[[str], None] | None = None
 
+    @classmethod
+    def of(cls, chosen: Namespace, hosting: Hosting) -> "Options":
+        """Take what the command line and the environment say."""
+        return cls(
+            api=chosen.api,
+            api_key=chosen.api_key,
+            mcp=chosen.mcp,
+            origins=tuple(chosen.origin),
+            space=hosting.space,
+            metrics=chosen.metrics,
+            write_log=partial(print, file=sys.stderr, flush=True) if chosen.log_requests else None,
+        )
+
 
 @dataclass(eq=False)
 class Service:
     """One served page: its counts, and whether it is about to stop.
 
     Attributes:
-        engine: runs the model.
+        engine: runs the model; another takes its place with `change`.
         name: what the model is called in /v1.
         limits: sizes and rates.
         options: what the owner chose.
         counts: of requests.
         closing: set when the server is about to stop.
+        face: what /v1 says and asks.
     """
 
     engine: Engine
@@ -75,6 +94,19 @@ class Service:
     options: Options = field(default_factory=Options)
     counts: RequestCounts = field(default_factory=RequestCounts)
     closing: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.face = self._face()
+
+    def change(self, engine: Engine, name: str) -> None:
+        """Speak for another model from now on."""
+        self.engine, self.name = engine, name
+        self.face = replace(self._face(), secret=self.face.secret)
+
+    def _face(self) -> Face:
+        template, _ = chat_template_for(self.engine.model.name, self.engine.tokenizer.name)
+        requests, key = self.limits.requests, self.options.api_key
+        return Face(self.engine, self.name, requests, key, template)
 
     @property
     def upload_bytes(self) -> int:
@@ -97,7 +129,7 @@ class Service:
             Middleware(
                 Gate,
                 limits=requests,
-                upload_bytes=self.upload_bytes,
+                upload_bytes=lambda: self.upload_bytes,
                 origins=origins,
                 is_closing=self.closing.is_set,
             ),
@@ -127,8 +159,7 @@ class Service:
             Route("/metrics", self.metrics),
         ]
         if self.options.api:
-            face = Face(self.engine, self.name, self.limits.requests, self.options.api_key)
-            routes += v1_routes(face)
+            routes += v1_routes(lambda: self.face)
         return routes
 
     async def healthz(self, request: Request) -> Response:
@@ -136,16 +167,17 @@ class Service:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """Say whether new texts are taken: not while stopping, nor when the engine is gone."""
+        """Say whether new texts are taken: not while stopping, nor when no model runs."""
         if self.closing.is_set() or self.engine.is_closed:
-            return JSONResponse({"status": "closing"}, 503)
+            is_closing = self.closing.is_set()
+            return JSONResponse({"status": "closing" if is_closing else "no model runs"}, 503)
         return JSONResponse({"status": "ready", "model": self.name})
 
     async def metrics(self, request: Request) -> Response:
         """Give the counts to this machine, and to others where the owner allows it."""
         if not self.options.metrics and not _is_this_machine(request):
             return PlainTextResponse("only this machine may look; see --metrics\n", 403)
-        text = metrics_text(self.engine.usage(), self.counts)
+        text = metrics_text(self.engine.usage(), self.counts, self.name)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     def wait_until_stopped(self) -> None:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import cast
+from urllib.parse import parse_qs, urlsplit
 
 import huggingface_hub
 import pytest
@@ -67,7 +68,17 @@ class _Handler(BaseHTTPRequestHandler):
         key = self.path.removeprefix(STORE).removeprefix("/").replace("resolve/main/", "")
         headers = {"X-Repo-Commit": COMMIT} if hub.is_hub else {}
         status, body = hub.status, b""
-        if self.path.startswith("/api/models/"):
+        if status == 200 and self.path.startswith("/api/models?"):
+            # The repositories of somebody, with the names of their files.
+            author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
+            held: dict[str, list[dict[str, str]]] = {}
+            for name in hub.files:
+                owner, repository, file = name.split("/", 2)
+                if owner == author:
+                    held.setdefault(f"{owner}/{repository}", []).append({"rfilename": file})
+            found = [{"id": name, "siblings": files} for name, files in held.items()]
+            body = json.dumps(found).encode()
+        elif self.path.startswith("/api/models/"):
             # A repository's files.
             prefix = self.path.removeprefix("/api/models/").split("/tree/")[0] + "/"
             body = json.dumps(

@@ -9,6 +9,7 @@ import app
 import presets
 import ui
 from rwkv_core.engine import Engine
+from ui.models_desk import Desk
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,8 +38,9 @@ def test_a_path_with_tilde_and_without_suffix_finds_model_and_tokenizer(
     class Served(Exception):
         """The page would be served now."""
 
-    def build(engine: Engine, name: str, *, may_read_ahead: bool) -> None:
+    def build(engine: Engine, name: str, *, desk: Desk, may_read_ahead: bool) -> None:
         assert may_read_ahead
+        assert desk.engine is engine
         assert engine.tokenizer.decode(engine.encode("hello")) == "hello"
         raise Served
 

@@ -29,6 +29,7 @@ LAYERS = (
         "quantization",
         "models",
         "memory",
+        "proposals",
         "machine",
         "hub",
         "downloads",
@@ -48,6 +49,7 @@ LAYERS = (
     {"admission", "carried", "rows"},
     {"drafts", "scheduling"},
     {"engine"},
+    {"switching"},
 )
 # A library may be imported by modules whose name starts so, and by tests.
 LIBRARIES = {

@@ -8,6 +8,7 @@ from ui.chat_tab import build_chat_tab
 from ui.completion_tab import build_completion_tab
 from ui.endpoints import build_endpoints
 from ui.masthead import build_masthead
+from ui.models_desk import Desk
 from ui.models_tab import build_models_tab
 from ui.session import QUIET_EVENT, new_visitor
 from ui.shelf_card import PREPARE, build_shelf, new_ports
@@ -16,12 +17,15 @@ from ui.words import language_of, say
 TITLE = "RWKV playground"
 
 
-def build_app(engine: Engine, name: str = "", *, may_read_ahead: bool = False) -> gr.Blocks:
+def build_app(
+    engine: Engine, name: str = "", *, desk: Desk, may_read_ahead: bool = False
+) -> gr.Blocks:
     """Build the page; it is served by `launch` with the theme and style of `ui.theme`.
 
     Args:
         engine: runs the model.
         name: what to call the model; its file's name when empty.
+        desk: for choosing, fetching and changing models.
         may_read_ahead: whether drafts may be sent and read while visitors type them.
     """
     # The plots' library is slow to import and only the page needs it, not its handlers.
@@ -34,7 +38,7 @@ def build_app(engine: Engine, name: str = "", *, may_read_ahead: bool = False) -
     with page:
         visitor, conversation = gr.State(""), gr.State(Conversation())
         ports = new_ports()
-        opener = build_masthead(engine, name, page)
+        opener = build_masthead(engine, name, page, is_watchful=desk.is_open)
         with gr.Tabs(elem_classes="tabs") as tabs:
             with gr.Tab(say("page.chat"), id="chat"):
                 build_chat_tab(
@@ -45,7 +49,7 @@ def build_app(engine: Engine, name: str = "", *, may_read_ahead: bool = False) -
             with gr.Tab(say("page.inspector"), id="inspector"):
                 build_inspector_tab(engine, visitor, conversation, ports.shelf)
             with gr.Tab(say("models.tab"), id="models"):
-                build_models_tab(engine, page)
+                build_models_tab(desk, page)
         build_shelf(engine, visitor, ports, opener, tabs)
         build_endpoints(engine)
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)

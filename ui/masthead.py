@@ -13,6 +13,7 @@ from ui.components import banner
 from ui.words import language_of, say
 
 _TOUR = Path(__file__).with_name("tour.js")
+_CHANGED = Path(__file__).with_name("changed.js")
 # Where each step of the tour points.
 _STEPS = {
     "chat": "#chat-box",
@@ -51,13 +52,22 @@ def tour(language: str) -> str:
     return json.dumps({"steps": steps, "say": words, "hints": hints}, ensure_ascii=False)
 
 
-def build_masthead(engine: Engine, name: str, page: gr.Blocks) -> gr.Button:
+def changed(language: str) -> str:
+    """What changed.js says, as JSON."""
+    words = {name: speak(language, f"models.changed_{name}") for name in ("text", "reload")}
+    return json.dumps(words, ensure_ascii=False)
+
+
+def build_masthead(
+    engine: Engine, name: str, page: gr.Blocks, *, is_watchful: bool = False
+) -> gr.Button:
     """Lay out the top of the page; returns the button that opens the shelf.
 
     Args:
         engine: runs the model.
         name: what to call the model.
         page: whose loading puts the texts into the visitor's language.
+        is_watchful: whether the page asks now and then if another model runs.
     """
     with gr.Row(elem_classes="masthead"):
         head = gr.HTML(title("en"), elem_classes="title")
@@ -68,11 +78,15 @@ def build_masthead(engine: Engine, name: str, page: gr.Blocks) -> gr.Button:
         "", html_template="", js_on_load=_TOUR.read_text(encoding="utf-8"), elem_id="tour"
     )
 
+    watch = _CHANGED.read_text(encoding="utf-8") if is_watchful else None
+    news = gr.HTML("", html_template="", js_on_load=watch, elem_id="changed")
+
     # Gradio finds the request by the type of a plain function's argument.
-    def speak_to(request: gr.Request) -> tuple[str, str, str]:
+    def speak_to(request: gr.Request) -> tuple[str, str, str, str]:
         language = language_of(request)
-        return title(language), banner(engine, name, language), tour(language)
+        told = title(language), banner(engine, name, language), tour(language)
+        return *told, changed(language)
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    page.load(speak_to, None, [head, model, guide], api_visibility="private", **quiet)
+    page.load(speak_to, None, [head, model, guide, news], api_visibility="private", **quiet)
     return opener

@@ -1,48 +1,111 @@
-"""The Models tab: what this machine has, which model fits, and how much it needs."""
+"""The Models tab: what this machine has, which model fits, and for the owner, getting and using it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 
-from presets.catalogue import catalogue, find_model
-from rwkv_core.engine import Engine
-from rwkv_core.errors import RwkvError, SettingsError
-from rwkv_core.machine import Machine, look_at_machine
-from rwkv_core.memory import GB, PRESETS_GB, judge, plan_memory, propose
-from ui.components import error_line
-from ui.models_views import about_html, known_html, machine_html, plan_html, table_html
-from ui.session import QUIET_EVENT
+from presets.catalogue import catalogue
+from rwkv_core.memory import PRESETS_GB
+from ui import models_actions as actions
+from ui.models_actions import COMPUTER, HERE, Chosen, View, Visit
+from ui.models_desk import Desk
+from ui.models_views import known_html, machine_html
+from ui.session import MODEL_EVENT, QUIET_EVENT
 from ui.words import language_of, say
 
-T = TypeVar("T")
-HERE, COMPUTER, CARD = "here", "computer", "card"
-# Beside a card, the computer's memory is taken to be enough for what stays there.
-HOST_GB = 64
-MAX_STRATEGY, MAX_SESSIONS = 300, 64
 _STYLE = Path(__file__).with_name("models.css")
+# A row chooses its model, and what is said of it comes into view.
+_CHOOSE = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-model]");
+  if (!button) return;
+  trigger("click", { model: button.dataset.model });
+  document.querySelector("#models-panel").scrollIntoView({ block: "start" });
+});"""
+# The page is made for one model; chats lie in the browser, so loading it again loses nothing.
+_RELOAD = "(name) => { if (name) setTimeout(() => location.reload(), 600); }"
 
 
-def build_models_tab(engine: Engine, page: gr.Blocks) -> None:
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """The tab's components that handlers read and change."""
+
+    place: gr.Radio
+    size: gr.Radio
+    sessions: gr.Slider
+    model: gr.Dropdown
+    strategy: gr.Textbox
+    verdict: gr.HTML
+    plan: gr.HTML
+    get: gr.Button
+    use: gr.Button
+    first: gr.Button
+    cancel: gr.Button
+    back: gr.Button
+    status: gr.HTML
+    changed: gr.Textbox
+    table: gr.HTML
+    note: gr.HTML
+    search: gr.Accordion
+    owner: gr.Textbox
+    find: gr.Button
+    found: gr.HTML
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What gives `Chosen`."""
+        return [self.place, self.size, self.sessions, self.model, self.strategy]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What shows a `View`."""
+        return [
+            self.size, self.table, self.verdict, self.plan, self.status, self.get, self.use, self.first,
+            self.cancel, self.back, self.changed,
+        ]  # fmt: skip
+
+
+def build_models_tab(desk: Desk, page: gr.Blocks) -> None:
     """Lay out the Models tab and wire it.
 
     Args:
-        engine: whose choices are shown among what was found.
+        desk: what can be chosen, fetched and used.
         page: whose load event puts the tables into the visitor's language.
     """
-    machine = look_at_machine()
-    start = HERE if machine.free_bytes else COMPUTER
-    first = catalogue()[0].file
-    room = available(machine, start, 8)
     gr.HTML(f"<style>{_STYLE.read_text(encoding='utf-8')}</style>", elem_classes="inspector-style")
     gr.HTML(say("models.intro"), elem_classes="inspector-intro")
-    found = gr.HTML(machine_html(machine, engine.choices["kernel"], "en"))
+    machine = gr.HTML(_machine(desk, "en"))
+    panel = _lay_out(desk)
+    with gr.Accordion(say("models.known_title"), open=False, elem_classes="quiet"):
+        known = gr.HTML(known_html("en"))
+    _wire(desk, panel)
+
+    # Gradio finds the request by the type of a plain function's argument.
+    def put_into_words(request: gr.Request) -> list[Any]:
+        language, allowed = language_of(request), desk.lets(request)
+        shown = gr.update(visible=allowed)
+        known = known_html(language)
+        models = gr.update(choices=actions.choices(desk, is_public=not allowed))
+        return [_machine(desk, language), known, gr.update(visible=not allowed), shown, models]
+
+    told = [machine, known, panel.note, panel.search, panel.model]
+    page.load(put_into_words, None, told, **QUIET_EVENT)
+    page.load(_asked(desk, actions.resume), panel.inputs, panel.outputs, **MODEL_EVENT)
+
+
+def _machine(desk: Desk, language: str) -> str:
+    return machine_html(desk.look(), desk.engine.choices["kernel"], language)
+
+
+def _lay_out(desk: Desk) -> Panel:
+    start = HERE if desk.look().free_bytes else COMPUTER
     with gr.Row(elem_classes="models-choices"):
         place = gr.Radio(
             [(say("models.machine"), HERE), (say("models.ram"), COMPUTER),
-             (say("models.card"), CARD)],
+             (say("models.card"), actions.CARD)],
             value=start, label=say("models.place"), info=say("models.place_hint"),
             elem_classes="segmented", elem_id="models-place",
         )  # fmt: skip
@@ -52,151 +115,106 @@ def build_models_tab(engine: Engine, page: gr.Blocks) -> None:
             elem_id="models-size",
         )  # fmt: skip
         sessions = gr.Slider(
-            1, MAX_SESSIONS, value=1, step=1, label=say("models.sessions"),
+            1, actions.MAX_SESSIONS, value=1, step=1, label=say("models.sessions"),
             info=say("models.sessions_hint"), elem_id="models-sessions",
         )  # fmt: skip
-    table = gr.HTML(table_html(room, 1, "en"), elem_id="models-table")
-    with gr.Row(elem_classes="models-choices"):
-        model = gr.Dropdown(
-            [(entry.title, entry.file) for entry in catalogue()], value=first,
-            label=say("models.look"), info=say("models.look_hint"), elem_id="models-model",
-        )  # fmt: skip
-        strategy = gr.Textbox(
-            value="", label=say("models.strategy"), info=say("models.strategy_hint"), max_lines=1,
-            placeholder=propose(catalogue()[0].inventory, room).strategy.value,
-            elem_id="models-strategy",
-        )  # fmt: skip
-    plan = gr.HTML(look_text(room, 1, first, "", "en"), elem_id="models-plan")
-    gr.HTML(say("models.readonly"), elem_classes="models-note")
-    with gr.Accordion(say("models.known_title"), open=False, elem_classes="quiet"):
-        known = gr.HTML(known_html("en"))
-
-    chosen = [place, size, sessions]
-    handlers = (
-        _speaking(partial(show_all, machine)),
-        [*chosen, model, strategy],
-        [size, table, plan],
-    )
-    gr.on([place.change, size.change, sessions.release], *handlers, **QUIET_EVENT)
-    look = _speaking(partial(show_one, machine)), [*chosen, model, strategy], plan
-    gr.on([model.change, strategy.change], *look, **QUIET_EVENT)
-    words = _speaking(partial(put_into_words, machine, engine))
-    page.load(words, [*chosen, model, strategy], [found, table, plan, known], **QUIET_EVENT)
-
-
-def _speaking(handler: Callable[..., T]) -> Callable[..., T]:
-    """Give a handler the language of the visitor's browser before the values of its inputs."""
-
-    def speaking(request: gr.Request, *values: Any) -> T:
-        return handler(language_of(request), *values)
-
-    return speaking
-
-
-def available(machine: Machine, place: str, size_gb: int) -> dict[str, int]:
-    """Bytes by device of the memory to plan for.
-
-    Raises:
-        SettingsError: no such place or size.
-    """
-    if size_gb not in PRESETS_GB or place not in (HERE, COMPUTER, CARD):
-        raise SettingsError(
-            "{place} with {size} GB is no memory to plan for; choose one of the sizes shown",
-            place=place,
-            size=size_gb,
-        )
-    if place == HERE:
-        return machine.available
-    if place == COMPUTER:
-        return {"cpu": size_gb * GB}
-    return {"cpu": HOST_GB * GB, "cuda": size_gb * GB}
+    with gr.Column(elem_id="models-panel"):
+        with gr.Row(elem_classes="models-choices"):
+            model = gr.Dropdown(
+                actions.choices(desk, is_public=True), value=catalogue()[0].file, label=say("models.look"),
+                info=say("models.look_hint"), elem_id="models-model",
+            )  # fmt: skip
+            strategy = gr.Textbox(
+                value="", label=say("models.strategy"), info=say("models.strategy_hint"),
+                max_lines=1, placeholder=say("models.strategy_best"), elem_id="models-strategy",
+            )  # fmt: skip
+        verdict = gr.HTML("", elem_id="models-verdict")
+        with gr.Row(elem_classes="models-buttons"):
+            names = ("get", "use", "first", "cancel", "back")
+            buttons = {
+                name: gr.Button(
+                    "", visible=False, elem_id=f"models-{name}",
+                    variant="primary" if name in ("get", "use") else "secondary",
+                )
+                for name in names
+            }  # fmt: skip
+        status = gr.HTML("", elem_id="models-status")
+        plan = gr.HTML("", elem_id="models-plan")
+    table = gr.HTML("", js_on_load=_CHOOSE, elem_id="models-table")
+    with gr.Accordion(
+        say("models.search_title"), open=False, visible=False, elem_classes="quiet"
+    ) as search:
+        with gr.Row(elem_classes="models-choices"):
+            owner = gr.Textbox(
+                label=say("models.owner"), info=say("models.owner_hint"), max_lines=1,
+                placeholder="BlinkDL", elem_id="models-owner",
+            )  # fmt: skip
+            find = gr.Button(say("models.search"), elem_id="models-find", scale=0)
+        found = gr.HTML("", elem_id="models-found")
+    note = gr.HTML(say("models.readonly"), elem_classes="models-note", visible=False)
+    changed = gr.Textbox("", visible=False)
+    return Panel(
+        place, size, sessions, model, strategy, verdict, plan, **buttons, status=status, changed=changed,
+        table=table, note=note, search=search, owner=owner, find=find, found=found,
+    )  # fmt: skip
 
 
-def show_all(
-    machine: Machine,
-    language: str,
-    place: str,
-    size: str,
-    sessions: float,
-    file: str,
-    strategy: str | None,
-) -> tuple[gr.Radio, str, str]:
-    """Plan the whole table for other memory."""
-    shown = gr.Radio(visible=place != HERE)
-    try:
-        room, count = available(machine, place, int(size)), _sessions(sessions)
-    except (RwkvError, ValueError, TypeError) as error:
-        problem = error if isinstance(error, RwkvError) else SettingsError("choose a size again")
-        return shown, error_line(problem, language), ""
-    text = look_text(room, count, file, strategy or "", language)
-    return shown, table_html(room, count, language), text
+def _wire(desk: Desk, panel: Panel) -> None:
+    inputs, outputs = panel.inputs, panel.outputs
+
+    def look(request: gr.Request, *chosen: Any) -> View:
+        return actions.look(desk, _visit(request), Chosen(*chosen), "")
+
+    def choose(request: gr.Request, event: gr.EventData, *chosen: Any) -> list[Any]:
+        key = event._data.get("model") if isinstance(event._data, dict) else None
+        wanted = Chosen(*chosen)._replace(key=str(key), strategy="")
+        return [str(key), "", *actions.look(desk, _visit(request), wanted, "")]
+
+    def cancel(request: gr.Request) -> str:
+        return actions.cancel(desk, _visit(request))
+
+    async def search(request: gr.Request, owner: str, *chosen: Any) -> list[Any]:
+        return await actions.search(desk, _visit(request), owner, Chosen(*chosen))
+
+    changes = [
+        panel.place.input, panel.size.input, panel.sessions.release, panel.model.input,
+        panel.strategy.change,
+    ]  # fmt: skip
+
+    def again(request: gr.Request, *chosen: Any) -> View:
+        return actions.look(desk, _visit(request), Chosen(*chosen))
+
+    gr.on(changes, look, inputs, outputs, **QUIET_EVENT)
+    chosen_outputs = [panel.model, panel.strategy, *outputs]
+    panel.table.click(choose, inputs, chosen_outputs, **QUIET_EVENT)
+    got = panel.get.click(_asked(desk, actions.get), inputs, outputs, **MODEL_EVENT)
+    # Meanwhile another model may have been chosen.
+    got.then(again, inputs, outputs, **QUIET_EVENT)
+    panel.cancel.click(cancel, None, panel.status, **QUIET_EVENT)
+    unload_first = partial(actions.use, unload_first=True)
+    for button, action in (
+        (panel.use, actions.use), (panel.first, unload_first), (panel.back, actions.back),
+    ):  # fmt: skip
+        changed = button.click(_asked(desk, action), inputs, outputs, **MODEL_EVENT)
+        changed.success(None, panel.changed, None, js=_RELOAD, **QUIET_EVENT)
+        changed.then(again, inputs, outputs, **QUIET_EVENT)
+    gr.on(
+        [panel.find.click, panel.owner.submit], search, [panel.owner, *inputs],
+        [panel.model, panel.found, *outputs], **MODEL_EVENT,
+    )  # fmt: skip
 
 
-def show_one(
-    machine: Machine,
-    language: str,
-    place: str,
-    size: str,
-    sessions: float,
-    file: str,
-    strategy: str | None,
-) -> str:
-    """Plan one model, with the strategy typed or the best one."""
-    return show_all(machine, language, place, size, sessions, file, strategy)[2]
+def _visit(request: gr.Request) -> Visit:
+    return Visit(language_of(request), request)
 
 
-def put_into_words(
-    machine: Machine,
-    engine: Engine,
-    language: str,
-    place: str,
-    size: str,
-    sessions: float,
-    file: str,
-    strategy: str | None,
-) -> tuple[str, str, str, str]:
-    """Say everything in the visitor's language, when the page is opened."""
-    _, table, plan = show_all(machine, language, place, size, sessions, file, strategy)
-    return (
-        machine_html(machine, engine.choices["kernel"], language),
-        table,
-        plan,
-        known_html(language),
-    )
+def _asked(
+    desk: Desk, action: Callable[[Desk, Visit, Chosen], AsyncIterator[View]]
+) -> Callable[..., AsyncIterator[View]]:
+    """Give an action who asks, and what is chosen."""
 
+    async def asked(request: gr.Request, *chosen: Any) -> AsyncIterator[View]:
+        async for view in action(desk, _visit(request), Chosen(*chosen)):
+            yield view
 
-def look_text(
-    room: Mapping[str, int], sessions: int, file: str, strategy: str, language: str
-) -> str:
-    """One model's card: bytes part by part, its layers, and where it comes from."""
-    try:
-        model = find_model(file)
-        if model is None:
-            raise SettingsError(
-                "there is no model {name!r}; choose one of the list", name=file[:80]
-            )
-        if len(strategy) > MAX_STRATEGY:
-            raise SettingsError(
-                "the strategy has {count} characters, the limit is {limit}; shorten it",
-                count=len(strategy),
-                limit=MAX_STRATEGY,
-            )
-        best = propose(model.inventory, room, sessions=sessions)
-        text = strategy.strip() or best.strategy.value
-        plan, verdict, reason = best.plan, best.verdict, best.strategy.reason
-        if strategy.strip():
-            plan = plan_memory(model.inventory, text, sessions=sessions)
-            verdict, reason = judge(plan, room), ""
-    except RwkvError as error:
-        return error_line(error, language)
-    return plan_html(plan, verdict, reason, language) + about_html(model, text, language)
-
-
-def _sessions(count: float) -> int:
-    if not 1 <= count <= MAX_SESSIONS:
-        raise SettingsError(
-            "{count:g} conversations are not between 1 and {limit}; move the slider",
-            count=count,
-            limit=MAX_SESSIONS,
-        )
-    return int(count)
+    return asked

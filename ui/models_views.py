@@ -1,23 +1,25 @@
 """The Models tab's tables as HTML: what was found, which model fits, and one model part by part."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from html import escape
+from typing import NamedTuple
 
 from presets.catalogue import CatalogueModel, catalogue
 from presets.words import speak
 from rwkv_core.config import Choice
+from rwkv_core.downloads import Progress
 from rwkv_core.machine import Machine
 from rwkv_core.memory import (
     GB,
     WELL_KNOWN_FP16_GB,
     MemoryPlan,
-    Proposal,
     Verdict,
     gigabytes,
     plan_memory,
-    propose,
 )
+from rwkv_core.proposals import Proposal
 from ui.components import bytes_text
+from ui.offers import Offer
 
 _PARTS = ("weights", "state", "workspace", "runtime")
 
@@ -55,37 +57,116 @@ def verdict_html(verdict: Verdict, language: str) -> str:
     return f'<span class="verdict is-{verdict.answer}">{word}</span>'
 
 
-def table_html(available: Mapping[str, int], sessions: int, language: str) -> str:
-    """Every model of the catalogue with its best strategy and the verdict."""
+class Row(NamedTuple):
+    """One model of the table.
+
+    Attributes:
+        offer: the model.
+        nbytes: of its file; 0 where that is not known.
+        best: its best strategy; None where that is not known.
+        mark: what is so on this machine; shown to the owner only.
+    """
+
+    offer: Offer
+    nbytes: int
+    best: Proposal | None
+    mark: str
+
+
+def table_html(rows: Iterable[Row], chosen: str, language: str) -> str:
+    """Every model with its best strategy and the verdict; its name chooses it.
+
+    Args:
+        rows: in the order they are shown.
+        chosen: key of the one that is looked at.
+        language: the visitor's.
+    """
     columns = ("model", "file", "need", "strategy", "verdict")
     head = "".join(f"<th>{escape(speak(language, f'models.column_{c}'))}</th>" for c in columns)
-    rows, family = [], ""
-    for model in catalogue():
-        if model.family != family:
-            family = model.family
-            rows.append(
+    written, family = [], ""
+    for row in rows:
+        model = row.offer.entry
+        group = model.family if model else speak(language, _group_of(row.offer))
+        if group != family:
+            family = group
+            about = model.about if model else ""
+            written.append(
                 f'<tr class="family"><th colspan="5">{escape(family)} '
-                f"<span>{escape(model.about)}</span></th></tr>"
+                f"<span>{escape(about)}</span></th></tr>"
             )
-        found = propose(model.inventory, available, sessions=sessions)
-        rows.append(_row(model, found, language))
+        written.append(_row(row, row.offer.key == chosen, language))
     return (
         f'<div class="models-table"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"<tbody>{''.join(written)}</tbody></table></div>"
     )
 
 
-def _row(model: CatalogueModel, found: Proposal, language: str) -> str:
-    verdict = found.verdict
+def _group_of(offer: Offer) -> str:
+    return "models.group_found" if offer.repository else "models.group_here"
+
+
+def _row(row: Row, is_chosen: bool, language: str) -> str:
+    offer = row.offer
+    name = escape(offer.entry.name if offer.entry else offer.title)
+    mark = f'<span class="mark">{escape(row.mark)}</span>' if row.mark else ""
+    cells = "<td></td><td></td><td></td>"
+    if (best := row.best) is not None:
+        cells = (
+            f"<td>{gigabytes(best.verdict.needed)}</td>"
+            f'<td title="{escape(best.strategy.reason)}"><code>{escape(best.strategy.value)}'
+            f"</code></td><td>{verdict_html(best.verdict, language)}</td>"
+        )
+    current = ' aria-current="true"' if is_chosen else ""
+    size = bytes_text(row.nbytes) if row.nbytes else ""
     return (
-        f"<tr><td><b>{escape(model.name)}</b></td><td>{bytes_text(model.bytes_to_fetch)}</td>"
-        f"<td>{gigabytes(verdict.needed)}</td>"
-        f'<td title="{escape(found.strategy.reason)}"><code>{escape(found.strategy.value)}</code>'
-        f"</td><td>{verdict_html(verdict, language)}</td></tr>"
+        f'<tr{current}><td><button type="button" data-model="{escape(offer.key)}">{name}</button>'
+        f"{mark}</td><td>{size}</td>{cells}</tr>"
     )
 
 
-def plan_html(plan: MemoryPlan, verdict: Verdict, reason: str, language: str) -> str:
+def fetching_html(title: str, progress: Progress | None, language: str) -> str:
+    """How far a download is: bytes, share, speed and time left."""
+    if progress is None:
+        text = speak(language, "models.asking", name=title)
+        return f'<p class="status" role="status">{escape(text)}</p>'
+    share = 100 * progress.done / max(1, progress.total)
+    left = (progress.total - progress.done) / max(1.0, progress.bytes_per_s)
+    text = speak(
+        language,
+        f"models.{progress.phase}",
+        name=title,
+        done=bytes_text(progress.done),
+        total=bytes_text(progress.total),
+        share=f"{share:.0f}",
+        speed=bytes_text(int(progress.bytes_per_s)),
+        left=time_text(left),
+    )
+    if progress.phase == "fetching" and progress.resumed:
+        text += speak(language, "models.resumed", bytes=bytes_text(progress.resumed))
+    return (
+        f'<div class="models-progress"><progress max="{progress.total}" value="{progress.done}" '
+        f'aria-label="{escape(title)}"></progress><p class="status">{escape(text)}</p></div>'
+    )
+
+
+def time_text(seconds: float) -> str:
+    """Write a time that is left: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def judged_html(verdict: Verdict, reason: str, language: str) -> str:
+    """Whether a plan fits, with both numbers and the reason for the strategy."""
+    room = speak(language, "models.of", room=gigabytes(verdict.available))
+    return (
+        f'<p class="models-judged">{verdict_html(verdict, language)} '
+        f"<b>{gigabytes(verdict.needed)}</b> {escape(verdict.device)} {escape(room)}"
+        f"{f': {escape(reason)}' if reason else ''}.</p>"
+    )
+
+
+def plan_html(plan: MemoryPlan, language: str) -> str:
     """One model under one strategy: bytes by device and part, and a strip of its layers."""
     devices = list(plan.needs)
     head = "".join(f"<th>{escape(device)}</th>" for device in devices)
@@ -95,13 +176,9 @@ def plan_html(plan: MemoryPlan, verdict: Verdict, reason: str, language: str) ->
         rows += f"<tr><th>{escape(speak(language, f'models.part_{part}'))}</th>{cells}</tr>"
     totals = "".join(f"<td><b>{gigabytes(plan.needs[d].total)}</b></td>" for d in devices)
     rows += f"<tr><th>{escape(speak(language, 'models.part_total'))}</th>{totals}</tr>"
-    room = speak(language, "models.of", room=gigabytes(verdict.available))
     return (
-        f'<section class="models-plan"><p>{verdict_html(verdict, language)} '
-        f"<b>{gigabytes(verdict.needed)}</b> {escape(verdict.device)} {escape(room)}"
-        f"{f': {escape(reason)}' if reason else ''}.</p>"
-        f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        f"{_strip(plan, language)}</section>"
+        f'<section class="models-plan"><table><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>{_strip(plan, language)}</section>"
     )
 
 
@@ -119,8 +196,8 @@ def _strip(plan: MemoryPlan, language: str) -> str:
     )
 
 
-def about_html(model: CatalogueModel, strategy: str, language: str) -> str:
-    """Where a model comes from, and the command that runs it."""
+def about_html(model: CatalogueModel, strategy: str, language: str, *, has_commands: bool) -> str:
+    """Where a model comes from, and for those who cannot use buttons the commands that run it."""
     facts = [
         f"<code>{escape(model.repository)}/{escape(model.file)}</code>",
         escape(bytes_text(model.bytes_to_fetch)),
@@ -134,10 +211,11 @@ def about_html(model: CatalogueModel, strategy: str, language: str) -> str:
     fetch += f" --sha256 {model.sha256}" if model.sha256 else ""
     start = f'python app.py --model PATH --strategy "{strategy}"'
     run = escape(speak(language, "models.run"))
+    commands = f"<p>{run}</p><pre>{escape(fetch)}\n{escape(start)}</pre>" if has_commands else ""
     return (
         f'<section class="models-about"><h3>{escape(model.title)}</h3>'
         f"<ul>{''.join(f'<li>{fact}</li>' for fact in facts)}</ul>"
-        f"<p>{run}</p><pre>{escape(fetch)}\n{escape(start)}</pre></section>"
+        f"{commands}</section>"
     )
 
 

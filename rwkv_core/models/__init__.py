@@ -67,6 +67,13 @@ class Model:
         if self._program:
             self.choices["dtype"] = _packed_dtype(self.network, self.choices["dtype"])
 
+    def release(self) -> None:
+        """Give the weights' memory back; sizes and names stay, nothing can be read any more."""
+        self._program = None
+        vars(self).pop("network", None)
+        if any(stage.device.type == "cuda" for stage in self.placement.stages):
+            torch.cuda.empty_cache()
+
     def initial_state(self, batch: int = 1) -> State:
         """Make the memory of conversations that have not begun."""
         return State.zeros(self.config, batch)

@@ -50,10 +50,14 @@ class Face:
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
 
-def v1_routes(face: Face) -> list[BaseRoute]:
-    """Make the routes."""
+def v1_routes(current: Callable[[], Face]) -> list[BaseRoute]:
+    """Make the routes.
 
-    async def chat(request: Request) -> Response:
+    Args:
+        current: gives what is true now: another model may take the place of the one that runs.
+    """
+
+    async def chat(face: Face, request: Request) -> Response:
         ask = read_ask(ChatAsk, await request.body(), face.limits)
         ids = await asyncio.to_thread(chat_ids, face.engine, face.template, ask.messages)
         most = ask.max_completion_tokens or ask.max_tokens or face.preset.max_tokens
@@ -61,7 +65,7 @@ def v1_routes(face: Face) -> list[BaseRoute]:
         settings = settings_of(ask, face.preset, max_tokens=most, stop=stop)
         return await respond(face, request, ask, [ids], settings, ask.alternatives)
 
-    async def complete(request: Request) -> Response:
+    async def complete(face: Face, request: Request) -> Response:
         ask = read_ask(CompletionAsk, await request.body(), face.limits)
         if ask.n * len(ask.prompts) > face.limits.samples:
             raise Refusal(
@@ -74,48 +78,50 @@ def v1_routes(face: Face) -> list[BaseRoute]:
         settings = settings_of(ask, face.preset, max_tokens=most, stop=ask.stops)
         return await respond(face, request, ask, prompts, settings, ask.alternatives)
 
-    async def models(request: Request) -> Response:
+    async def models(face: Face, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [model_card(face)]})
 
-    async def model(request: Request) -> Response:
+    async def model(face: Face, request: Request) -> Response:
         require_model(face, request.path_params["name"])
         return JSONResponse(model_card(face))
 
-    async def nothing(request: Request) -> Response:
+    async def nothing(face: Face, request: Request) -> Response:
         raise Refusal(
             404, "there is nothing at this address; docs/api.md lists what /v1 offers",
             "not_found",
         )  # fmt: skip
 
-    async def other_method(request: Request) -> Response:
+    async def other_method(face: Face, request: Request) -> Response:
         raise Refusal(
             405, f"this address does not take {request.method[:10]}; see docs/api.md",
             "bad_method",
         )  # fmt: skip
 
     return [
-        _route(face, "/v1/chat/completions", chat, "POST"),
-        _route(face, "/v1/completions", complete, "POST"),
-        _route(face, "/v1/models", models, "GET"),
-        _route(face, "/v1/models/{name:path}", model, "GET"),
+        _route(current, "/v1/chat/completions", chat, "POST"),
+        _route(current, "/v1/completions", complete, "POST"),
+        _route(current, "/v1/models", models, "GET"),
+        _route(current, "/v1/models/{name:path}", model, "GET"),
         *(
-            _route(face, path, other_method)
+            _route(current, path, other_method)
             for path in ("/v1/chat/completions", "/v1/completions", "/v1/models")
         ),
-        _route(face, "/v1/{path:path}", nothing),
+        _route(current, "/v1/{path:path}", nothing),
     ]
 
 
 def _route(
-    face: Face,
+    current: Callable[[], Face],
     path: str,
-    handler: Callable[[Request], Awaitable[Response]],
+    handler: Callable[[Face, Request], Awaitable[Response]],
     method: str | None = None,
 ) -> Route:
     async def guarded(request: Request) -> Response:
+        # Asked once: ids of one model must not reach another.
+        face = current()
         try:
             require_key(face, request)
-            return await handler(request)
+            return await handler(face, request)
         except Refusal as refusal:
             return refusal.response(request.url.path)
         except RwkvError as error:

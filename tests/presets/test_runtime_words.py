@@ -11,7 +11,7 @@ from presets.catalogue import catalogue
 from presets.words import LANGUAGES, RUNTIME, translated, words
 from rwkv_core import errors, strategy
 from rwkv_core.errors import InputError, RwkvError, Sentence
-from rwkv_core.memory import propose
+from rwkv_core.proposals import propose
 from rwkv_core.tokenizer import BpeTokenizer
 
 ROOT = Path(__file__).parents[2]

@@ -58,6 +58,9 @@ class FakeModel:
         self.choices = {name: Choice("fake", "a test") for name in ("device", "dtype", "kernel")}
         self.writes = list(writes)
 
+    def release(self) -> None:
+        """There is nothing to give back."""
+
     def initial_state(self, batch: int = 1) -> State:
         return State.zeros(self.config, batch)
 

@@ -1,5 +1,4 @@
 import asyncio
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -8,20 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-import presets
-from rwkv_core.engine import Engine, Stream, load_engine
+from rwkv_core.engine import Engine, Stream
 from rwkv_core.errors import (
     EngineClosedError,
     InputError,
     SettingsError,
-    StateError,
-    TokenizerError,
 )
 from rwkv_core.generate import GenerationSettings, generate
 from rwkv_core.models import Model, load_model
 from rwkv_core.sampling import SamplingSettings
-from rwkv_core.state import State
-from rwkv_core.state_files import load_initial_state
+from rwkv_core.state import Memory, State
 from tests.checkpoints import random_weights, write_safetensors
 from tests.generations import random_state
 from tests.rwkv_core.clock import Clock
@@ -272,36 +267,6 @@ class TestStart:
         np.testing.assert_allclose(recording.state_norm, expected.state_norm, rtol=1e-4)
 
 
-class TestLoading:
-    def test_a_model_its_vocabulary_and_a_state_come_together(self, tmp_path: Path) -> None:
-        shutil.copytree(presets.default_model_path().parent, tmp_path / "pip")
-        path = tmp_path / "pip" / "model.safetensors"
-        model = load_model(path, "cpu fp32")
-        tuned = {
-            f"blocks.{i}.att.time_state": torch.randn(model.config.wkv_shape)
-            for i in range(model.config.n_layer)
-        }
-        torch.save(tuned, tmp_path / "tuned.pth")
-        with load_engine(path, "cpu fp32", None, tmp_path / "tuned.pth") as engine:
-            assert [*engine.choices] == [*model.choices, "tokenizer", "state"]
-            assert engine.choices["tokenizer"] == ("tokenizer.json", "it lies beside the model")
-            assert engine.choices["state"].value == "tuned.pth"
-            wanted = settings(4, greedy=True)
-            ids = [token.id for token in engine.submit("a", [5], wanted)]
-            start, _ = load_initial_state(tmp_path / "tuned.pth", model.config, "")
-            assert ids == [t.id for t in generate(model, engine.tokenizer, [5], wanted, start)]
-        with load_engine(path, "cpu fp32", path.parent) as engine:
-            assert "state" not in engine.choices
-            assert engine.choices["tokenizer"].reason == "asked for"
-
-    def test_what_does_not_fit_is_refused(self, tmp_path: Path) -> None:
-        path = presets.default_model_path()
-        with pytest.raises(TokenizerError, match="World vocabulary has 65,530 ids"):
-            load_engine(path, "cpu fp32", "world")
-        with pytest.raises(StateError, match=r"none\.pth is not a readable state file"):
-            load_engine(path, "cpu fp32", None, tmp_path / "none.pth")
-
-
 class TestClosing:
     def test_closing_ends_everything_and_then_nothing_is_taken(self) -> None:
         model = WatchedModel()
@@ -324,6 +289,28 @@ class TestClosing:
         with pytest.raises(EngineClosedError):
             engine.trace("a", [1])
         assert not engine._thread.is_alive()
+
+    def test_an_unloaded_engine_says_why_and_holds_nothing(self, tmp_path: Path) -> None:
+        engine = open_engine(WatchedModel())
+        end_of(engine.submit("a", [1, 2], settings(2)))
+        assert engine.usage().store_bytes > 0
+        engine.unload("it was replaced; reload")
+        assert (engine.usage().store_bytes, engine.usage().sessions) == (0, 0)
+        for ask in (
+            lambda: engine.submit("a", [1], settings()),
+            lambda: engine.hold("a", Memory(engine.model.initial_state(), 1)),
+        ):
+            with pytest.raises(EngineClosedError, match="replaced; reload"):
+                ask()
+        assert engine.memory_at("a", [1, 2]) is None
+
+    def test_a_drained_engine_takes_texts_again(self) -> None:
+        with open_engine(WatchedModel()) as engine:
+            engine.drain(1, "wait for the other model")
+            with pytest.raises(EngineClosedError, match="wait for the other model"):
+                engine.submit("a", [1], settings())
+            engine.resume()
+            assert end_of(engine.submit("a", [1], settings(2))).error is None
 
 
 class TestValidation:

@@ -26,6 +26,8 @@ def test_a_containers_limit_counts(proc: Path) -> None:
     (proc / "memory.current").write_text("400000\n")
     machine = look_at_machine(proc, proc)
     assert (machine.memory_bytes, machine.free_bytes) == (1_000_000, 600_000)
+    (proc / "memory.stat").write_text("anon 300000\ninactive_file 100000\n")
+    assert look_at_machine(proc, proc).free_bytes == 700_000
     (proc / "memory.max").write_text("max\n")
     assert look_at_machine(proc, proc).memory_bytes == 2_048_000
 

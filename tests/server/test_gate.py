@@ -25,7 +25,7 @@ def client() -> Iterator[TestClient]:
     gate = Middleware(
         Gate,
         limits=LIMITS,
-        upload_bytes=50,
+        upload_bytes=lambda: 50,
         origins=["friend.org"],
         is_closing=lambda: bool(closing),
     )

@@ -1,7 +1,14 @@
 import pytest
 
 from rwkv_core.errors import SettingsError
-from server.options import Hosting, defaults_for, parse_options, read_hosting, reads_drafts
+from server.options import (
+    Hosting,
+    defaults_for,
+    parse_options,
+    read_hosting,
+    reads_drafts,
+    who_may_switch,
+)
 
 
 def test_the_page_stays_on_this_machine_by_default() -> None:
@@ -31,7 +38,7 @@ def test_flags_win_over_the_environment() -> None:
     hosting = Hosting("10.0.0.1", 8000, api_key="from the environment")
     options = parse_options(["--port", "9", "--strategy", "cpu bf16", "--api-key", "k"], hosting)
     assert (options.host, options.port, options.strategy) == ("10.0.0.1", 9, "cpu bf16")
-    assert (options.model, options.api, options.api_key) == (None, False, "k")
+    assert (options.model, options.api, options.api_key) == ([], False, "k")
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,27 @@ def test_drafts_are_read_only_where_nobody_else_comes_or_it_is_asked_for(
 ) -> None:
     hosting = read_hosting(environment)
     assert reads_drafts(parse_options(arguments, hosting), hosting) == reads
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "who"),
+    [
+        ([], {}, "this machine"),
+        (["--host", "0.0.0.0"], {}, "nobody"),
+        ([], {"SPACE_ID": "a/b"}, "nobody"),
+        (["--host", "127.0.0.1"], {"SPACE_ID": "a/b"}, "nobody"),
+        (["--host", "0.0.0.0", "--allow-model-switch"], {}, "everyone"),
+        (["--no-allow-model-switch"], {}, "nobody"),
+    ],
+)
+def test_models_are_changed_from_this_machine_or_where_the_owner_says_so(
+    arguments: list[str], environment: dict[str, str], who: str
+) -> None:
+    hosting = read_hosting(environment)
+    assert who_may_switch(parse_options(arguments, hosting), hosting) == who
+
+
+def test_a_space_never_lets_visitors_change_the_model() -> None:
+    hosting = read_hosting({"SPACE_ID": "a/b"})
+    with pytest.raises(SettingsError, match="refused on a Space"):
+        who_may_switch(parse_options(["--allow-model-switch"], hosting), hosting)

@@ -25,7 +25,10 @@ class FakeEngine:
     """What the service asks of an engine."""
 
     is_closed = False
-    model = SimpleNamespace(config=SimpleNamespace(state_bytes=40_000_000, vocab_size=10))
+    model = SimpleNamespace(
+        config=SimpleNamespace(state_bytes=40_000_000, vocab_size=10), name="pip", fingerprint="ab"
+    )
+    tokenizer = SimpleNamespace(name="World")
     drained_s: float | None = None
 
     def usage(self) -> Usage:
@@ -127,3 +130,23 @@ def test_everything_enters_through_launch() -> None:
     assert {route.path for route in inside["routes"]} == {"/healthz", "/readyz", "/metrics"}
     # A memory of a large model is larger than the limit for other files.
     assert given["max_file_size"] > 40_000_000
+
+
+def test_health_counts_uploads_and_v1_follow_a_change_of_the_model() -> None:
+    made = make(FakeEngine(), Options(api=True))
+    client = client_of(made)
+    other = FakeEngine()
+    other.model = SimpleNamespace(
+        config=SimpleNamespace(
+            state_bytes=90_000_000, vocab_size=10, generation="7"
+        ), name="rwkv7-g1d-0.1b", fingerprint="cd", parameters=5,
+    )  # fmt: skip
+    before, secret = made.upload_bytes, made.face.secret
+    made.change(cast(Engine, other), "G1")
+    assert client.get("/readyz").json()["model"] == "G1"
+    assert 'rwkv_model{name="G1"} 1' in client.get("/metrics").text
+    assert made.upload_bytes > before
+    assert [card["id"] for card in client.get("/v1/models").json()["data"]] == ["G1"]
+    # The template follows too; names of sessions stay as they were.
+    assert made.face.template.thinking
+    assert made.face.secret == secret

@@ -7,8 +7,9 @@ import gradio as gr
 import pytest
 
 import presets
-from rwkv_core.engine import Engine, load_engine
+from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError, SettingsError
+from rwkv_core.switching import load_engine
 from tests.ui.fakes import FakeEngine, as_engine
 from ui.endpoints import (
     complete_endpoint,

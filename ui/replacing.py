@@ -1,0 +1,28 @@
+"""Another page in the place of the one that is served, while visitors are connected."""
+
+import gradio as gr
+
+# What makes a page; the rest of a `gr.Blocks` is its server, queue, look and visitors.
+_CONTENT = (
+    "default_config", "children", "app_id", "temp_file_sets", "upload_file_set", "renderables",
+)  # fmt: skip
+
+
+def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
+    """Serve another page from now on, under the same address.
+
+    Whoever has the old page open keeps it, with its components and handlers, until they load it
+    again: a session looks into its own copy of the configuration (see ui.lean_sessions). What
+    cannot be answered there any more, its engine refuses in one sentence.
+
+    Args:
+        served: has been launched.
+        new: has not.
+    """
+    for name in _CONTENT:
+        setattr(served, name, getattr(new, name))
+    served.default_config.root_block = served
+    served.config = served.get_config_file()
+    if served.mcp_server_obj is not None:
+        # Its own client knows the old page.
+        served.mcp_server_obj._client_instance = None
