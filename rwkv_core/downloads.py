@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kernels.sentences import Sentence
 from rwkv_core.errors import DownloadError, RwkvError
 from rwkv_core.hub import (
     HubFile,
@@ -85,13 +86,22 @@ def download(
         DownloadError: no such file (says what there is), no connection, no room, a wrong
             checksum, or cancelled; says what was kept and what to do.
     """
-    what = f"{file} of {repository}"
+    what = Sentence("{file} of {repository}", file=file, repository=repository)
     cancelled = cancelled or threading.Event()
     try:
         found = hub_file(repository, file, endpoint=endpoint, cache=cache)
     except Exception as error:  # the network and the server raise what they like
-        held = listing(repository, error, endpoint=endpoint)
-        raise DownloadError(f"cannot fetch {what}: {reason_of(error)}{held}") from error
+        names, reason = listing(repository, error, endpoint=endpoint), reason_of(error)
+        if not names:
+            raise DownloadError(
+                "cannot fetch {what}: {reason}", what=what, reason=reason
+            ) from error
+        raise DownloadError(
+            "cannot fetch {what}: {reason}; it holds {names}",
+            what=what,
+            reason=reason,
+            names=names,
+        ) from error
     if found.cached is not None:
         return found.cached
     part = found.blob.with_name(f"{found.blob.name}.part")
@@ -107,8 +117,11 @@ def download(
             part.unlink()
             note.unlink(missing_ok=True)
             raise DownloadError(
-                f"{what} has the checksum {digest[:12]}… instead of {wanted[:12]}…, so it was "
-                "thrown away; get it again, and if it happens twice, from another mirror"
+                "{what} has the checksum {found}… instead of {wanted}…, so it was thrown away; get "
+                "it again, and if it happens twice, from another mirror",
+                what=what,
+                found=digest[:12],
+                wanted=wanted[:12],
             )
     part.replace(found.blob)
     note.unlink(missing_ok=True)
@@ -116,12 +129,15 @@ def download(
 
 
 def _check_disk(found: HubFile, part: Path, what: str) -> None:
-    needed = found.size - (part.stat().st_size if part.exists() else 0)
+    needed = found.size - _size(part)
     free = shutil.disk_usage(part.parent).free
     if free < needed + SPARE_BYTES:
         raise DownloadError(
-            f"{what} needs {needed:,} bytes more and the disk has {free:,} free; make room, or set "
-            "HF_HOME to a folder on another disk"
+            "{what} needs {needed:,} bytes more and the disk has {free:,} free; make room, or set "
+            "HF_HOME to a folder on another disk",
+            what=what,
+            needed=needed,
+            free=free,
         )
 
 
@@ -134,10 +150,10 @@ def _fetch(
     pause_s: float,
 ) -> None:
     """Append to the part until it is whole; cut connections are taken up again."""
-    resumed = part.stat().st_size if part.exists() else 0
+    resumed = _size(part)
     began, left = time.monotonic(), ATTEMPTS
     while True:
-        done = part.stat().st_size if part.exists() else 0
+        done = _size(part)
         if done == found.size:
             return
         if done > found.size:
@@ -155,19 +171,28 @@ def _fetch(
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DownloadError(
-                    f"the disk is full at {_share(part, found.size)} of {what}, which is kept; "
-                    "make room and get it again"
+                    "the disk is full at {done:,} of {total:,} bytes of {what}, which are kept; "
+                    "make room and get it again",
+                    done=_size(part),
+                    total=found.size,
+                    what=what,
                 ) from error
             problem: Exception = error
         except Exception as error:  # the network raises what it likes
             if refusal := refusal_of(error):
-                raise DownloadError(f"cannot fetch {what}: {refusal}") from error
+                raise DownloadError(
+                    "cannot fetch {what}: {reason}", what=what, reason=refusal
+                ) from error
             problem = error
         left -= 1
         if left == 0:
             raise DownloadError(
-                f"the connection broke at {_share(part, found.size)} of {what} "
-                f"({type(problem).__name__}), which is kept; get it again to go on from there"
+                "the connection broke at {done:,} of {total:,} bytes of {what} ({error}), which "
+                "are kept; get it again to go on from there",
+                done=_size(part),
+                total=found.size,
+                what=what,
+                error=type(problem).__name__,
             ) from problem
         cancelled.wait(pause_s)
         _stop_if(cancelled, what, done, found.size)
@@ -209,13 +234,16 @@ def _digest(
 def _stop_if(cancelled: threading.Event, what: str, done: int, total: int) -> None:
     if cancelled.is_set():
         raise DownloadError(
-            f"stopped at {done:,} of {total:,} bytes of {what}, which are kept; get it again to "
-            "go on from there"
+            "stopped at {done:,} of {total:,} bytes of {what}, which are kept; get it again to go "
+            "on from there",
+            done=done,
+            total=total,
+            what=what,
         )
 
 
-def _share(part: Path, total: int) -> str:
-    return f"{part.stat().st_size if part.exists() else 0:,} of {total:,} bytes"
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 class Fetching:
@@ -265,7 +293,8 @@ class Fetching:
             self.error = error
         except Exception as error:
             self.error = DownloadError(
-                f"the download failed ({type(error).__name__}: {str(error)[:200]}); get it again"
+                "the download failed ({error}); get it again",
+                error=f"{type(error).__name__}: {str(error)[:200]}",
             )
         finally:
             self._ended.set()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from kernels.sentences import Sentence
 from rwkv_core.errors import DownloadError
 
 # Names listed where one is gone.
@@ -43,7 +44,9 @@ def fetch_file(
         return Path(hf_hub_download(repository, file, endpoint=endpoint, cache_dir=cache))
     except Exception as error:  # the network, the disk and the server raise what they like
         raise DownloadError(
-            f"cannot fetch {file} of {repository} from the Hugging Face Hub: {reason_of(error)}"
+            "cannot fetch {what} from the Hugging Face Hub: {reason}",
+            what=Sentence("{file} of {repository}", file=file, repository=repository),
+            reason=reason_of(error),
         ) from error
 
 
@@ -63,7 +66,8 @@ def reason_of(error: Exception) -> str:
     if isinstance(cause, errors.FileMetadataError):
         return "the answer did not come from a Hub, so check HF_ENDPOINT and the proxy"
     if isinstance(cause, errors.HfHubHTTPError):
-        return refusal_of(cause) or f"the server answered {cause.response.status_code}"
+        status = cause.response.status_code
+        return refusal_of(cause) or Sentence("the server answered {status}", status=status)
     if isinstance(error, errors.LocalEntryNotFoundError):
         return "it is not in the cache, and no server answered"
     return f"{type(error).__name__}, {str(error).splitlines()[0] if str(error) else 'no details'}"
@@ -161,14 +165,15 @@ def search(owner: str, *, endpoint: str | None = None, limit: int) -> tuple[Foun
 
     if not OWNER.fullmatch(owner):
         raise DownloadError(
-            f"{owner[:60]!r} is no name on the Hub: letters, digits, '-', '_' and '.' are, at most "
-            "96; write the part before the slash, such as BlinkDL"
+            "{name!r} is no name on the Hub: letters, digits, '-', '_' and '.' are, at most 96; "
+            "write the part before the slash, such as BlinkDL",
+            name=owner[:60],
         )
     api = HfApi(endpoint=endpoint)
     try:
         models = list(api.list_models(author=owner, search="rwkv", full=True, limit=limit))
     except Exception as error:  # the network and the server raise what they like
-        raise DownloadError(f"cannot search the Hub: {reason_of(error)}") from error
+        raise DownloadError("cannot search the Hub: {reason}", reason=reason_of(error)) from error
     found = [
         Found(model.id, sibling.rfilename)
         for model in models
@@ -177,7 +182,8 @@ def search(owner: str, *, endpoint: str | None = None, limit: int) -> tuple[Foun
     ]
     if not found:
         raise DownloadError(
-            f"the Hub lists no RWKV weights of {owner}; check the name, upper and lower case count"
+            "the Hub lists no RWKV weights of {owner}; check the name, upper and lower case count",
+            owner=owner,
         )
     return tuple(found[:limit])
 
@@ -224,13 +230,14 @@ def refusal_of(error: Exception) -> str:
         return "it is not there any more (404); choose another file"
     if status == 429:
         wait = error.response.headers.get("Retry-After", "")
-        when = f"in {wait} s" if wait.isdigit() else "in a few minutes"
-        return f"the Hub asks to slow down (429); try again {when}"
+        if not wait.isdigit():
+            return "the Hub asks to slow down (429); try again in a few minutes"
+        return Sentence("the Hub asks to slow down (429); try again in {wait} s", wait=wait)
     return ""
 
 
 def listing(repository: str, error: Exception, *, endpoint: str | None) -> str:
-    """Where a name is gone, say what the repository holds; "" where that is no help."""
+    """Where a name is gone, list the weights that the repository holds; "" where that is no help."""
     from huggingface_hub import HfApi, errors
 
     if not isinstance(error, errors.EntryNotFoundError):
@@ -241,4 +248,4 @@ def listing(repository: str, error: Exception, *, endpoint: str | None) -> str:
         return ""
     weights = [name for name in names if name.endswith((".pth", ".safetensors", ".st", ".gguf"))]
     shown = ", ".join(weights[:LISTED]) + (", …" if len(weights) > LISTED else "")
-    return f"; it holds {shown}" if shown else "; it holds no weights file"
+    return shown or "no weights file"

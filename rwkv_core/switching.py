@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kernels.sentences import Sentence
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError, SwitchError
 from rwkv_core.limits import EngineLimits
@@ -199,7 +200,9 @@ class Switch:
         try:
             new = start(source, self._limits)
         except Exception as error:
-            raise SwitchError(f"{_told(source, error)}; {old.name} still runs") from error
+            raise SwitchError(
+                "{told}; {name} still runs", told=_told(source, error), name=old.name
+            ) from error
         tell("draining")
         try:
             old.engine.drain(self._drain_s, _changing_to(new.name))
@@ -207,7 +210,9 @@ class Switch:
         except Exception as error:
             old.engine.resume()
             new.engine.unload("this model never ran")
-            raise SwitchError(f"{_told(source, error)}; {old.name} still runs") from error
+            raise SwitchError(
+                "{told}; {name} still runs", told=_told(source, error), name=old.name
+            ) from error
         old.engine.unload(_gone(new.name))
         return new
 
@@ -227,10 +232,15 @@ class Switch:
                 self._put(start(old.source, self._limits))
             except Exception as second:
                 raise SwitchError(
-                    f"{told}; and {old.name} cannot be loaded again ({_line(second)}), so no "
-                    "model runs: choose another, or start the program again"
+                    "{told}; and {name} cannot be loaded again ({why}), so no model runs: choose "
+                    "another, or start the program again",
+                    told=told,
+                    name=old.name,
+                    why=_line(second),
                 ) from second
-            raise SwitchError(f"{told}; {old.name} was loaded again") from error
+            raise SwitchError(
+                "{told}; {name} was loaded again", told=told, name=old.name
+            ) from error
         return new
 
     def _put(self, new: Running) -> None:
@@ -243,19 +253,24 @@ class Switch:
 
 
 def _changing_to(name: str) -> str:
-    return (
-        f"the model is being changed to {name}; what you wrote is kept, so wait a moment and "
-        "reload this page"
+    return Sentence(
+        "the model is being changed to {name}; what you wrote is kept, so wait a moment and "
+        "reload this page",
+        name=name,
     )
 
 
 def _gone(name: str) -> str:
-    return f"this page is of a model that was replaced by {name}; reload it, your chats are kept"
+    return Sentence(
+        "this page is of a model that was replaced by {name}; reload it, your chats are kept",
+        name=name,
+    )
 
 
 def _told(source: Source, error: Exception) -> str:
-    text = str(error) if isinstance(error, RwkvError) else _line(error)
-    return f"{source.name or source.path.name} could not be loaded: {text.rstrip('.')}"
+    reason = error if isinstance(error, RwkvError) else _line(error)
+    name = source.name or source.path.name
+    return Sentence("{name} could not be loaded: {reason}", name=name, reason=reason)
 
 
 def _line(error: Exception) -> str:

@@ -79,7 +79,9 @@ def look(desk: Desk, visit: Visit, chosen: Chosen, status: str | None = None) ->
         room = available(desk, chosen.place, chosen.size)
         count = _sessions(chosen.sessions)
     except RwkvError as error:
-        problem = _unchanged()._replace(size=shown, table=error_line(error), verdict="", plan="")
+        problem = _unchanged()._replace(
+            size=shown, table=error_line(error, visit.language), verdict="", plan=""
+        )
         return problem._replace(status=status or "")
     rows = rows_of(desk, visit, room, count, allowed=allowed)
     table = table_html(rows, chosen.key, visit.language)
@@ -96,8 +98,9 @@ def available(desk: Desk, place: str, size: str) -> dict[str, int]:
     """
     if size not in map(str, PRESETS_GB) or place not in (HERE, COMPUTER, CARD):
         raise SettingsError(
-            f"{str(place)[:20]} with {str(size)[:20]} GB is no memory to plan for; choose one of "
-            "the sizes shown"
+            "{place} with {size} GB is no memory to plan for; choose one of the sizes shown",
+            place=str(place)[:20],
+            size=str(size)[:20],
         )
     if place == HERE:
         return desk.free()
@@ -112,10 +115,7 @@ def look_text(
     """One model's verdict, and its card: bytes part by part, its layers, where it comes from."""
     try:
         if len(strategy) > MAX_STRATEGY:
-            raise SettingsError(
-                f"the strategy has {len(strategy)} characters, the limit is {MAX_STRATEGY}; "
-                "shorten it"
-            )
+            raise _too_long(strategy)
         inventory = desk.offers.inventory_of(offer)
         if inventory is None:
             return _line(visit.say("unknown_needs")), ""
@@ -126,7 +126,7 @@ def look_text(
             plan = plan_memory(inventory, text, sessions=sessions)
             verdict, reason = judge(plan, room), ""
     except RwkvError as error:
-        return error_line(error), ""
+        return error_line(error, visit.language), ""
     about = ""
     if offer.entry is not None:
         has_commands = not desk.lets(visit.request)
@@ -191,7 +191,7 @@ async def get(desk: Desk, visit: Visit, chosen: Chosen) -> AsyncIterator[View]:
         desk.require(visit.request)
         fetching = desk.get(chosen.key)
     except RwkvError as error:
-        yield look(desk, visit, chosen, error_line(error))
+        yield look(desk, visit, chosen, error_line(error, visit.language))
         return
     async for view in watch_fetching(desk, visit, chosen, fetching):
         yield view
@@ -207,7 +207,7 @@ async def watch_fetching(
         await asyncio.sleep(REDRAW_S)
         yield _only_status(fetching_html(offer.title, fetching.progress, visit.language))
     if fetching.error is not None:
-        said = error_line(fetching.error)
+        said = error_line(fetching.error, visit.language)
         if fetching.is_cancelled:
             said = _line(visit.say("cancelled", name=offer.title))
     else:
@@ -226,7 +226,7 @@ def cancel(desk: Desk, visit: Visit) -> str:
         desk.require(visit.request)
         desk.cancel()
     except RwkvError as error:
-        return error_line(error)
+        return error_line(error, visit.language)
     return _line(visit.say("cancelling"))
 
 
@@ -238,17 +238,15 @@ async def use(
         desk.require(visit.request)
         strategy = (chosen.strategy or "").strip()
         if len(strategy) > MAX_STRATEGY:
-            raise SettingsError(
-                f"the strategy is longer than {MAX_STRATEGY} characters; shorten it"
-            )
+            raise _too_long(strategy)
         work = asyncio.to_thread(desk.use, chosen.key, strategy, unload_first=unload_first)
         changing = await work
     except BothDoNotFitError as error:
-        view = look(desk, visit, chosen, error_line(error))
+        view = look(desk, visit, chosen, error_line(error, visit.language))
         yield view._replace(first=gr.update(visible=True, value=visit.say("unload_first")))
         return
     except RwkvError as error:
-        yield look(desk, visit, chosen, error_line(error))
+        yield look(desk, visit, chosen, error_line(error, visit.language))
         return
     async for view in watch_changing(desk, visit, chosen, changing):
         yield view
@@ -270,7 +268,7 @@ async def watch_changing(
         await asyncio.sleep(REDRAW_S)
         yield _only_status(_line(visit.say(f"step_{changing.step}", name=title)))
     if changing.error is not None:
-        yield _only_status(error_line(changing.error))
+        yield _only_status(error_line(changing.error, visit.language))
         return
     view = _only_status(_line(visit.say("runs", name=title)))
     yield view._replace(changed=desk.switch.now.name)
@@ -294,10 +292,12 @@ async def search(desk: Desk, visit: Visit, owner: str | None, chosen: Chosen) ->
         async with asyncio.timeout(SEARCH_S):
             count = await asyncio.to_thread(desk.find, name[: MAX_OWNER + 1])
     except TimeoutError:
-        error = DownloadError(f"the Hub did not answer within {SEARCH_S:.0f} s; try again later")
-        return [gr.skip(), error_line(error), *look(desk, visit, chosen)]
+        error = DownloadError(
+            "the Hub did not answer within {seconds:.0f} s; try again later", seconds=SEARCH_S
+        )
+        return [gr.skip(), error_line(error, visit.language), *look(desk, visit, chosen)]
     except RwkvError as error:
-        return [gr.skip(), error_line(error), *look(desk, visit, chosen)]
+        return [gr.skip(), error_line(error, visit.language), *look(desk, visit, chosen)]
     said = _line(visit.say("found", count=count, owner=name))
     return [gr.update(choices=choices(desk)), said, *look(desk, visit, chosen)]
 
@@ -321,8 +321,19 @@ def _line(text: str) -> str:
 
 
 def _sessions(count: object) -> int:
-    if not isinstance(count, int | float) or not 1 <= count <= MAX_SESSIONS:
+    number = count if isinstance(count, int | float) else float("nan")
+    if not 1 <= number <= MAX_SESSIONS:
         raise SettingsError(
-            f"{str(count)[:20]} conversations are not between 1 and {MAX_SESSIONS}; move the slider"
+            "{count:g} conversations are not between 1 and {limit}; move the slider",
+            count=number,
+            limit=MAX_SESSIONS,
         )
-    return int(count)
+    return int(number)
+
+
+def _too_long(strategy: str) -> SettingsError:
+    return SettingsError(
+        "the strategy has {count} characters, the limit is {limit}; shorten it",
+        count=len(strategy),
+        limit=MAX_STRATEGY,
+    )

@@ -147,12 +147,10 @@ class Desk:
         offer = self.offers.find(key)
         with self._lock:
             if self.fetching is not None and self.fetching.is_running:
-                raise DownloadError(
-                    f"{self.offers.find(self.fetching.key).title} is being fetched; wait, or "
-                    "cancel it"
-                )
+                other = self.offers.find(self.fetching.key).title
+                raise DownloadError("{name} is being fetched; wait, or cancel it", name=other)
             if self.offers.path_of(offer) is not None:
-                raise SettingsError(f"{offer.title} is on this machine already; use it")
+                raise SettingsError("{name} is on this machine already; use it", name=offer.title)
             fetch = partial(
                 download,
                 offer.repository,
@@ -195,7 +193,7 @@ class Desk:
     def _source(self, offer: Offer, strategy: str, *, unload_first: bool) -> Source:
         path = self.offers.path_of(offer)
         if path is None:
-            raise SettingsError(f"{offer.title} is not on this machine; get it first")
+            raise SettingsError("{name} is not on this machine; get it first", name=offer.title)
         name = offer.title if offer.key == SHIPPED else ""
         inventory, free = self.offers.inventory_of(offer), self.look().available
         if inventory is None or not free["cpu"]:
@@ -254,13 +252,21 @@ def _check_room(title: str, running: str, room: Room, *, unload_first: bool) -> 
     beside, alone = room.beside, room.alone
     if alone.answer == "no":
         raise SwitchError(
-            f"{title} needs {gigabytes(alone.needed)} on {alone.device}, and even without "
-            f"{running} there are only {gigabytes(alone.available)}; choose a smaller model, or a "
-            "strategy that needs less"
+            "{name} needs {needed} on {device}, and even without {running} there are only {room}; "
+            "choose a smaller model, or a strategy that needs less",
+            name=title,
+            needed=gigabytes(alone.needed),
+            device=alone.device,
+            running=running,
+            room=gigabytes(alone.available),
         )
     raise BothDoNotFitError(
-        f"{title} needs {gigabytes(beside.needed)} on {beside.device} and "
-        f"{gigabytes(beside.available)} are free beside {running}; it fits if {running} is "
-        f"unloaded first: nobody can write until {title} runs, and if that fails {running} is "
-        "loaded again"
+        "{name} needs {needed} on {device} and {room} are free beside {running}; it fits if "
+        "{running} is unloaded first: nobody can write until {name} runs, and if that fails "
+        "{running} is loaded again",
+        name=title,
+        needed=gigabytes(beside.needed),
+        device=beside.device,
+        running=running,
+        room=gigabytes(beside.available),
     )

@@ -5,7 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 from presets.catalogue import CatalogueModel, catalogue
-from presets.words import speak
+from presets.words import speak, translated
 from rwkv_core.config import Choice
 from rwkv_core.downloads import Progress
 from rwkv_core.machine import Machine
@@ -44,7 +44,7 @@ def machine_html(machine: Machine, kernel: Choice, language: str) -> str:
     }
     rows = "".join(
         f"<div><dt>{escape(speak(language, f'models.{key}'))}</dt>"
-        f"<dd><b>{escape(value)}</b> {escape(reason)}</dd></div>"
+        f"<dd><b>{escape(value)}</b> {escape(translated(language, reason))}</dd></div>"
         for key, (value, reason) in facts.items()
     )
     title = escape(speak(language, "models.machine"))
@@ -113,7 +113,7 @@ def _row(row: Row, is_chosen: bool, language: str) -> str:
     if (best := row.best) is not None:
         cells = (
             f"<td>{gigabytes(best.verdict.needed)}</td>"
-            f'<td title="{escape(best.strategy.reason)}"><code>{escape(best.strategy.value)}'
+            f'<td title="{escape(translated(language, best.strategy.reason))}"><code>{escape(best.strategy.value)}'
             f"</code></td><td>{verdict_html(best.verdict, language)}</td>"
         )
     current = ' aria-current="true"' if is_chosen else ""
@@ -159,10 +159,11 @@ def time_text(seconds: float) -> str:
 def judged_html(verdict: Verdict, reason: str, language: str) -> str:
     """Whether a plan fits, with both numbers and the reason for the strategy."""
     room = speak(language, "models.of", room=gigabytes(verdict.available))
+    why = f": {escape(translated(language, reason))}" if reason else ""
     return (
         f'<p class="models-judged">{verdict_html(verdict, language)} '
         f"<b>{gigabytes(verdict.needed)}</b> {escape(verdict.device)} {escape(room)}"
-        f"{f': {escape(reason)}' if reason else ''}.</p>"
+        f"{why}.</p>"
     )
 
 

@@ -105,7 +105,9 @@ class Offers:
         among = self.public if is_public else self
         offer = next((offer for offer in among if offer.key == key), None)
         if offer is None:
-            raise SettingsError(f"there is no model {str(key)[:80]!r}; choose one of the list")
+            raise SettingsError(
+                "there is no model {name!r}; choose one of the list", name=str(key)[:80]
+            )
         return offer
 
     def path_of(self, offer: Offer) -> Path | None:
@@ -154,10 +156,14 @@ def weights_in(folder: Path) -> list[Path]:
         entries = sorted(path for path in folder.expanduser().iterdir() if path.suffix in SUFFIXES)
     except OSError as error:
         raise SettingsError(
-            f"--models-folder {folder} cannot be read ({error.strerror}); name a folder"
+            "--models-folder {folder} cannot be read ({error}); name a folder",
+            folder=folder,
+            error=error.strerror,
         ) from error
     if not entries:
         raise SettingsError(
-            f"--models-folder {folder} holds no weights ({', '.join(SUFFIXES)}); name another"
+            "--models-folder {folder} holds no weights ({endings}); name another",
+            folder=folder,
+            endings=", ".join(SUFFIXES),
         )
     return entries[:MAX_FILES]

@@ -20,7 +20,8 @@ OF_THE_PAGE = (
     "rwkv_core/admission.py", "rwkv_core/engine.py", "rwkv_core/generate.py", "rwkv_core/rows.py",
     "rwkv_core/sampling.py", "rwkv_core/scheduling.py", "rwkv_core/sessions.py",
     "rwkv_core/state.py", "rwkv_core/state_files.py", "rwkv_core/strategy.py",
-    "rwkv_core/models/__init__.py", "rwkv_core/inspection/*.py", "ui/**/*.py",
+    "rwkv_core/models/__init__.py", "rwkv_core/inspection/*.py", "rwkv_core/switching.py",
+    "rwkv_core/downloads.py", "rwkv_core/hub.py", "ui/**/*.py",
 )  # fmt: skip
 OF_PROGRAMS = ("endpoints.py", "endpoint_values.py", "kept_texts.py")
 # Faults of whoever writes a program with the runtime.
