@@ -91,17 +91,8 @@ def download(
     try:
         found = hub_file(repository, file, endpoint=endpoint, cache=cache)
     except Exception as error:  # the network and the server raise what they like
-        names, reason = listing(repository, error, endpoint=endpoint), reason_of(error)
-        if not names:
-            raise DownloadError(
-                "cannot fetch {what}: {reason}", what=what, reason=reason
-            ) from error
-        raise DownloadError(
-            "cannot fetch {what}: {reason}; it holds {names}",
-            what=what,
-            reason=reason,
-            names=names,
-        ) from error
+        names = listing(repository, error, endpoint=endpoint)
+        raise _not_fetched(what, reason_of(error), names) from error
     if found.cached is not None:
         return found.cached
     part = found.blob.with_name(f"{found.blob.name}.part")
@@ -126,6 +117,14 @@ def download(
     part.replace(found.blob)
     note.unlink(missing_ok=True)
     return link_into_cache(repository, file, endpoint=endpoint, cache=cache)
+
+
+def _not_fetched(what: str, reason: str, names: str) -> DownloadError:
+    if not names:
+        return DownloadError("cannot fetch {what}: {reason}", what=what, reason=reason)
+    return DownloadError(
+        "cannot fetch {what}: {reason}; it holds {names}", what=what, reason=reason, names=names
+    )
 
 
 def _check_disk(found: HubFile, part: Path, what: str) -> None:
@@ -180,9 +179,7 @@ def _fetch(
             problem: Exception = error
         except Exception as error:  # the network raises what it likes
             if refusal := refusal_of(error):
-                raise DownloadError(
-                    "cannot fetch {what}: {reason}", what=what, reason=refusal
-                ) from error
+                raise _not_fetched(what, refusal, "") from error
             problem = error
         left -= 1
         if left == 0:
