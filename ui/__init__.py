@@ -7,6 +7,7 @@ from rwkv_core.sessions import Conversation
 from ui.chat_tab import build_chat_tab
 from ui.completion_tab import build_completion_tab
 from ui.endpoints import build_endpoints
+from ui.kept_settings import browser_state
 from ui.masthead import build_masthead
 from ui.models_desk import Desk
 from ui.models_tab import build_models_tab
@@ -37,18 +38,20 @@ def build_app(
     page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600))
     with page:
         visitor, conversation = gr.State(""), gr.State(Conversation())
-        ports = new_ports()
+        ports, kept = new_ports(), browser_state("completion-settings")
         opener = build_masthead(engine, name, page, is_watchful=desk.is_open)
         with gr.Tabs(elem_classes="tabs") as tabs:
-            with gr.Tab(say("page.chat"), id="chat"):
+            with gr.Tab(say("page.chat"), id="chat", elem_id="tab-chat"):
                 build_chat_tab(
                     engine, page, visitor, conversation, ports, may_read_ahead=may_read_ahead
                 )
-            with gr.Tab(say("page.completion"), id="completion"):
-                build_completion_tab(engine, visitor, ports, may_read_ahead=may_read_ahead)
-            with gr.Tab(say("page.inspector"), id="inspector"):
+            with gr.Tab(say("page.completion"), id="completion", elem_id="tab-completion"):
+                build_completion_tab(
+                    engine, page, kept, visitor, ports, may_read_ahead=may_read_ahead
+                )
+            with gr.Tab(say("page.inspector"), id="inspector", elem_id="tab-inspector"):
                 build_inspector_tab(engine, visitor, conversation, ports.shelf)
-            with gr.Tab(say("models.tab"), id="models"):
+            with gr.Tab(say("models.tab"), id="models", elem_id="tab-models"):
                 build_models_tab(desk, page)
         build_shelf(engine, visitor, ports, opener, tabs)
         build_endpoints(engine)

@@ -7,7 +7,7 @@ one handler answers it. What the handlers do is in the package `ui.chat`.
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
@@ -19,6 +19,7 @@ from ui.chat import actions, beside, keeping
 from ui.chat.answering import answer
 from ui.chat.exact import exact_text
 from ui.chat.frames import ChatFrame, box_for
+from ui.chat.held import Held, build_held
 from ui.chat.layout import (
     Bar,
     Fork,
@@ -37,31 +38,17 @@ from ui.chat.layout import (
 )
 from ui.chat.reading import build_reading
 from ui.chat.recipes import rebuild
-from ui.chat.values import MAX_CHATS, Ask, Chats
+from ui.chat.values import Chats
 from ui.components import memory_card
 from ui.controls import build_controls
 from ui.kept_settings import browser_state, keep_settings
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams, new_visitor
+from ui.shelf import Shelf
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_chat, wire_keep_button
 from ui.words import language_of, say
 
 # Only the browser knows under which address it sees the page.
 _WHOLE_LINK = "(link) => link ? location.origin + location.pathname + link : link"
-
-
-class Held(NamedTuple):
-    """What a visitor holds, on the server and in the browser."""
-
-    visitor: gr.State
-    language: gr.State
-    chats: gr.State
-    ask: gr.State
-    beside: gr.State
-    ask_beside: gr.State
-    pair_seed: gr.State
-    saved: gr.State
-    listing: gr.BrowserState
-    slots: list[gr.BrowserState]
 
 
 @dataclass(frozen=True)
@@ -162,7 +149,7 @@ def build_chat_tab(
     wire_shelf(tab, keeper, ports)
     filled = who.ready_made.input(str, who.ready_made, who.persona, **QUIET_EVENT)
     settings = {**chooser.named, "persona": who.persona, **({"ahead": ahead} if ahead else {})}
-    keep_settings(page, "settings", settings, [chooser.filled, filled])
+    keep_settings(page, browser_state("settings"), settings, [chooser.filled, filled])
 
 
 def wire_answers(tab: Tab) -> None:
@@ -199,10 +186,6 @@ def wire_chats(tab: Tab) -> None:
     changed = (
         talk.chat.undo(partial(actions.undo, engine, running), mine, outputs, **QUIET_EVENT),
         talk.marks.click(switch, mine, outputs, **QUIET_EVENT),
-        gr.on(
-            [talk.chat.clear, tab.bar.new.click],
-            partial(keeping.begin_anew, engine, running), mine, outputs, **QUIET_EVENT,
-        ),
         tab.bar.picker.input(
             partial(keeping.open_chat, engine, template, running),
             [*mine, tab.bar.picker], outputs, **QUIET_EVENT,
@@ -254,7 +237,17 @@ def wire_shelf(tab: Tab, keeper: gr.Button, ports: ShelfPorts) -> None:
         tab.outputs,
         **QUIET_EVENT,
     )
-    keep(tab, taken)
+    start = tab.who.start
+    begun = gr.on(
+        [tab.talk.chat.clear, tab.bar.new.click, start.input],
+        partial(keeping.begin_anew, engine, tab.running[0]),
+        [*tab.mine, ports.shelf, start],
+        tab.outputs,
+        **QUIET_EVENT,
+    )
+    ports.shelf.change(keeping.starts, [ports.shelf, start, held.language], start, **QUIET_EVENT)
+    for step in (taken, begun):
+        keep(tab, step)
 
 
 def wire_fork(tab: Tab) -> None:
@@ -340,7 +333,7 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
 
     greeted = [
         held.language, tab.talk.chat, tab.talk.box, tab.fork.talk.box, tab.who.thinking,
-        tab.who.ready_made, tab.who.form,
+        tab.who.start, tab.who.ready_made, tab.who.form,
     ]  # fmt: skip
     restored = page.load(greet_visitor, None, greeted, **QUIET_EVENT).then(
         restore, [held.listing, *held.slots], [*tab.outputs, held.saved], **QUIET_EVENT
@@ -360,22 +353,6 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
     keep(tab, restored.then(follow_link, held.chats, tab.outputs, **MODEL_EVENT))
 
 
-def build_held(visitor: gr.State) -> Held:
-    """Make room for what a visitor holds; the browser's part has a fixed key and secret."""
-    return Held(
-        visitor,
-        gr.State("en"),
-        gr.State(Chats()),
-        gr.State(Ask("")),
-        gr.State(Chats()),
-        gr.State(None),
-        gr.State(-1),
-        gr.State({}),
-        browser_state("chats"),
-        [browser_state(f"chat-{slot}") for slot in range(MAX_CHATS)],
-    )
-
-
 def greet(
     engine: Engine, template: ChatTemplate, why: Choice, request: gr.Request | None
 ) -> list[Any]:
@@ -387,6 +364,7 @@ def greet(
         box_for(language),
         box_for(language),
         gr.update(choices=thinking_choices(template, language)),
+        keeping.starts(Shelf(), None, language),
         gr.update(choices=persona_choices(language)),
         form_note(why, language),
     ]

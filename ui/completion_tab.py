@@ -20,6 +20,7 @@ from ui.completion.values import Versions
 from ui.components import error_line, memory_card, status_line
 from ui.controls import build_controls
 from ui.drafting import COUNTED_CHARACTERS, build_ahead, build_listener, counts, follow_draft
+from ui.kept_settings import keep_settings
 from ui.session import MODEL_EVENT, QUIET_EVENT, Draft, Drafts, RunningStreams
 from ui.shelf import Handed, Shelf
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_draft, wire_keep_button
@@ -30,10 +31,6 @@ _CHOOSE = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-version]");
   if (button) trigger("click", { version: Number(button.dataset.version) });
 });"""
-# Every word carries both measures, so colours change without asking the server.
-_COLOUR = """(colours) => {
-  document.querySelector("#completion-words").dataset.colours = colours;
-}"""
 # The first few stand as chips; the rest is a list, by language.
 CHIPS = 4
 
@@ -56,12 +53,20 @@ class Desk(NamedTuple):
 
 
 def build_completion_tab(
-    engine: Engine, visitor: gr.State, ports: ShelfPorts, *, may_read_ahead: bool = False
+    engine: Engine,
+    page: gr.Blocks,
+    kept: gr.BrowserState,
+    visitor: gr.State,
+    ports: ShelfPorts,
+    *,
+    may_read_ahead: bool = False,
 ) -> None:
     """Lay out the tab and wire it.
 
     Args:
         engine: runs the model.
+        page: that the tab stands on.
+        kept: room in the browser for the settings.
         visitor: holds the session id.
         ports: what it shares with the shelf.
         may_read_ahead: whether drafts may be read while they are typed.
@@ -73,7 +78,7 @@ def build_completion_tab(
         with gr.Column(elem_classes="side-column", min_width=240):
             memory = gr.HTML(memory_card(engine.model.config, 0, 0), elem_id="completion-memory")
             keep = build_keep_button()
-            controls = build_controls().numbers
+            chooser = build_controls()
             others = build_others()
             ahead = build_ahead(may_read_ahead=may_read_ahead)
     outputs: list[Any] = [
@@ -83,16 +88,14 @@ def build_completion_tab(
     mine: list[Component] = [visitor, ports.language, desk.box, drafts]
     go_on: dict[str, Any] = {
         "fn": partial(writing.complete, engine, running),
-        "inputs": [*mine, *controls],
+        "inputs": [*mine, *chooser.numbers],
         "outputs": outputs,
         **MODEL_EVENT,
     }
     desk.run.click(**go_on)
     wire_beginnings(engine, desk, others, mine, outputs, go_on)
     wire_words(engine, desk, mine, found, outputs, go_on)
-    desk.more.click(
-        partial(versions.try_versions, engine, running), [*mine, *controls], outputs, **MODEL_EVENT
-    )
+    desk.more.click(**{**go_on, "fn": partial(versions.try_versions, engine, running)})
     desk.stop.click(running.stop, visitor, None, **QUIET_EVENT)
     for button, fn in ((desk.back, writing.undo), (desk.forth, writing.redo)):
         button.click(partial(fn, engine, running), mine, outputs, **QUIET_EVENT)
@@ -101,20 +104,18 @@ def build_completion_tab(
     )
     take = partial(go_on_from, engine, running)
     ports.handed.change(take, [*mine, ports.handed], outputs, **QUIET_EVENT)
-    gr.on(
-        [desk.counted.input, ahead.input],
-        partial(count, engine, may_read_ahead),
-        [*mine, ahead],
-        desk.counted,
-        trigger_mode="always_last",
-        **MODEL_EVENT,
-    )
+    typed = partial(count, engine, may_read_ahead)
+    drafted: dict[str, Any] = {"trigger_mode": "always_last", **MODEL_EVENT}
+    gr.on([desk.counted.input, ahead.input], typed, [*mine, ahead], desk.counted, **drafted)
+    settings = {**chooser.named, "colours": desk.colours}
+    settings |= {"ahead": ahead} if may_read_ahead else {}
+    keep_settings(page, kept, settings, [chooser.filled])
 
 
 def build_desk() -> Desk:
     """Lay out the box, its buttons, the versions and the words."""
     beginnings = examples().completion
-    with gr.Row(elem_classes="chips"):
+    with gr.Row(elem_classes="chips", elem_id="completion-chips"):
         chips = [(gr.Button(b.text, size="sm"), b.text) for b in beginnings[:CHIPS]]
     box = gr.Textbox(
         label=say("completion.text"),
@@ -136,6 +137,7 @@ def build_desk() -> Desk:
     status = gr.HTML(status_line(), elem_id="completion-status")
     grid = gr.HTML("", js_on_load=_CHOOSE, elem_id="completion-versions")
     words = gr.HTML("", js_on_load=_WORDS.read_text(encoding="utf-8"), elem_id="completion-words")
+    # Every word carries both measures, and the style sheet looks which one is chosen.
     colours = gr.Radio(
         [(say(f"completion.by_{name}"), name) for name in ("probability", "surprise", "none")],
         value="probability",
@@ -210,7 +212,6 @@ def wire_words(
 
     desk.words.click(restart, mine, outputs, **QUIET_EVENT).success(**go_on)
     desk.grid.click(adopt, [*mine, found], outputs, **QUIET_EVENT)
-    desk.colours.input(None, desk.colours, None, js=_COLOUR, **QUIET_EVENT)
 
 
 def asked(event: gr.EventData, name: str) -> Any:

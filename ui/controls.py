@@ -119,7 +119,7 @@ def build_controls() -> Chooser:
         "penalty_decay": (0.8, 1, 0.001),
         "max_tokens": (16, 1000, 1),
     }
-    with gr.Accordion(say("controls.fine"), open=False, elem_classes="quiet"):
+    with gr.Accordion(say("controls.fine"), open=False, elem_classes=["quiet", "fine-controls"]):
         numbers: list[gr.components.Component] = [
             gr.Slider(
                 low, high, getattr(value, name), step=step, label=say(f"controls.{name}"),

@@ -184,7 +184,7 @@ def lay_out(shelf: gr.State) -> tuple[Panel, gr.Button]:
     """Lay the check out; also gives the button of the example."""
     gr.HTML(say("experiment.equality_intro"), elem_classes="inspector-intro")
     with gr.Row(elem_classes="chips"):
-        page = gr.Button(say("experiment.page_of_alice"), size="sm")
+        page = gr.Button(say("experiment.page_of_alice"), size="sm", elem_id="equality-page")
     source = lay_out_source(shelf, "equality", "experiment.text", "experiment.equality_info")
     with gr.Row(elem_classes="actions"):
         go = gr.Button(say("experiment.run_equality"), variant="primary", elem_id="equality-go")

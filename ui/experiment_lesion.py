@@ -170,7 +170,7 @@ def lay_out(
         has_heads: whether heads can be chosen.
     """
     gr.HTML(say("experiment.lesion_intro"), elem_classes="inspector-intro")
-    with gr.Row(elem_classes="chips"):
+    with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[str, ...]]] = [
             (gr.Button(pair.title, size="sm"), (MY_TEXT, pair.a, pair.cue))
             for pair in experiments().compare

@@ -279,7 +279,7 @@ def findings(language: str, found: Probe) -> str:
 def lay_out() -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
     """Lay the probe out; each example is a button and the values of the three boxes."""
     gr.HTML(say("experiment.probe_intro"), elem_classes="inspector-intro")
-    with gr.Row(elem_classes="chips"):
+    with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[str, ...]]] = [
             (gr.Button(f.title, size="sm"), (f.fact, ", ".join(f.answers), f.question))
             for f in experiments().probe

@@ -114,11 +114,11 @@ def _card(name: str, *, is_wide: bool = False) -> Card:
         plot = gr.Plot(show_label=False, container=False, elem_id=f"inspector-{name}")
         words = gr.HTML()
         with gr.Row(elem_classes="take-away"):
-            csv = _download("inspector.csv")
-            figure = _download("inspector.json")
+            csv = _download("csv")
+            figure = _download("json")
     return Card(plot, words, csv, figure)
 
 
-def _download(key: str) -> gr.DownloadButton:
-    label: Any = say(key)  # as any other label, though its type says str
-    return gr.DownloadButton(label, size="sm")
+def _download(form: str) -> gr.DownloadButton:
+    label: Any = say(f"inspector.{form}")  # as any other label, though its type says str
+    return gr.DownloadButton(label, size="sm", elem_classes=f"take-{form}")

@@ -96,7 +96,7 @@ def lay_out(
         The panel, and for each example its button and values in the order of `example_inputs`.
     """
     gr.HTML(say("change.intro"), elem_classes="inspector-intro")
-    with gr.Row(elem_classes="chips"):
+    with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[Any, ...]]] = [
             (
                 gr.Button(pair.title, size="sm"),
@@ -128,7 +128,7 @@ def lay_out(
         go = gr.Button(say("change.go"), variant="primary", elem_id="change-go")
         stop = gr.Button(say("study.stop"), variant="stop", visible=False, elem_id="change-stop")
         undo = gr.Button(say("change.undo"), elem_classes="plain", elem_id="change-undo")
-        reset = gr.Button(say("change.reset"), elem_classes="plain")
+        reset = gr.Button(say("change.reset"), elem_classes="plain", elem_id="change-reset")
         keep = gr.Button(say("change.keep"), elem_classes="plain", elem_id="change-keep")
     edited = gr.HTML("", elem_id="change-edited")
     status = gr.HTML(status_line(), elem_id="change-status")

@@ -208,7 +208,7 @@ def findings(language: str, engine: Engine, found: Comparison) -> str:
 
 def _lay_out(shelf: gr.State) -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
     gr.HTML(say("compare.intro"), elem_classes="inspector-intro")
-    with gr.Row(elem_classes="chips"):
+    with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[str, ...]]] = [
             (gr.Button(pair.title, size="sm"), (MY_TEXT, pair.a, MY_TEXT, pair.b, pair.cue))
             for pair in experiments().compare

@@ -89,12 +89,14 @@ def lay_out(config: ModelConfig, seen: gr.State) -> tuple[Panel, list[tuple[gr.B
         max_lines=12,
         elem_id="inspector-text",
     )
-    with gr.Row(elem_classes="chips"):
+    with gr.Row(elem_classes="chips", elem_id="inspector-chips"):
         chosen = examples().inspector
         buttons = [(gr.Button(example.title, size="sm"), example.text) for example in chosen]
     with gr.Row(elem_classes="actions"):
-        read = gr.Button(say("inspector.read"), variant="primary")
-        stop = gr.Button(say("inspector.stop"), variant="stop", visible=False)
+        read = gr.Button(say("inspector.read"), variant="primary", elem_id="inspector-read")
+        stop = gr.Button(
+            say("inspector.stop"), variant="stop", visible=False, elem_id="inspector-stop"
+        )
     status = gr.HTML(status_line(), elem_id="inspector-status")
     empty = gr.HTML(say("inspector.empty"), elem_classes="inspector-empty")
     # Always in the page, hidden by the style sheet while nothing is read: gradio 6.31 at times

@@ -53,7 +53,7 @@ def restored(controls: Mapping[str, Component], stored: object) -> list[Any]:
 
 def keep_settings(
     page: gr.Blocks,
-    name: str,
+    kept: gr.BrowserState,
     controls: Mapping[str, Component],
     filled: Sequence[Dependency],
 ) -> None:
@@ -61,11 +61,12 @@ def keep_settings(
 
     Args:
         page: that the controls stand on.
-        name: to keep them under.
+        kept: from `browser_state`; made outside of tabs that are closed at first, whose parts
+            Gradio draws, and reads from the browser, only when they are opened.
         controls: by name.
         filled: steps in which the page itself changes some of them.
     """
-    kept, held = browser_state(name), list(controls.values())
+    held = list(controls.values())
     save: dict[str, Any] = {
         "fn": None,
         "inputs": held,

@@ -10,6 +10,7 @@ import gradio as gr
 from presets.words import speak
 from rwkv_core.engine import Engine
 from ui.components import banner
+from ui.hints import hints
 from ui.words import language_of, say
 
 _TOUR = Path(__file__).with_name("tour.js")
@@ -19,16 +20,8 @@ _STEPS = {
     "chat": "#chat-box",
     "memory": "#chat-memory",
     "keep": ".keep",
-    "completion": "[role=tab]:nth-of-type(2)",
-    "inspector": "[role=tab]:nth-of-type(3)",
-}
-# Buttons whose own words are short: a sentence appears on pointing at them.
-_HINTS = {
-    "shelf-open": "shelf.open_hint",
-    "completion-run": "completion.run_hint",
-    "completion-more": "completion.more_hint",
-    "completion-undo": "completion.undo_hint",
-    "completion-redo": "completion.redo_hint",
+    "completion": "#tab-completion-button",
+    "inspector": "#tab-inspector-button",
 }
 
 
@@ -48,8 +41,8 @@ def tour(language: str) -> str:
         name: speak(language, f"tour.{name}")
         for name in ("title", "invitation", "start", "next", "skip", "done")
     }
-    hints = {control: speak(language, key) for control, key in _HINTS.items()}
-    return json.dumps({"steps": steps, "say": words, "hints": hints}, ensure_ascii=False)
+    told = {"steps": steps, "say": words, "hints": hints(language)}
+    return json.dumps(told, ensure_ascii=False)
 
 
 def changed(language: str) -> str:

@@ -147,7 +147,8 @@ def lay_out_cue(name: str, label: str = "study.cue") -> gr.Textbox:
 
 def lay_out_writing(length: int = 32) -> Writing:
     """Lay out seed, temperature and length, folded away."""
-    with gr.Accordion(say("study.fine"), open=False, elem_classes="quiet"), gr.Row():
+    classes = ["quiet", "fine-controls"]
+    with gr.Accordion(say("study.fine"), open=False, elem_classes=classes), gr.Row():
         return Writing(
             gr.Number(1, label=say("study.seed"), info=say("study.seed_info"), precision=0,
                       minimum=0),

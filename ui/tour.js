@@ -3,6 +3,7 @@
 const SEEN = "rwkv-playground-tour";
 let at = -1;
 let card = null;
+let hints = [];
 
 function told() {
   return JSON.parse(props.value || "{}");
@@ -88,6 +89,7 @@ function invite() {
 }
 
 function begin() {
+  hints = told().hints ?? [];
   if (at < 0 && told().steps && !seen()) invite();
 }
 
@@ -101,8 +103,11 @@ document.addEventListener("keydown", (event) => {
 });
 for (const kind of ["pointerover", "focusin"]) {
   document.addEventListener(kind, (event) => {
-    const control = event.target.closest?.("[id]");
-    const hint = control && told().hints?.[control.id];
-    if (hint) control.title = hint;
+    for (const [selector, hint] of hints) {
+      const control = event.target.closest?.(selector);
+      if (!control) continue;
+      control.title = hint;
+      return;
+    }
   });
 }

@@ -22,7 +22,7 @@ from ui.chat.frames import ChatFrame, box_for, frame, line
 from ui.chat.values import MAX_CHATS, MAX_TITLE, Chat, Chats, short
 from ui.components import error_line
 from ui.session import RunningStreams
-from ui.shelf import Handed
+from ui.shelf import Handed, Shelf
 
 # The browser writes the file, so that no copy of what was said lies on the server.
 SAVE_FILE = """(chats) => {
@@ -37,14 +37,36 @@ Saved = Mapping[int, Chat]
 
 
 def begin_anew(
-    engine: Engine, running: RunningStreams, visitor: str, language: str, chats: Chats
+    engine: Engine,
+    running: RunningStreams,
+    visitor: str,
+    language: str,
+    chats: Chats,
+    shelf: Shelf,
+    start: str | None,
 ) -> ChatFrame:
-    """Begin a new chat with an empty memory; the others stay."""
+    """Begin a new chat with an empty memory, or from one of the shelf; the others stay."""
     running.stop(visitor)
+    tree, said = Tree(), ""
+    if item := next((item for item in shelf.items if item.key == start), None):
+        tree = Tree(start=Conversation(item.ids, root=item.root))
+        key = "chat.begun_from" if item.tokens else "chat.begun_tuned"
+        said = speak(language, key, name=item.name, tokens=f"{item.tokens:,}")
     try:
-        return frame(engine, chats.added(Chat()), box_for(language), line(""), language)
+        return frame(engine, chats.added(Chat(tree)), box_for(language), line(said), language)
     except InputError as error:
         return frame(engine, chats, box_for(language), error_line(error, language), language)
+
+
+def starts(shelf: Shelf, start: str | None, language: str) -> dict[str, Any]:
+    """List the memories that a new chat can begin from; one that is gone is no longer chosen."""
+    empty = (speak(language, "chat.empty_memory"), "")
+    keys = [item.key for item in shelf.items]
+    update: dict[str, Any] = gr.update(
+        choices=[empty, *((item.name, item.key) for item in shelf.items)],
+        value=start if start in keys else "",
+    )
+    return update
 
 
 def go_on_from(

@@ -50,6 +50,7 @@ class Who(NamedTuple):
     """Who answers, and how."""
 
     thinking: gr.Radio
+    start: gr.Dropdown
     ready_made: gr.Dropdown
     persona: gr.Textbox
     stops: gr.Textbox
@@ -172,9 +173,13 @@ def build_who(template: ChatTemplate, why: Choice) -> Who:
         elem_id="chat-thinking",
     )
     with gr.Accordion(say("chat.who"), open=False, elem_classes="quiet"):
+        start = gr.Dropdown(
+            [(speak("en", "chat.empty_memory"), "")], value="", label=say("chat.start"),
+            info=say("chat.start_hint"), filterable=False, elem_id="chat-start",
+        )  # fmt: skip
         ready_made = gr.Dropdown(
-            persona_choices("en"), value="", label=say("chat.ready_made"), filterable=False,
-            elem_id="chat-ready-made",
+            persona_choices("en"), value="", label=say("chat.ready_made"),
+            info=say("chat.ready_made_hint"), filterable=False, elem_id="chat-ready-made",
         )  # fmt: skip
         persona = gr.Textbox(
             value="",
@@ -193,7 +198,7 @@ def build_who(template: ChatTemplate, why: Choice) -> Who:
             value="", label=say("chat.stops"), info=say("chat.stops_hint"), lines=2,
             elem_id="chat-stops",
         )  # fmt: skip
-    return Who(thinking, ready_made, persona, stops, exact, form)
+    return Who(thinking, start, ready_made, persona, stops, exact, form)
 
 
 def form_note(why: Choice, language: str) -> str:

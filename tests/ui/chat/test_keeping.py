@@ -3,11 +3,12 @@ from typing import Any
 import gradio as gr
 
 from tests.ui.chat.asking import TEMPLATE, run, spelled, talked
-from tests.ui.fakes import FakeEngine, as_engine
+from tests.ui.fakes import FakeEngine, as_engine, fake_memory
 from ui.chat import keeping, records
 from ui.chat.frames import ChatFrame
 from ui.chat.values import MAX_CHATS, Ask, Chat, Chats
 from ui.session import RunningStreams
+from ui.shelf import Shelf, keep_memory
 
 
 class Visit:
@@ -22,8 +23,9 @@ class Visit:
     def say(self, text: str) -> None:
         self.chats = spelled(self.fake, run(self.fake, text, self.chats)[-1].chats)
 
-    def new(self) -> ChatFrame:
-        return self.took(keeping.begin_anew(self.engine, self.running, "me", "en", self.chats))
+    def new(self, shelf: Shelf | None = None, start: str = "") -> ChatFrame:
+        visitor = (self.engine, self.running, "me", "en", self.chats)
+        return self.took(keeping.begin_anew(*visitor, shelf or Shelf(), start))
 
     def open(self, slot: Any) -> ChatFrame:
         return self.took(
@@ -186,3 +188,34 @@ def test_records_of_an_earlier_visit_are_not_decoded_again_to_be_exported() -> N
     folded = Chats((Chat(folded=slots[0]),))
     assert records.write_text(visit.engine, folded.current) == slots[0]
     assert talked(visit.fake, "a").current.name == "a"
+
+
+def test_a_chat_begins_from_the_memory_that_was_chosen_and_nothing_is_read_twice() -> None:
+    visit = two_chats()
+    shelf = keep_memory(visit.engine, "me", Shelf(), fake_memory(40), name="the sea", tail="wave")
+    item = shelf.current
+    assert "40 tokens are in the memory" in visit.new(shelf, item.key).status
+    visit.say("hello")
+    assert visit.chats.current.conversation.root == item.root
+    assert visit.fake.streams[-1].ids == tuple(visit.engine.encode("\n\nUser: hello\n\nAssistant:"))
+    assert visit.names == ["hello", "second", "first"]
+    assert visit.new(shelf, "").chats.current.conversation.root == ""
+
+
+def test_a_tuned_state_begins_a_chat_with_its_persona() -> None:
+    visit = Visit()
+    start = (visit.engine.tokenizer.end_of_text,)
+    shelf = keep_memory(visit.engine, "me", Shelf(), fake_memory(0), name="poet", ids=start)
+    assert "has read nothing yet" in visit.new(shelf, shelf.chosen).status
+    chats = run(visit.fake, "hello", visit.chats, persona="You are Pip.")[-1].chats
+    assert chats.current.conversation.root == shelf.current.root
+    assert "You are Pip." in visit.engine.tokenizer.decode(chats.current.conversation.ids)
+
+
+def test_a_memory_that_was_dropped_is_no_longer_chosen() -> None:
+    engine = as_engine(FakeEngine())
+    shelf = keep_memory(engine, "me", Shelf(), fake_memory(4), name="the sea")
+    offered = keeping.starts(shelf, shelf.chosen, "en")
+    assert [name for name, _ in offered["choices"]] == ["An empty memory", "the sea"]
+    assert offered["value"] == shelf.chosen
+    assert keeping.starts(Shelf(), shelf.chosen, "en")["value"] == ""
