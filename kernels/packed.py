@@ -46,6 +46,8 @@ class PackedLibrary:
         self.pool_create.argtypes, self.pool_create.restype = [ctypes.c_int], pointer
         self.bytes = library.packed_bytes
         self.bytes.argtypes, self.bytes.restype = [size] * 3, size
+        self.rounded_floats = library.packed_rounded_floats
+        self.rounded_floats.argtypes, self.rounded_floats.restype = [size] * 2, size
         self.pack = library.packed_pack
         self.pack.argtypes = [pointer, size, pointer, *[size] * 5, pointer]
         self.product = library.packed_product
@@ -136,8 +138,10 @@ class PackedMatrix:
         columns: inputs.
         format: how numbers are kept; int8 and int4 as in rwkv_core.quantization. Products with
             int4 round their inputs to 8 bits, in groups of 32; int4_columns holds the same
-            weights for products that leave out columns, and rounds nothing.
+            weights for products that leave out columns. It and int8 round the inputs of more
+            than 3 tokens to 16 bits, in blocks of 256.
         threads: that multiply.
+        rounded_floats: room that one token's rounded inputs take; 0 where none are rounded.
     """
 
     def __init__(
@@ -163,6 +167,7 @@ class PackedMatrix:
         """
         self.rows, self.columns, self.format, self.threads = rows, columns, format, threads
         self._library, _ = packed_library(default_cache())
+        self.rounded_floats = int(self._library.rounded_floats(FORMATS[format], columns))
         size = self._library.bytes(FORMATS[format], rows, columns)
         self.data = (memory or WeightMemory()).take(size)
 

@@ -42,6 +42,7 @@ _KINDS = [
     "wkv4",
     "nonzero",
     "row_product",
+    "round",
 ]
 _SPACES = ("rows", "products", "blocks")
 _ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
@@ -113,6 +114,7 @@ class Plan:
         self.kept: list[Tensor] = []
         self.logits_size = 0
         self._storages: list[_Storage] = []
+        self._rounded: dict[tuple[int, bool], Value] = {}
 
     @contextmanager
     def _phase(self, space: str, chunks_of: int) -> Iterator[None]:
@@ -129,12 +131,24 @@ class Plan:
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """Begin a phase of matrix products."""
-        first = len(self.steps)
+        """Begin a phase of matrix products.
+
+        A phase before it rounds the inputs that products of integers read.
+        """
+        with self.rows():
+            pass
+        first, rounding = len(self.steps), self.phases[-1]
+        self._rounded = {}
         with self._phase("products", 0):
             yield
-        panels = sum(-(-step.number[0] // PANEL_ROWS) for step in self.steps[first:])
-        self.phases[-1].chunks_of = panels
+        products = self.steps[first:]
+        self.phases[-1].chunks_of = sum(-(-step.number[0] // PANEL_ROWS) for step in products)
+        rounding.first = len(self.steps)
+        for (source, _), out in self._rounded.items():
+            step = next(s for s in products if s.inputs[3] == out.number)
+            numbers = [step.number[2] & 15, step.number[1]]
+            self._note("round", out, [Value(source, step.number[1])], [], numbers, 1.0)
+        rounding.count = len(self.steps) - rounding.first
 
     @contextmanager
     def blocks(self) -> Iterator[None]:
@@ -317,7 +331,19 @@ class Plan:
     ) -> None:
         numbers = [weight.rows, weight.columns, FORMATS[weight.format] + 16 * is_added]
         numbers.append(_ACTIVATIONS.index(activation))
+        if weight.rounded_floats:
+            inputs = [*inputs, self._round(weight, inputs[0])]
         self._note("product", out, inputs, [self._keep(weight.data)], numbers, 1.0)
+
+    def _round(self, weight: PackedMatrix, x: Value | None) -> Value:
+        """Reserve what the phase before a phase of products makes of x, once for all of them."""
+        assert x is not None
+        assert self.phases[-1].space == _SPACES.index("products")
+        key = (x.number, weight.format == "int4")
+        if key not in self._rounded:
+            self._rounded[key] = self._value(weight.rounded_floats)
+            self._storages[-1].first_phase -= 1
+        return self._rounded[key]
 
     def _note(
         self,

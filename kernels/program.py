@@ -11,13 +11,14 @@ from torch import Tensor
 from kernels.build import default_cache
 from kernels.packed import packed_library, thread_pool
 from kernels.plan import Phase, Plan, Slot, Step
+from kernels.recycled import Recycled
 
 # Tokens of a run: products gain nothing from more, and values would leave the cache.
 MAX_ROWS = 256
 # Values of all tokens of a run, unless one token of each conversation needs more.
 ARENA_BYTES = 16 * 2**20
 
-StateParts = tuple[Tensor, Tensor, Tensor]
+StateParts = tuple[Tensor, ...]
 
 
 class _PlanStruct(ctypes.Structure):
@@ -73,6 +74,7 @@ class Program:
         addresses = [ctypes.addressof(array) for array in self._arrays]
         self._plan = _PlanStruct(*addresses, len(plan.phases), plan.channels, plan.head_size)
         self._arena = torch.empty(0)
+        self._recycled = Recycled()
         self._lock = threading.Lock()
 
     def run(self, ids: Tensor, state: StateParts, *, all_logits: bool) -> tuple[Tensor, StateParts]:
@@ -90,7 +92,7 @@ class Program:
         B, T = ids.shape
         limit = min(MAX_ROWS, ARENA_BYTES // (4 * self._row_floats))
         piece = max(1, limit // B)
-        state = (state[0].contiguous(), state[1].contiguous(), state[2].contiguous())
+        state = tuple(part.contiguous() for part in state)
         logits = []
         with self._lock:
             for start in range(0, T, piece):
@@ -111,8 +113,8 @@ class Program:
         logits = None
         if is_wanted:
             shape = (B, T, self._logits_size) if all_logits else (B, self._logits_size)
-            logits = torch.empty(shape)
-        after = (torch.empty_like(state[0]), torch.empty_like(state[1]), torch.empty_like(state[2]))
+            (logits,) = self._recycled.empty(shape)
+        after = self._recycled.empty(*(tuple(part.shape) for part in state))
         self._plan.wkv_size = state[1][0, 0].numel()
         run = _RunStruct(
             B=B,

@@ -6,18 +6,14 @@
 // inside a column suits this processor's vectors, so panels never leave the process.
 #pragma once
 
-#include <algorithm>
-
-#include "vec.h"
+#include "rounded.h"
 
 constexpr int kRows = 64;
 constexpr int kVecs = kRows / kLanes;
 // Columns added up before they join the sum of all: rounding errors grow with the longest chain.
 constexpr int64_t kSummed = 64;
-constexpr int kGroup = 32;  // columns that share an int4 scale
 
 typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
-typedef int8_t ByteVec __attribute__((vector_size(kLanes)));
 
 template <class T>
 inline T load_as(const void* p) {
@@ -107,14 +103,19 @@ struct Int4Columns {
   // Four nibbles are masked where they stand, so vector j has to be multiplied by factor(j).
   static constexpr float factor(int j) { return 1.0f / (1 << (4 * (j % 4))); }
 
+  // The nibbles of vector j and of its neighbours.
+  static IntVec words(const uint8_t* column, int j) {
+#if defined(__AVX512F__)
+    return (IntVec)_mm512_cvtepu16_epi32(load_as<__m256i>(column));
+#else
+    return load_as<IntVec>(column + j / 8 * sizeof(IntVec));
+#endif
+  }
+
   template <class Use>
   static void for_column(const uint8_t* p, Use use) {
     for (int j = 0; j < kVecs; j += kNibbles) {
-#if defined(__AVX512F__)
-      const IntVec word = (IntVec)_mm512_cvtepu16_epi32(load_as<__m256i>(p));
-#else
-      const IntVec word = load_as<IntVec>(p + j / 8 * sizeof(IntVec));
-#endif
+      const IntVec word = words(p, j);
       for (int half = 0; half < kNibbles / 4; ++half)
         for (int i = 0; i < 4; ++i)
           use(j + half * 4 + i,

@@ -14,7 +14,7 @@ namespace {
 // As in kernels/plan.py, which also says what each step reads.
 enum Kind : int64_t {
   kEmbed, kLayerNorm, kShift, kMix, kProduct, kAffine, kMultiply, kLerp, kNormalize, kGroupNorm,
-  kBonus, kWkv7, kWkv6, kWkv4, kNonzero, kRowProduct
+  kBonus, kWkv7, kWkv6, kWkv4, kNonzero, kRowProduct, kRound
 };
 enum Space : int64_t { kRowsSpace, kProducts, kBlocks };
 enum Logits : int64_t { kNoLogits, kLastLogits, kAllLogits };
@@ -62,6 +62,7 @@ class PlanJob : public Job {
 
   int64_t chunks(int64_t phase) const override {
     const Phase& p = plan_.phases[phase];
+    if (p.count == 0) return 0;
     if (p.space == kRowsSpace) return ceil_div(M_, rows_of_chunk());
     if (p.space == kProducts) return ceil_div(p.chunks_of, panels_of_chunk(p));
     return ceil_div(plan_.channels, p.chunks_of);
@@ -69,7 +70,6 @@ class PlanJob : public Job {
 
   void run(int64_t phase, int64_t chunk, Scratch& scratch) override {
     const Phase& p = plan_.phases[phase];
-    scratch.rounded.from = nullptr;  // what lies there may have changed since
     const Step *begin = plan_.steps + p.first, *end = begin + p.count;
     if (p.space == kRowsSpace) {
       const int64_t first = chunk * rows_of_chunk(), last = std::min(M_, first + rows_of_chunk());
@@ -165,6 +165,10 @@ class PlanJob : public Job {
       case kWkv4: wkv4(r, run_.T, plan_.channels, memory(s.number[0]), out, a, b, p, q); break;
       case kNonzero: nonzero(out, a); break;
       case kRowProduct: row_product(r, out, a, b); break;
+      case kRound:  // number: format and columns of the products that will read it
+        for (int64_t row = r.first_row; row < r.last_row; ++row)
+          round_inputs(s.number[0], a[row], s.number[1], M_, out[row]);
+        break;
     }
   }
 
@@ -230,17 +234,18 @@ class PlanJob : public Job {
       product(s, m, panel, r.first_row, r.last_row, scratch);
   }
 
-  // One panel for some tokens. in: x; factor of the result, or none; list of columns, or none.
-  // number: rows, columns, format + 16 if added to out, activation. Without out: the logits.
+  // One panel for some tokens. in: x; factor of the result, list of columns and rounded x, or
+  // none. number: rows, columns, format + 16 if added to out, activation. Without out: the logits.
   void product(const Step& s, const Matrix& m, int64_t panel, int64_t first_row, int64_t last_row,
                Scratch& scratch) {
-    Rows x = rows(s.in[0]), out = rows(s.out);
+    Rows x = rows(s.in[0]), rounded = rows(s.in[3]), out = rows(s.out);
     const Rows factor = rows(s.in[1]), list = rows(s.in[2]);
     if (s.out < 0) {
       if (run_.logits_kind == kNoLogits) return;
       out = Rows{run_.logits, m.rows, m.rows};
       if (run_.logits_kind == kLastLogits) {
-        x = Rows{x[run_.T - 1], x.ld * run_.T, x.size};
+        for (Rows* rows : {&x, &rounded})
+          if (rows->data) *rows = Rows{(*rows)[run_.T - 1], rows->ld * run_.T, rows->size};
         last_row = run_.B;
       }
     }
@@ -249,7 +254,8 @@ class PlanJob : public Job {
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
     for (int64_t row = first_row; row < last_row; row += kMaxTokens) {
       const int64_t tokens = std::min<int64_t>(kMaxTokens, last_row - row);
-      multiply_panel(m, panel, x[row], x.ld, tokens, is_sparse ? &some : nullptr, scratch);
+      const Inputs inputs{x[row], x.ld, rounded.data ? rounded[row] : nullptr, rounded.ld};
+      multiply_panel(m, panel, inputs, tokens, is_sparse ? &some : nullptr, scratch);
       for (int64_t t = 0; t < tokens; ++t)
         for (int64_t c = first; c < last; c += kLanes) {
           Vec y = activate(s.number[3], load(scratch.y + t * kRows + c - first));
@@ -266,32 +272,48 @@ class PlanJob : public Job {
   const int64_t threads_, M_;
 };
 
-// One matrix and many tokens, outside of a plan.
+// One matrix and many tokens, outside of a plan: inputs are rounded, then multiplied.
 class ProductJob : public Job {
  public:
   ProductJob(const Matrix& m, const float* x, float* y, int64_t tokens, int64_t threads)
-      : m_(m), x_(x), y_(y), tokens_(tokens), count_(ceil_div(m.panels(), 8 * threads)) {}
+      : m_(m), x_(x), y_(y), tokens_(tokens), panels_(ceil_div(m.panels(), 8 * threads)),
+        ld_(rounded_floats(m.format, m.columns)), rounded_(ld_ * tokens) {}
 
-  int64_t phases() const override { return 1; }
-  int64_t chunks(int64_t) const override { return ceil_div(m_.panels(), count_); }
+  int64_t phases() const override { return 2; }
+  int64_t chunks(int64_t phase) const override {
+    if (phase == 0) return ld_ ? ceil_div(tokens_, kTokens) : 0;
+    return ceil_div(m_.panels(), panels_);
+  }
 
-  void run(int64_t, int64_t chunk, Scratch& scratch) override {
-    scratch.rounded.from = nullptr;
-    for (int64_t panel = chunk * count_; panel < std::min(m_.panels(), (chunk + 1) * count_); ++panel)
-      for (int64_t row = 0; row < tokens_; row += kMaxTokens) {
-        const int64_t tokens = std::min<int64_t>(kMaxTokens, tokens_ - row);
-        const int64_t first = panel * kRows, count = std::min<int64_t>(kRows, m_.rows - first);
-        multiply_panel(m_, panel, x_ + row * m_.columns, m_.columns, tokens, nullptr, scratch);
-        for (int64_t t = 0; t < tokens; ++t)
-          std::memcpy(y_ + (row + t) * m_.rows + first, scratch.y + t * kRows, sizeof(float) * count);
-      }
+  void run(int64_t phase, int64_t chunk, Scratch& scratch) override {
+    if (phase == 0) return round(chunk * kTokens, std::min(tokens_, (chunk + 1) * kTokens));
+    const int64_t last = std::min(m_.panels(), (chunk + 1) * panels_);
+    for (int64_t panel = chunk * panels_; panel < last; ++panel)
+      for (int64_t row = 0; row < tokens_; row += kMaxTokens) multiply(panel, row, scratch);
   }
 
  private:
+  static constexpr int64_t kTokens = 16;
+
+  void round(int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; ++t)
+      round_inputs(m_.format, x_ + t * m_.columns, m_.columns, tokens_, &rounded_[t * ld_]);
+  }
+
+  void multiply(int64_t panel, int64_t row, Scratch& scratch) {
+    const int64_t tokens = std::min<int64_t>(kMaxTokens, tokens_ - row);
+    const int64_t first = panel * kRows, count = std::min<int64_t>(kRows, m_.rows - first);
+    const Inputs in{x_ + row * m_.columns, m_.columns, rounded_.data() + row * ld_, ld_};
+    multiply_panel(m_, panel, in, tokens, nullptr, scratch);
+    for (int64_t t = 0; t < tokens; ++t)
+      std::memcpy(y_ + (row + t) * m_.rows + first, scratch.y + t * kRows, sizeof(float) * count);
+  }
+
   const Matrix m_;
   const float* x_;
   float* y_;
-  const int64_t tokens_, count_;
+  const int64_t tokens_, panels_, ld_;
+  std::vector<float> rounded_;
 };
 
 // Reads memory and does nothing with it: the speed that products are compared with.
@@ -326,6 +348,10 @@ void pool_destroy(void* pool) { delete (Pool*)pool; }
 
 int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
   return Matrix{nullptr, rows, columns, format}.bytes();
+}
+
+int64_t packed_rounded_floats(int64_t format, int64_t columns) {
+  return rounded_floats(format, columns);
 }
 
 // Packs some rows, the first of which begins a panel; see Source.

@@ -4,18 +4,21 @@
 #include <type_traits>
 
 #include "int4.h"
+#include "integers.h"
 
-constexpr int kMaxTokens = 256;      // of one product
-constexpr int kDirectTokens = 3;    // so few read a panel again instead of unpacking it
-constexpr int kBlockColumns = 128;  // unpacked at a time, so that they stay in the cache
+constexpr int kMaxTokens = 256;        // of one product
+constexpr int kDirectTokens = 3;      // so few read a panel again instead of unpacking it
+constexpr int kUnpackedColumns = 128;  // at a time, so that they stay in the cache
 // Totals of a tile fill the vector registers: 16 of them, or 32 with AVX-512.
 constexpr int kTileTokens = kLanes == 16 ? 12 : 6;
 
 // What a thread needs to multiply, allocated once.
 struct alignas(64) Scratch {
-  float weights[kRows * kBlockColumns];
+  union {
+    float weights[kRows * kUnpackedColumns];
+    int32_t words[kRows * kBlockWords];
+  };
   float y[kMaxTokens * kRows];
-  Rounded rounded;
 };
 
 enum Format : int64_t { kFloat32, kFloat16, kBfloat16, kInt8, kInt4, kInt4Columns };
@@ -83,8 +86,8 @@ inline void multiply_floats(const Matrix& m, const uint8_t* data, const float* x
     return;
   }
   std::memset(scratch.y, 0, sizeof(float) * kRows * tokens);
-  for (int64_t first = 0; first < m.columns; first += kBlockColumns) {
-    const int64_t last = std::min(m.columns, first + kBlockColumns), count = last - first;
+  for (int64_t first = 0; first < m.columns; first += kUnpackedColumns) {
+    const int64_t last = std::min(m.columns, first + kUnpackedColumns), count = last - first;
     Panel<F>::unpack(data, m.columns, first, last, scratch.weights);
     for (int part = 0; part < kVecs / 2; ++part) {
       const float* w = scratch.weights + part * count * 2 * kLanes;
@@ -97,18 +100,46 @@ inline void multiply_floats(const Matrix& m, const uint8_t* data, const float* x
   }
 }
 
+// Floats that hold one token's rounded inputs; 0 for formats that multiply floats.
+inline int64_t rounded_floats(int64_t format, int64_t columns) {
+  if (format == kInt4) return RoundedBytes::floats(columns);
+  if (format == kInt8 || format == kInt4Columns) return RoundedShorts::floats(columns);
+  return 0;
+}
+
+// Rounds one of so many tokens for a product, where the product will read it.
+inline void round_inputs(int64_t format, const float* x, int64_t columns, int64_t tokens,
+                         float* to) {
+  if (format == kInt4)
+    RoundedBytes::round(x, columns, to);
+  else if (tokens > kDirectTokens)
+    RoundedShorts::round(x, columns, to);
+}
+
+// Some tokens, and the same rounded; rows that many floats apart.
+struct Inputs {
+  const float* x;
+  int64_t ld;
+  const float* rounded;
+  int64_t rounded_ld;
+};
+
 // scratch.y[token][0..63] = one panel · x[token]. A list of columns (one token only) names those
 // whose input is not zero, and the others are not read.
-inline void multiply_panel(const Matrix& m, int64_t panel, const float* x, int64_t ldx,
-                           int64_t tokens, const SomeColumns* some, Scratch& scratch) {
+inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int64_t tokens,
+                           const SomeColumns* some, Scratch& scratch) {
   with_format(m.format, [&](auto format) {
     using F = decltype(format);
     const uint8_t* data = m.data + panel * panel_bytes<F>(m.columns);
+    if constexpr (IntegerFormat<F>::kExists)
+      if (tokens > kDirectTokens)
+        return multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens,
+                                    scratch.words, scratch.y);
     if constexpr (std::is_same_v<F, Int4>) {
-      scratch.rounded.round(x, ldx, tokens, m.columns);
-      multiply_int4(data, scratch.rounded, scratch.y);
+      for (int64_t t = 0; t < tokens; ++t)
+        multiply_int4(data, m.columns, in.rounded + t * in.rounded_ld, scratch.y + t * kRows);
     } else {
-      multiply_floats<F>(m, data, x, ldx, tokens, some, scratch);
+      multiply_floats<F>(m, data, in.x, in.ld, tokens, some, scratch);
     }
   });
 }

@@ -35,7 +35,7 @@ def identity(size: int) -> PackedMatrix:
     return pack(torch.eye(size), "fp32", threads=1).weight
 
 
-State = tuple[Tensor, Tensor, Tensor]
+State = tuple[Tensor, ...]
 Build = Callable[..., Value]
 
 
