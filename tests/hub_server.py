@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +30,7 @@ class HubServer(ThreadingHTTPServer):
         is_hub: whether answers carry the headers by which a Hub is known.
         cut_after: bytes of a body after which the next connections are cut, one for each.
         sent: what is sent in place of a file's own bytes.
+        held_after: bytes of a body after which the rest waits for `released`; 0 for none.
         ignores_range: whether the whole file is sent, whatever part is asked for.
         requests: method and path of every request, in order.
     """
@@ -40,6 +41,8 @@ class HubServer(ThreadingHTTPServer):
     is_hub: bool = True
     cut_after: list[int] = field(default_factory=list)
     sent: Mapping[str, bytes] = field(default_factory=dict)
+    held_after: int = 0
+    released: Event = field(default_factory=Event)
     ignores_range: bool = False
     requests: list[str] = field(default_factory=list)
 
@@ -114,7 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             if body and hub.cut_after:
                 body = body[: hub.cut_after.pop(0)]
-            self.wfile.write(body)
+            hold = hub.held_after if 0 < hub.held_after < len(body) else len(body)
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body[:hold])
+                if hold < len(body):
+                    hub.released.wait()
+                    self.wfile.write(body[hold:])
             self.close_connection = True
 
     def _offset(self) -> int:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -45,6 +45,15 @@ def model_options(folder: Path) -> list[str]:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Run app.py until the block ends; gives its address."""
+    with program(folder, model_options(folder), {"HF_HUB_OFFLINE": "1"}) as (_, address):
+        yield address
+
+
+@contextmanager
+def program(
+    folder: Path, options: list[str], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run app.py until the block ends; gives its process, and its address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -53,17 +62,17 @@ def served(folder: Path) -> Iterator[str]:
     with (
         log.open("w") as output,
         subprocess.Popen(
-            [*command, *model_options(folder)],
+            [*command, *options],
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            env={**os.environ, **environment},
         ) as process,
     ):
         try:
             address = f"http://127.0.0.1:{port}/"
             wait_until_served(address, process, log)
-            yield address
+            yield process, address
         finally:
             process.terminate()
 

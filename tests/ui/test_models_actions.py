@@ -1,5 +1,7 @@
 import asyncio
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from ui.models_actions import CARD, COMPUTER, HERE, Chosen, View, Visit, availab
 from ui.models_desk import Desk
 from ui.offers import SHIPPED
 
+ROOT = Path(__file__).parents[2]
 FIRST = catalogue()[0].file
 BUTTONS = ("get", "use", "first", "cancel", "back")
 
@@ -191,6 +194,39 @@ class TestGetting:
         again = look(desk, VISIT, chosen("o/rwkv-x/x.pth"))
         assert re.match(r"Go on from [\d.]+ MB", again.get["value"])
         assert "MB fetched" in again.table
+
+    def test_a_download_that_the_page_began_survives_a_kill_of_the_program(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        content, key = bytes(range(256)) * 20_000, "o/rwkv-x/x.pth"
+        hub = HubServer({key: content}, held_after=2_000_000)
+        # Without Gradio, which takes seconds to import.
+        code = (
+            "import time; from pathlib import Path; from presets.limits import Limits\n"
+            "from ui.models_desk import Desk; from ui.offers import Offers\n"
+            f"cache, endpoint = Path({str(tmp_path)!r}), {hub.endpoint!r}\n"
+            "offers = Offers(cache=cache)\n"
+            "desk = Desk(None, offers, 'everyone', Limits(), cache=cache, endpoint=endpoint)\n"
+            "desk.find('o')\n"
+            f"fetching = desk.get({key!r})\n"
+            "while True: print(fetching.progress, flush=True); time.sleep(0.05)"
+        )
+        with serving(hub, monkeypatch):
+            command = [sys.executable, "-c", code]
+            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+                assert child.stdout is not None
+                assert any("fetching" in line for line in child.stdout)
+                child.kill()
+            hub.released.set()
+            desk = make_desk(cache=tmp_path, endpoint=hub.endpoint)
+            desk.find("o")
+            hub.held_after = 0
+            assert re.match(r"Go on from [\d.]+ MB", look(desk, VISIT, chosen(key)).get["value"])
+            views = views_of(actions.get(desk, VISIT, chosen(key)))
+        assert "its checksum (sha256) is right" in views[-1].status
+        path = desk.offers.path_of(desk.offers.find(key))
+        assert path is not None
+        assert path.read_bytes() == content
 
     @pytest.mark.parametrize(
         ("status", "words"), [(401, "token"), (403, "ask for access"), (429, "slow down")]
