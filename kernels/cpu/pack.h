@@ -110,14 +110,20 @@ inline uint16_t round_int4(const float* x, uint8_t* bytes) {
   return best_half;
 }
 
+// Some columns at a time: a whole row would fetch each line of the panel once for every row.
 template <class T, class At>
 inline void pack_elements(const Source& from, int64_t first, uint8_t* panel, At at) {
-  const T* values = (const T*)from.values;
-  T* to = (T*)panel;
+  constexpr int64_t kTogether = 64 / sizeof(T);
+  const T* values = (const T*)from.values + first * from.row_stride;
   const int64_t rows = std::min<int64_t>(kRows, from.rows - first);
-  for (int64_t c = 0; c < from.columns; ++c)
-    for (int64_t row = 0; row < rows; ++row)
-      to[c * kRows + at(row)] = values[(first + row) * from.row_stride + c * from.column_stride];
+  for (int64_t begin = 0; begin < from.columns; begin += kTogether) {
+    const int64_t end = std::min(from.columns, begin + kTogether);
+    for (int64_t row = 0; row < rows; ++row) {
+      const T* source = values + row * from.row_stride;
+      T* to = (T*)panel + at(row);
+      for (int64_t c = begin; c < end; ++c) to[c * kRows] = source[c * from.column_stride];
+    }
+  }
 }
 
 // Where a row's group of int4 goes; see Int4 and Int4Columns.
@@ -151,14 +157,16 @@ inline void pack_int4(const Source& from, int64_t first, uint8_t* panel, Place p
 }
 
 inline void pack_int8(const Source& from, int64_t first, uint8_t* panel) {
+  const int64_t rows = std::min<int64_t>(kRows, from.rows - first);
   std::vector<float> x;
-  std::vector<int8_t> bytes(from.columns);
-  for (int64_t row = 0; row < std::min<int64_t>(kRows, from.rows - first); ++row) {
+  std::vector<int8_t> bytes(rows * from.columns);
+  for (int64_t row = 0; row < rows; ++row) {
     read_row(from, first + row, x);
-    const float scale = round_int8(x, from.columns, bytes.data());
-    for (int64_t c = 0; c < from.columns; ++c) panel[c * kRows + row] = bytes[c];
+    const float scale = round_int8(x, from.columns, &bytes[row * from.columns]);
     std::memcpy(panel + from.columns * kRows + row * 4, &scale, 4);
   }
+  pack_elements<uint8_t>(Source{bytes.data(), 0, rows, from.columns, from.columns, 1}, 0, panel,
+                         [](int64_t row) { return row; });
 }
 
 // Packs one panel after another, by several threads.

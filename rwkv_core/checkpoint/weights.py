@@ -15,6 +15,9 @@ from rwkv_core.errors import CheckpointError
 FETCH_AGAIN = "fetch the file again"
 # Elements converted at a time: with a handful of float32 temporaries still a few megabytes.
 BLOCK_ELEMENTS = 2**20
+# Elements that torch looks at on one thread: several would spin between two looks, in the way of
+# the threads that pack what was looked at.
+CHECKED_TOGETHER = 2**15 - 1
 
 
 def in_file(file_name: str, error: CheckpointError) -> CheckpointError:
@@ -142,9 +145,9 @@ class Weights(Mapping[str, Tensor]):
         return self.stored(name)[:]
 
     def _check(self, name: str, values: Tensor) -> Tensor:
-        if values.numel():
+        for piece in torch.split(values.flatten(), CHECKED_TOGETHER) if values.numel() else ():
             # NaN reaches both ends of the range; one pass, no copy.
-            low, high = torch.aminmax(values)
+            low, high = torch.aminmax(piece)
             if not (torch.isfinite(low) and torch.isfinite(high)):
                 raise CheckpointError(
                     f"{self._file_name}: tensor {name} holds NaN or infinity; {FETCH_AGAIN}"
