@@ -21,8 +21,15 @@ from typing import Any
 from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, VOCAB_SIZE, draw_model, prepare_llama, quantise
 from benchmarks.peers_protocol import Peer, PeerError
-from benchmarks.peers_report import OURS, disagreements, relative_l2, summarise, table
-from benchmarks.peers_torch import random_ids
+from benchmarks.peers_report import (
+    OURS,
+    bandwidth_share,
+    disagreements,
+    relative_l2,
+    summarise,
+    table,
+)
+from benchmarks.speed import random_ids
 
 # GGUF types that take as many bytes for a weight as our format does.
 LLAMA_KINDS = {
@@ -33,7 +40,9 @@ LLAMA_KINDS = {
 }
 # On a CPU the package rwkv runs RWKV-7 in these alone.
 RWKV_PRECISIONS = ("fp32", "bf16")
-PEERS = ("llama.cpp", "rwkv")
+# Our own runtime, made to read the weights that meet a zero too.
+ALL_ROWS = "all-rows"
+PEERS = ("llama.cpp", "rwkv", ALL_ROWS)
 # Logits are compared after so many tokens.
 COMPARED_TOKENS = 16
 # Between two engines, so that threads of the last one, which spin a little, sleep.
@@ -135,6 +144,8 @@ class Runs:
         """Start ours and its peers in one precision; the stack ends them."""
         model, strategy = str(self.model), f"cpu {precision}"
         engines = [stack.enter_context(self.torch(OURS, model, strategy))]
+        if ALL_ROWS in peers:
+            engines.append(stack.enter_context(self.torch(ALL_ROWS, model, strategy)))
         if "llama.cpp" in peers:
             engines += [stack.enter_context(self.llama(kind)) for kind in LLAMA_KINDS[precision]]
         if "rwkv" in peers and precision in RWKV_PRECISIONS:
@@ -184,6 +195,11 @@ def compare(
                     for engine in engines
                 },
                 "medians": summarise(rounds),
+                "share_of_memory": {
+                    engine.name: bandwidth_share(rounds, engine.name, engine.facts, zeros)
+                    for engine in engines
+                    if "bytes_per_token" in engine.facts
+                },
                 "rounds": rounds,
             }
     return results

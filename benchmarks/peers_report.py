@@ -46,12 +46,35 @@ def summarise(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[s
     return found
 
 
+def bandwidth_share(
+    rounds: Sequence[Mapping[str, Any]], name: str, facts: Mapping[str, Any], zeros: float
+) -> float:
+    """Compare the weights one of our engines reads while decoding with the memory's bandwidth.
+
+    Args:
+        rounds: as in summarise, with "bandwidth_gb_s".
+        name: of the engine.
+        facts: its "bytes_per_token", and the "skippable_bytes" among them.
+        zeros: share of the skippable ones that meet a zero.
+
+    Returns:
+        The median of the rounds.
+    """
+    size = facts["bytes_per_token"] - zeros * facts["skippable_bytes"]
+    shares = [
+        size * row["tokens_per_s"][name] / (1e9 * row["bandwidth_gb_s"])
+        for row in rounds
+        if row["task"] == "decode"
+    ]
+    return float(round(statistics.median(shares), 3))
+
+
 def table(results: Mapping[str, Any]) -> str:
     """Write results, as benchmarks.peers returns them, as a Markdown table."""
     columns = ["precision", "engine"]
     for task in TASKS:
         columns += [f"{task} tok/s", "ours / it"]
-    columns += ["RSS, peak MiB", "load s", "logits off, decode / prefill"]
+    columns += ["of bandwidth", "RSS, peak MiB", "load s", "logits off, decode / prefill"]
     lines, notes = [_row(columns), _row(["---"] * len(columns))], [""]
     for precision, found in results["precisions"].items():
         for name, engine in found["engines"].items():
@@ -60,6 +83,7 @@ def table(results: Mapping[str, Any]) -> str:
                 own = found["medians"].get(task, {}).get(name, {})
                 cells += [_number(own.get("tokens_per_s"), 1), _number(own.get("ours_over_it"), 2)]
             memory, off = engine["memory"], engine["logits_off"]
+            cells.append(_number(found["share_of_memory"].get(name), 2))
             cells += [f"{memory['rss_mib']:.0f}, {memory['peak_rss_mib']:.0f}"]
             cells += [f"{engine['load_s']:.1f}", f"{off['decode']:.1e} / {off['prefill']:.1e}"]
             lines.append(_row(cells))

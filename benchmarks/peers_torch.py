@@ -1,6 +1,6 @@
 """Engines of benchmarks.peers that run on torch: ours, the package rwkv, and the probe.
 
-python -m benchmarks.peers_torch ours|rwkv|probe THREADS [MODEL.pth STRATEGY]
+python -m benchmarks.peers_torch ours|all-rows|rwkv|probe THREADS [MODEL.pth STRATEGY]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.decode import load_peer, memory_read
 from benchmarks.peers_protocol import Engine, Task, load_and_serve, private_stdout
+from benchmarks.speed import bytes_read, load_peer, memory_read, zero_share
 from rwkv_core.models import Model, load_model
 
 PROBE_REPEATS = 3
@@ -27,9 +28,12 @@ PROBE_REPEATS = 3
 class OurEngine:
     """Our runtime; see benchmarks.peers_protocol.Engine."""
 
-    def __init__(self, path: str, strategy: str) -> None:
-        """Load a checkpoint."""
+    def __init__(self, path: str, strategy: str, *, skips: bool = True) -> None:
+        """Load a checkpoint; without skips, weights that meet a zero are read all the same."""
         self._model: Model = load_model(path, strategy)
+        self._skips = skips
+        if not skips:
+            self._model.read_all_weights()
 
     def decode(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Read tokens one by one."""
@@ -71,30 +75,9 @@ class OurEngine:
             "version": "this commit",
             "how": "; ".join(f"{kind}: {word} ({reason})" for kind, (word, reason) in choices),
             "weights_mib": round(self._model.weight_bytes / 2**20, 1),
+            "bytes_per_token": bytes_read(self._model, 0.0),
+            "skippable_bytes": bytes_read(self._model, 0.0) - bytes_read(self._model, self._skips),
         }
-
-
-def zero_share(model: Model, tokens: int = 32) -> float:
-    """Find which share of the channel mixes' activations is zero, 0 to 1, on random tokens."""
-    shares: list[float] = []
-
-    def note(_: nn.Module, __: tuple[Tensor, ...], raw: Tensor) -> None:
-        # What is negative the squared ReLU makes zero.
-        shares.append((raw <= 0).float().mean().item())
-
-    named = model.network.named_modules()
-    hooks = [part.register_forward_hook(note) for name, part in named if name.endswith("ffn.key")]
-    model.trace(random_ids(tokens, model.config.vocab_size))
-    for hook in hooks:
-        hook.remove()
-    return sum(shares) / len(shares)
-
-
-def random_ids(count: int, vocab_size: int) -> list[int]:
-    """Draw ids, always the same; never 0, which ends a text."""
-    draw = torch.Generator().manual_seed(0)
-    ids: list[int] = torch.randint(1, vocab_size, (count,), generator=draw).tolist()
-    return ids
 
 
 class RwkvEngine:
@@ -157,6 +140,7 @@ class ProbeEngine:
 
 ENGINES: Mapping[str, Callable[..., Engine]] = {
     "ours": OurEngine,
+    "all-rows": partial(OurEngine, skips=False),
     "rwkv": RwkvEngine,
     "probe": ProbeEngine,
 }

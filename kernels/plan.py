@@ -44,6 +44,8 @@ _KINDS = [
     "row_product",
     "round",
 ]
+# The kind of products, and which of their inputs lists those of x that are not 0.
+PRODUCT, NONZERO = _KINDS.index("product"), 2
 _SPACES = ("rows", "products", "blocks")
 _ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
 Activation = Literal["none", "sigmoid", "tanh", "exp", "silu", "squared_relu"]

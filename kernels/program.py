@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kernels.build import default_cache
 from kernels.packed import packed_library, thread_pool
-from kernels.plan import Phase, Plan, Slot, Step
+from kernels.plan import NONZERO, PRODUCT, Phase, Plan, Slot, Step
 from kernels.recycled import Recycled
 
 # Tokens of a run: products gain nothing from more, and values would leave the cache.
@@ -76,6 +76,12 @@ class Program:
         self._arena = torch.empty(0)
         self._recycled = Recycled()
         self._lock = threading.Lock()
+
+    def read_all_weights(self) -> None:
+        """Forget which inputs of products are zero; the results stay the same."""
+        for step in self._arrays[1]:
+            if step.kind == PRODUCT:
+                step.inputs[NONZERO] = -1
 
     def run(self, ids: Tensor, state: StateParts, *, all_logits: bool) -> tuple[Tensor, StateParts]:
         """Read tokens after a state.

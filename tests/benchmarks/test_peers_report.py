@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.peers_report import disagreements, relative_l2, summarise, table
+from benchmarks.peers_report import bandwidth_share, disagreements, relative_l2, summarise, table
 
 
 def turn(task: str, **tokens_per_s: float) -> dict[str, Any]:
@@ -23,6 +23,7 @@ def results(**off: float) -> dict[str, Any]:
     engine = {"load_s": 1.5, "memory": memory, "logits_off": {"decode": 0.0, "prefill": 0.0} | off}
     engines = {"ours": engine, "rwkv": engine}
     found = {"engines": engines, "medians": summarise(ROUNDS), "rounds": ROUNDS}
+    found["share_of_memory"] = {"ours": 0.75}
     return {"precisions": {"int8": found}}
 
 
@@ -38,6 +39,13 @@ def test_ours_has_no_ratio_and_an_engine_may_lack_a_task() -> None:
     assert list(found["batch"]) == ["ours"]
 
 
+def test_weights_that_meet_a_zero_do_not_count_as_read() -> None:
+    facts = {"bytes_per_token": 10**9, "skippable_bytes": 4 * 10**8}
+    # 20 tokens a second of 0.8 GB where a plain read gives 40 GB/s.
+    assert bandwidth_share(ROUNDS, "ours", facts, zeros=0.5) == pytest.approx(0.4)
+    assert bandwidth_share(ROUNDS, "ours", facts, zeros=0.0) == pytest.approx(0.5)
+
+
 def test_logits_are_compared_relative_to_their_length() -> None:
     expected, found = np.array([[3, 4], [3, 5]], dtype=np.float32)
     assert relative_l2(found, expected) == pytest.approx(0.2)
@@ -45,7 +53,9 @@ def test_logits_are_compared_relative_to_their_length() -> None:
 
 def test_the_table_has_a_row_for_each_engine_and_the_bandwidth() -> None:
     ours, rwkv, _, note = table(results(decode=0.02)).splitlines()[2:]
-    assert ours.startswith("| int8 | ours | 20.0 |  |  |  | 30.0 |  | 100, 200 | 1.5 | 2.0e-02 /")
+    assert ours.startswith(
+        "| int8 | ours | 20.0 |  |  |  | 30.0 |  | 0.75 | 100, 200 | 1.5 | 2.0e-02 /"
+    )
     assert rwkv.startswith("| int8 | rwkv | 5.0 | 3.00 |")
     assert note == "int8: bandwidth 40.0 to 40.0 GB/s, median 40.0"
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.peers_torch import OurEngine, ProbeEngine, RwkvEngine, random_ids, zero_share
+from benchmarks.peers_torch import OurEngine, ProbeEngine, RwkvEngine
+from benchmarks.speed import random_ids, zero_share
 from rwkv_core.models import load_model
 from tests.checkpoints import random_weights, write_pth
 
@@ -24,6 +25,15 @@ def test_our_three_ways_of_reading_agree(model: Path) -> None:
         np.testing.assert_allclose(together[row], engine.prefill(turned), atol=1e-4)
 
 
+def test_reading_every_row_changes_the_bytes_and_not_the_logits(model: Path) -> None:
+    skipping, reading = (OurEngine(str(model), "cpu fp32", skips=skips) for skips in (True, False))
+    ids = random_ids(4, 50)
+    np.testing.assert_allclose(skipping.decode(ids), reading.decode(ids), atol=1e-6)
+    assert skipping.facts()["bytes_per_token"] == reading.facts()["bytes_per_token"]
+    assert skipping.facts()["skippable_bytes"] > 0
+    assert reading.facts()["skippable_bytes"] == 0
+
+
 def test_zeros_are_those_of_the_squared_relu(tmp_path: Path) -> None:
     weights = random_weights(n_layer=2, n_embd=64, head_size=64)
     quiet = weights | {"blocks.0.ffn.key.weight": torch.zeros(256, 64)}
@@ -37,5 +47,5 @@ def test_the_package_reads_one_sequence_at_a_time() -> None:
 
 
 def test_the_probe_finds_a_plausible_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.decode.MEMORY_BYTES", 2**22)
+    monkeypatch.setattr("benchmarks.speed.MEMORY_BYTES", 2**22)
     assert 1e8 < float(ProbeEngine().probe()) < 1e13

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.decode import in_turn, summed_up
+from benchmarks.speed import in_turn, summed_up, table
 from tests.tolerances import INT4_INPUTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,13 +31,28 @@ def test_ratios_are_those_of_neighbours() -> None:
     assert (result["ours_tokens_per_s"], result["theirs_tokens_per_s"]) == (6.0, 2.0)
 
 
+def test_a_task_is_one_table() -> None:
+    decode = {"ours_tokens_per_s": 6.0, "times_rwkv": 3.0, "times_rwkv_each": [2.0, 4.0]}
+    batch = {"2": {"ours_tokens_per_s": 9.0}, "8": {"ours_tokens_per_s": 20.0}}
+    results = {"precisions": {"int8": {"decode": decode, "batch": batch}}}
+    assert table(results, "decode").splitlines() == [
+        "| precision | ours, tokens/s | times rwkv |",
+        "| --- | --- | --- |",
+        "| int8 | 6.0 | 3.0 |",
+    ]
+    assert table(results, "batch").splitlines()[2:] == ["| int8 | 2 | 9.0 |", "| int8 | 8 | 20.0 |"]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
-def test_all_runtimes_compute_the_same_on_a_tiny_shape(precision: str) -> None:
+def test_all_runtimes_compute_the_same_on_a_tiny_shape(precision: str, tmp_path: Path) -> None:
     # A process of its own: the package rwkv reads the environment when it is imported.
     program = (
         "import json\n"
-        "from benchmarks.decode import Shape, Work, run\n"
-        f"found = run(Shape(2, 64, 50), Work(2, 3, 1, (2,)), ['{precision}'])['{precision}']\n"
+        "from pathlib import Path\n"
+        "from benchmarks.speed import Work, run\n"
+        "from tests.checkpoints import random_weights, write_pth\n"
+        f"path = write_pth(Path('{tmp_path}') / 'm.pth', random_weights(n_layer=2, n_embd=64, head_size=64))\n"
+        f"found = run(path, Work(2, 5, 1, (2,)), ['{precision}'])['precisions']['{precision}']\n"
         "print(json.dumps(found))"
     )
     command = [sys.executable, "-W", "ignore", "-c", program]
@@ -48,6 +63,6 @@ def test_all_runtimes_compute_the_same_on_a_tiny_shape(precision: str) -> None:
     # torch rounds products of bf16, and packed int4 its inputs.
     limits = {"bf16": 0.05, "int4": INT4_INPUTS.relative}
     assert max(found["logits_apart"].values()) < limits.get(precision, 1e-4)
-    assert found["decode"]["share_of_memory"] > 0
+    assert 0 < found["decode"]["bytes_read_per_token"] < found["decode"]["weight_bytes"]
     assert found["prefill"]["times_torch"] > 0
     assert found["batch"]["2"]["times_torch"] > 0
