@@ -28,6 +28,10 @@ class RequestLimits:
         uploads: a minute, of one address.
         samples: answers to one request.
         stop_strings: of one request.
+        messages: of one request.
+        prompts: of one request.
+        kept_texts: that programs had read in advance, of all of them.
+        kept_tokens: of these texts together.
         sessions: open pages whose settings are kept.
         events: of the page, running or waiting.
         drain_s: seconds that running answers get when the server is stopped.
@@ -41,6 +45,10 @@ class RequestLimits:
     uploads: int = 20
     samples: int = 8
     stop_strings: int = 4
+    messages: int = 2000
+    prompts: int = 16
+    kept_texts: int = 1000
+    kept_tokens: int = 10_000_000
     sessions: int = 1000
     events: int = 512
     drain_s: float = 20

@@ -34,7 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
-MAX_TRACE_TOKENS = EngineLimits.max_trace_tokens
 RESTARTING = "the server is being restarted; try again in a minute"
 
 _log = logging.getLogger(__name__)

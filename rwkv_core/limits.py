@@ -17,7 +17,7 @@ class EngineLimits:
         session_jobs: of one session, running and waiting together.
         prefill_chunk: tokens read at once between two steps of those who write.
         store_bytes: kept states of all sessions.
-        session_bytes: kept states of one session.
+        session_bytes: kept states of one session; half of it for those that no ids could rebuild.
         sessions: sessions whose states are kept.
         recording_bytes: kept recordings of the inspector, of all sessions.
         idle_ttl_s: seconds after its last use until a session's states are dropped.
@@ -36,7 +36,7 @@ class EngineLimits:
     session_jobs: int = 64
     prefill_chunk: int = 128
     store_bytes: int = 512 * 2**20
-    session_bytes: int = 64 * 2**20
+    session_bytes: int = 256 * 2**20
     sessions: int = 1000
     recording_bytes: int = 256 * 2**20
     idle_ttl_s: float = 1200

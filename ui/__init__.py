@@ -54,7 +54,7 @@ def build_app(
             with gr.Tab(say("models.tab"), id="models", elem_id="tab-models"):
                 build_models_tab(desk, page)
         build_shelf(engine, visitor, ports, opener, tabs)
-        build_endpoints(engine)
+        build_endpoints(engine, desk.limits.requests)
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)
         page.load(language_of, None, ports.language, **QUIET_EVENT)
         page.unload(forget)

@@ -14,7 +14,8 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from presets import chat_template
+from presets import chat_template_for
+from presets.limits import RequestLimits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.generate import GenerationSettings
@@ -36,9 +37,9 @@ FIRST_PAUSE_S, LAST_PAUSE_S, PAUSE_GROWTH = 0.05, 0.5, 1.6
 Facts = dict[str, Any]
 
 
-def build_endpoints(engine: Engine) -> None:
+def build_endpoints(engine: Engine, limits: RequestLimits) -> None:
     """Publish the endpoints inside the current Blocks."""
-    kept = KeptTexts()
+    kept = KeptTexts(limits.kept_texts, limits.kept_tokens)
     for name, endpoint in {
         "chat": chat_endpoint(engine),
         "complete": complete_endpoint(engine, kept),
@@ -51,7 +52,7 @@ def build_endpoints(engine: Engine) -> None:
 
 def chat_endpoint(engine: Engine) -> Callable[..., AsyncIterator[str]]:
     """Make the function behind /chat."""
-    template = chat_template()
+    template, _ = chat_template_for(engine.model.name, engine.tokenizer.name)
 
     async def chat(
         message: str,

@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 
 from presets.words import speak
-from rwkv_core.engine import MAX_TRACE_TOKENS, Engine
+from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.inspection import settled_change
 from rwkv_core.recording import CLOSE_LOOK, GLANCE, Recording, Wanted
@@ -41,6 +41,8 @@ from ui.studies import in_language
 from ui.word_strip import word_strip
 
 PROGRESS_INTERVAL_S = 0.2
+# No text has as many words; a slider has an end of its own.
+MAX_INDEX = 10**6
 # What a choice changes: everything of a closer look, one layer's part, or one word's.
 Part = Literal["memory", "layer", "word"]
 
@@ -122,14 +124,14 @@ def show_strip(measure: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def pick_word(event: gr.EventData) -> int:
     """Move the slider to the word that was pressed, counted from 1."""
     index = event.index
-    return index + 1 if isinstance(index, int) and 0 <= index < MAX_TRACE_TOKENS else 1
+    return index + 1 if isinstance(index, int) and 0 <= index < MAX_INDEX else 1
 
 
 def ids_to_read(engine: Engine, source: Source, text: str, conversation: Conversation) -> Seen:
     """Turn what the visitor chose into tokens, the end-of-text token first.
 
     Raises:
-        InputError: nothing to read, or more than 4,096 tokens.
+        InputError: nothing to read, or more tokens than are read at once.
     """
     root = ""
     if source == THIS_CHAT:
@@ -145,13 +147,14 @@ def ids_to_read(engine: Engine, source: Source, text: str, conversation: Convers
             )
         # Training put this token before each document, so the first word has something before it.
         ids = (engine.tokenizer.end_of_text, *engine.encode(text))
-    if len(ids) > MAX_TRACE_TOKENS:
+    limit = engine.limits.max_trace_tokens
+    if len(ids) > limit:
         raise InputError(
             "this is {count:,} tokens, and the inspector reads at most {limit:,} at once: "
             "put a part of it, about {percent} %, into the text box",
             count=len(ids),
-            limit=MAX_TRACE_TOKENS,
-            percent=100 * MAX_TRACE_TOKENS // len(ids),
+            limit=limit,
+            percent=100 * limit // len(ids),
         )
     return Seen(ids, root)
 

@@ -6,18 +6,19 @@ from collections import OrderedDict
 
 from rwkv_core.errors import InputError
 
-MAX_TEXTS = 1000
-MAX_TOKENS = 10_000_000
-
 
 class KeptTexts:
     """Token ids by name, least recently used first out; the engine keeps the memories.
 
     Ids are the truth: a memory that the engine has dropped is read again from them. Lives on
     the event loop.
+
+    Args:
+        max_texts: of all programs.
+        max_tokens: of these texts together.
     """
 
-    def __init__(self, max_texts: int = MAX_TEXTS, max_tokens: int = MAX_TOKENS) -> None:
+    def __init__(self, max_texts: int, max_tokens: int) -> None:
         self._max_texts, self._max_tokens = max_texts, max_tokens
         self._texts: OrderedDict[str, array[int]] = OrderedDict()
         self._tokens = 0

@@ -74,7 +74,7 @@ class Desk:
         switch: which model runs.
         offers: what can be chosen.
         who: may do so.
-        limits: of every engine.
+        limits: of every engine and page.
         cache: of the Hub's files; huggingface_hub's own by default.
         endpoint: of the Hub; huggingface_hub's own by default.
         look: finds out what the machine has.
@@ -98,7 +98,7 @@ class Desk:
         self.switch, self.offers, self.look = switch, offers, look
         self.fetching: Fetching | None = None
         self.changing: Changing | None = None
-        self._who, self._limits = who, limits
+        self._who, self.limits = who, limits
         self._cache, self._endpoint = cache, endpoint
         # Two clicks at once must not start two.
         self._lock = threading.Lock()
@@ -199,7 +199,7 @@ class Desk:
         if inventory is None or not free["cpu"]:
             # This system does not tell how much memory is free, so nothing can be judged.
             return Source(path, strategy or None, name=name)
-        limits, running = self._limits.engine, self.switch.now
+        limits, running = self.limits.engine, self.switch.now
         text = strategy or propose(inventory, self.free(), limits=limits).strategy.value
         plan = plan_memory(inventory, text, limits=limits)
         room = room_for(plan, running.plan, free)

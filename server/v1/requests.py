@@ -8,6 +8,8 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -17,9 +19,6 @@ from rwkv_core.generate import MAX_STOP_LENGTH, GenerationSettings
 from rwkv_core.sampling import SamplingSettings
 from server.refusals import Refusal
 
-# A loop with a few thousand values would otherwise hold the server.
-MAX_MESSAGES = 2000
-MAX_PROMPTS = 16
 # What this server cannot do; left alone a program would think it was done.
 _NOT_OFFERED = (
     "tools", "functions", "tool_choice", "function_call", "logit_bias", "suffix", "best_of",
@@ -102,10 +101,17 @@ class Ask(BaseModel):
 class ChatAsk(Ask):
     """A request of /v1/chat/completions."""
 
-    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[Message] = Field(min_length=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _few_messages(cls, value: object, info: ValidationInfo) -> object:
+        """Count before each is looked at, which would hold the server."""
+        assert info.context is not None
+        return _few(value, info.context.messages)
 
     @property
     def alternatives(self) -> int | None:
@@ -116,9 +122,17 @@ class ChatAsk(Ask):
 class CompletionAsk(Ask):
     """A request of /v1/completions."""
 
-    prompt: Text | Ids | Annotated[list[Text | Ids], Field(min_length=1, max_length=MAX_PROMPTS)]
+    prompt: Text | Ids | Annotated[list[Text | Ids], Field(min_length=1)]
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: Literal[False] | None = None
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _few_prompts(cls, value: object, info: ValidationInfo) -> object:
+        """Count before each is looked at; numbers are the ids of one."""
+        assert info.context is not None
+        is_one = isinstance(value, list) and bool(value) and isinstance(value[0], int)
+        return value if is_one else _few(value, info.context.prompts)
 
     @property
     def alternatives(self) -> int | None:
@@ -134,6 +148,12 @@ class CompletionAsk(Ask):
         return [prompt] if isinstance(prompt[0], int) else prompt
 
 
+def _few(value: object, limit: int) -> object:
+    if isinstance(value, list) and len(value) > limit:
+        raise ValueError(f"{len(value)} given, the limit is {limit}; send fewer")
+    return value
+
+
 AskT = TypeVar("AskT", bound=Ask)
 
 
@@ -144,7 +164,7 @@ def read_ask(kind: type[AskT], body: bytes, limits: RequestLimits) -> AskT:
         Refusal: it is no JSON, or a field is missing, of another kind, or out of range.
     """
     try:
-        ask = kind.model_validate_json(body)
+        ask = kind.model_validate_json(body, context=limits)
     except ValidationError as error:
         raise _as_refusal(error) from None
     if ask.n > limits.samples:

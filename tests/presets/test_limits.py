@@ -1,9 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from presets.catalogue import catalogue
 from presets.limits import Limits, RequestLimits, read_limits
 from rwkv_core.errors import SettingsError
+from rwkv_core.sessions import StateStore
+from rwkv_core.state import Memory, State
 
 
 def test_the_shipped_table_says_every_limit() -> None:
@@ -44,3 +48,18 @@ def test_a_wrong_table_gets_one_sentence(tmp_path: Path, text: str, says: str) -
     path.write_text(text)
     with pytest.raises(SettingsError, match=says):
         read_limits(path)
+
+
+def test_two_memories_of_every_official_model_can_be_held_by_one_visitor() -> None:
+    limits = read_limits().engine
+    one = max(
+        entry.inventory.config.state_bytes + 4 * entry.inventory.config.vocab_size
+        for entry in catalogue()
+    )
+    store = StateStore(limits.store_bytes, limits.session_bytes)
+    values = one // 4
+    for number in range(2):
+        state = torch.zeros(1, 1, values) + number
+        empty = torch.zeros(1, 1, 0)
+        store.hold("a", Memory(State(empty, state, empty), number + 1))
+    assert store.nbytes >= 2 * one

@@ -14,6 +14,7 @@ from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.engine import Engine
 from rwkv_core.errors import HeldMemoryError, InputError, RwkvError
 from rwkv_core.generate import Alternative, GenerationSettings, Token
+from rwkv_core.limits import EngineLimits
 from rwkv_core.state import Memory, State
 from rwkv_core.streams import Reason, StreamResult, StreamStatus
 
@@ -112,6 +113,8 @@ class FakeEngine:
         memories: what `read` has left, by session, root and ids.
         quiet: drafts it was asked to read.
     """
+
+    limits = EngineLimits()
 
     def __init__(self) -> None:
         self.tokenizer = FakeTokenizer()

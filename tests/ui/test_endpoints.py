@@ -80,7 +80,7 @@ def test_scores_are_the_log_probabilities_that_writing_reports(engine: Engine) -
 
 
 def test_a_snapshot_is_gone_on_from_without_reading_again(engine: Engine) -> None:
-    kept = KeptTexts()
+    kept = KeptTexts(10, 1000)
     told = asyncio.run(snapshot_endpoint(engine, kept)("The cat sat on"))
     assert told["tokens"] == 1 + tokenise_endpoint(engine)("The cat sat on")["count"]
     assert len(told["layer_norms"]) == engine.model.config.n_layer
@@ -93,4 +93,4 @@ def test_a_snapshot_is_gone_on_from_without_reading_again(engine: Engine) -> Non
 @pytest.mark.parametrize("values", [(5,), ("a", 7), ("a", "Wild", 1.5), ("a", "Wild", 5, 1, "no")])
 def test_wrong_values_get_one_sentence(engine: Engine, values: tuple[Any, ...]) -> None:
     with pytest.raises(gr.Error):
-        collected(complete_endpoint(engine, KeptTexts())(*values))
+        collected(complete_endpoint(engine, KeptTexts(10, 1000))(*values))

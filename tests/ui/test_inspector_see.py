@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from rwkv_core.config import ModelConfig
-from rwkv_core.engine import MAX_TRACE_TOKENS, Engine
+from rwkv_core.engine import Engine
 from rwkv_core.errors import EngineBusyError, InputError, RwkvError
+from rwkv_core.limits import EngineLimits
 from rwkv_core.recording import CLOSE_LOOK, Recording, Wanted
 from rwkv_core.sessions import Conversation, Turn
 from rwkv_core.streams import StreamStatus
@@ -59,6 +60,8 @@ class FakeJob:
 
 class FakeEngine:
     """One token per character; remembers what it was asked to read."""
+
+    limits = EngineLimits()
 
     def __init__(self, *, is_busy: bool = False, is_broken: bool = False) -> None:
         self.is_busy, self.is_broken = is_busy, is_broken
@@ -244,10 +247,10 @@ def test_what_cannot_be_read_gets_one_sentence_and_nothing_is_lost(
 
 def test_exactly_the_limit_is_read() -> None:
     engine = cast(Engine, FakeEngine())
-    seen = ids_to_read(engine, MY_TEXT, "a" * (MAX_TRACE_TOKENS - 1), CHAT)
-    assert len(seen.ids) == MAX_TRACE_TOKENS
+    seen = ids_to_read(engine, MY_TEXT, "a" * (EngineLimits.max_trace_tokens - 1), CHAT)
+    assert len(seen.ids) == EngineLimits.max_trace_tokens
     with pytest.raises(InputError):
-        ids_to_read(engine, MY_TEXT, "a" * MAX_TRACE_TOKENS, CHAT)
+        ids_to_read(engine, MY_TEXT, "a" * EngineLimits.max_trace_tokens, CHAT)
 
 
 def test_a_busy_engine_says_so_in_the_tab(panel: Panel) -> None:

@@ -5,7 +5,7 @@ from ui.kept_texts import KeptTexts, new_name
 
 
 def test_a_text_is_found_by_its_name_only() -> None:
-    kept = KeptTexts()
+    kept = KeptTexts(10, 1000)
     name = new_name()
     kept.keep(name, (0, 5, 70_000))
     assert kept.ids(name) == (0, 5, 70_000)

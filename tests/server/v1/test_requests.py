@@ -1,0 +1,25 @@
+import json
+
+import pytest
+
+from presets.limits import RequestLimits
+from server.refusals import Refusal
+from server.v1.requests import ChatAsk, CompletionAsk, read_ask
+
+LIMITS = RequestLimits(messages=2, prompts=3)
+HELLO = {"role": "user", "content": "Hello"}
+
+
+def test_messages_and_prompts_are_counted_before_they_are_looked_at() -> None:
+    with pytest.raises(Refusal, match="messages: 3 given, the limit is 2; send fewer"):
+        read_ask(ChatAsk, json.dumps({"messages": [HELLO, 7, None]}).encode(), LIMITS)
+    with pytest.raises(Refusal, match="prompt: 4 given, the limit is 3; send fewer"):
+        read_ask(CompletionAsk, json.dumps({"prompt": ["a"] * 4}).encode(), LIMITS)
+
+
+def test_as_many_as_the_limits_allow_are_taken_and_ids_are_one_prompt() -> None:
+    chat = read_ask(ChatAsk, json.dumps({"messages": [HELLO] * 2}).encode(), LIMITS)
+    assert len(chat.messages) == 2
+    for prompt, count in ((["a"] * 3, 3), ([1, 2, 3, 4, 5], 1), ("a", 1)):
+        ask = read_ask(CompletionAsk, json.dumps({"prompt": prompt}).encode(), LIMITS)
+        assert len(ask.prompts) == count
