@@ -118,8 +118,8 @@ def _select(
             if device.type == "cpu":
                 chosen[device] = on_cpu()
             elif device.type == "cuda":
-                index = torch.cuda.current_device() if device.index is None else device.index
-                chosen[torch.device("cuda", index)] = on_cuda(open_device(index))
+                opened = open_device(device)
+                chosen[opened.torch_device] = on_cuda(opened)
             else:
                 why = Sentence("there are no kernels for {device}", device=device)
                 chosen[device] = in_torch(why)
@@ -260,7 +260,7 @@ def _(
     r: Tensor, log_decay: Tensor, k: Tensor, v: Tensor, kk: Tensor, a: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = (r, log_decay, k, v, kk, a)
-    device = open_device(r.device.index)
+    device = open_device(r.device)
     y, after, kept, sa, _ = wkv.wkv7_forward(device, inputs, state, keep=True, measure=False)
     return y, after, kept, sa
 
@@ -305,7 +305,7 @@ def _(
     grad_y: Tensor,
     grad_state: Tensor,
 ) -> list[Tensor]:
-    inputs, device = (r, log_decay, k, v, kk, a), open_device(r.device.index)
+    inputs, device = (r, log_decay, k, v, kk, a), open_device(r.device)
     return list(wkv.wkv7_backward(device, inputs, kept, sa, grad_y, grad_state))
 
 

@@ -171,6 +171,16 @@ class PackedMatrix:
         size = self._library.bytes(FORMATS[format], rows, columns)
         self.data = (memory or WeightMemory()).take(size)
 
+    @property
+    def code(self) -> int:
+        """The format's number in C++."""
+        return FORMATS[self.format]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Where the panels lie."""
+        return (self.data,)
+
     def write(self, first: int, values: Tensor) -> None:
         """Pack some rows.
 

@@ -1,4 +1,4 @@
-"""Record a model as a flat list of steps, and run the list in one call of the C++ library.
+"""Record a model as a flat list of steps, which C++ runs in one call and CUDA in a few launches.
 
 A plan is made once, by code that reads like the model's equations: every method below notes one
 step and returns the value it will make. Steps stand in phases:
@@ -13,7 +13,6 @@ Threads share a phase's chunks and meet at its end. A value is one row of floats
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +21,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from kernels.packed import FORMATS, PANEL_ROWS, TYPES, PackedMatrix
+from kernels.packed import FORMATS, PANEL_ROWS, TYPES
+from kernels.plan_parts import Phase, Slot, Step, StoredMatrix, Value
 
 # The order is that of Kind in kernels/cpu/plan.cpp.
-_KINDS = [
+KINDS = [
     "embed",
     "layer_norm",
     "shift",
@@ -45,47 +45,14 @@ _KINDS = [
     "round",
 ]
 # The kind of products, and which of their inputs lists those of x that are not 0.
-PRODUCT, NONZERO = _KINDS.index("product"), 2
-_SPACES = ("rows", "products", "blocks")
+PRODUCT, NONZERO = KINDS.index("product"), 2
+SPACES = ("rows", "products", "blocks")
 _ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
 Activation = Literal["none", "sigmoid", "tanh", "exp", "silu", "squared_relu"]
 Shift = Literal["time_mix", "channel_mix"]
 # Rows of values are a whole number of vectors, and one more, so that equal columns of
 # neighbouring rows do not share a place in the cache.
 _LANES = 16
-
-
-class Slot(ctypes.Structure):
-    """Where a value lies; see kernels/cpu/plan.cpp."""
-
-    _fields_ = [(name, ctypes.c_int64) for name in ("offset", "start", "ld", "size")]
-
-
-class Step(ctypes.Structure):
-    """One step; see kernels/cpu/plan.cpp."""
-
-    _fields_ = [
-        ("kind", ctypes.c_int64),
-        ("out", ctypes.c_int64),
-        ("inputs", ctypes.c_int64 * 6),
-        ("data", ctypes.c_void_p * 3),
-        ("number", ctypes.c_int64 * 4),
-        ("value", ctypes.c_double),
-    ]
-
-
-class Phase(ctypes.Structure):
-    """Steps between two meetings of the threads; see kernels/cpu/plan.cpp."""
-
-    _fields_ = [(name, ctypes.c_int64) for name in ("space", "first", "count", "chunks_of")]
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a step makes: so many floats per token."""
-
-    number: int
-    size: int
 
 
 @dataclass
@@ -100,27 +67,33 @@ class _Storage:
 
 
 class Plan:
-    """A list of steps in the making; kernels.program.Program runs it."""
+    """A list of steps in the making; kernels.program.Program runs it.
 
-    def __init__(self, channels: int, head_size: int) -> None:
+    On a GPU it is kernels.cuda.program.CudaProgram that does.
+    """
+
+    def __init__(self, channels: int, head_size: int, device: torch.device | str = "cpu") -> None:
         """Begin an empty plan.
 
         Args:
             channels: C, of the stream and the state.
             head_size: channels of a head, one of kernels.cpu_library.HEAD_SIZES; for a model
                 without heads any of them.
+            device: where it will run, and so where matrices lie.
         """
         self.channels, self.head_size = channels, head_size
+        self.device = torch.device(device)
         self.steps: list[Step] = []
         self.phases: list[Phase] = []
         self.kept: list[Tensor] = []
+        self.matrices: dict[int, StoredMatrix] = {}  # of products, by the number of the step
         self.logits_size = 0
         self._storages: list[_Storage] = []
         self._rounded: dict[tuple[int, bool], Value] = {}
 
     @contextmanager
     def _phase(self, space: str, chunks_of: int) -> Iterator[None]:
-        phase = Phase(_SPACES.index(space), len(self.steps), 0, chunks_of)
+        phase = Phase(SPACES.index(space), len(self.steps), 0, chunks_of)
         self.phases.append(phase)
         yield
         phase.count = len(self.steps) - phase.first
@@ -161,7 +134,7 @@ class Plan:
     def embed(self, table: Tensor) -> Value:
         """Look up each token's row of a (vocabulary, size) table."""
         size = table.shape[1]
-        table = self._keep(table.contiguous())
+        table = self._keep(table.to(self.device).contiguous())
         numbers = [FORMATS[TYPES[table.dtype]], size]
         return self._add("embed", size, [], [table], numbers)
 
@@ -185,7 +158,7 @@ class Plan:
 
     def product(
         self,
-        weight: PackedMatrix,
+        weight: StoredMatrix,
         x: Value,
         activation: Activation = "none",
         *,
@@ -207,7 +180,7 @@ class Plan:
         self._note_product(weight, [x, factor, nonzero], out, activation, add_to is not None)
         return out
 
-    def logits(self, weight: PackedMatrix, x: Value) -> None:
+    def logits(self, weight: StoredMatrix, x: Value) -> None:
         """Make weight x what a run returns."""
         self.logits_size = weight.rows
         self._note_product(weight, [x, None, None], None, "none", False)
@@ -325,22 +298,24 @@ class Plan:
 
     def _note_product(
         self,
-        weight: PackedMatrix,
+        weight: StoredMatrix,
         inputs: list[Value | None],
         out: Value | None,
         activation: Activation,
         is_added: bool,
     ) -> None:
-        numbers = [weight.rows, weight.columns, FORMATS[weight.format] + 16 * is_added]
+        numbers = [weight.rows, weight.columns, weight.code + 16 * is_added]
         numbers.append(_ACTIVATIONS.index(activation))
         if weight.rounded_floats:
             inputs = [*inputs, self._round(weight, inputs[0])]
-        self._note("product", out, inputs, [self._keep(weight.data)], numbers, 1.0)
+        self.matrices[len(self.steps)] = weight
+        data = [self._keep(tensor) for tensor in weight.tensors]
+        self._note("product", out, inputs, data, numbers, 1.0)
 
-    def _round(self, weight: PackedMatrix, x: Value | None) -> Value:
+    def _round(self, weight: StoredMatrix, x: Value | None) -> Value:
         """Reserve what the phase before a phase of products makes of x, once for all of them."""
         assert x is not None
-        assert self.phases[-1].space == _SPACES.index("products")
+        assert self.phases[-1].space == SPACES.index("products")
         key = (x.number, weight.format == "int4")
         if key not in self._rounded:
             self._rounded[key] = self._value(weight.rounded_floats)
@@ -356,7 +331,7 @@ class Plan:
         numbers: list[int],
         value: float,
     ) -> None:
-        step = Step(kind=_KINDS.index(kind), out=-1 if out is None else out.number, value=value)
+        step = Step(kind=KINDS.index(kind), out=-1 if out is None else out.number, value=value)
         step.inputs[:] = [-1] * 6
         for index, source in enumerate(inputs):
             step.inputs[index] = -1 if source is None else source.number
@@ -378,7 +353,7 @@ class Plan:
     def _vector(self, tensor: Tensor) -> Tensor:
         """Copy a constant to whole vectors of float32."""
         flat = tensor.detach().float().flatten()
-        padded = torch.zeros(-(-flat.numel() // _LANES) * _LANES)
+        padded = torch.zeros(-(-flat.numel() // _LANES) * _LANES, device=self.device)
         padded[: flat.numel()] = flat
         return self._keep(padded)
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from kernels.build import default_cache
 from kernels.packed import packed_library, thread_pool
-from kernels.plan import NONZERO, PRODUCT, Phase, Plan, Slot, Step
+from kernels.plan import NONZERO, PRODUCT, Plan
+from kernels.plan_parts import Phase, Slot, Step
 from kernels.recycled import Recycled
 
 # Tokens of a run: products gain nothing from more, and values would leave the cache.

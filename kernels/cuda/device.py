@@ -151,15 +151,29 @@ class Device:
             self._driver.launch(kernel, grid, threads, arguments, self._stream())
 
 
-@lru_cache
-def open_device(index: int) -> Device:
+def open_device(device: torch.device) -> Device:
     """Prepare a GPU that PyTorch sees, once per process.
+
+    Args:
+        device: "cuda", which is the current one, or "cuda:1".
 
     Raises:
         BuildError: kernels cannot be compiled or launched here; says why.
     """
     if torch.version.cuda is None:
         raise BuildError("this PyTorch is the build for the CPU alone")
+    try:
+        return _open(torch.cuda.current_device() if device.index is None else device.index)
+    except RuntimeError as error:
+        # A host that lends GPUs has none while a program starts.
+        message = str(error).partition("\n")[0]
+        raise BuildError(
+            Sentence("PyTorch cannot use the GPU: {message}", message=message)
+        ) from error
+
+
+@lru_cache
+def _open(index: int) -> Device:
     driver, nvrtc = load_driver(index), load_nvrtc()
     capability = torch.cuda.get_device_capability(index)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kernels import Operator, Program
+from kernels import CPU, CudaProgram, Operator, Program
 from kernels.sentences import Sentence
 from rwkv_core.config import Choice
 from rwkv_core.errors import InputError, NonFiniteError, ShapeError
@@ -53,10 +53,14 @@ class Model:
         self.config = checkpoint.config
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
-        self.network = build_network(checkpoint, placement, pack_threads=runtime.threads)
-        self._program: Program | None = None
+        self._device = runtime.gpu.torch_device if runtime.gpu else CPU
+        gpu = self._device if runtime.gpu else None
+        self.network = build_network(checkpoint, placement, pack_threads=runtime.threads, gpu=gpu)
+        self._program: Program | CudaProgram | None = None
         if runtime.threads:
             self._program = Program(self.network.plan(), threads=runtime.threads)
+        elif runtime.gpu:
+            self._program = CudaProgram(self.network.plan(), runtime.gpu)
         self._operator = operator
         self.placement = placement
         self.parameters = sum(math.prod(shape) for shape in checkpoint.tensors.shapes.values())
@@ -64,7 +68,7 @@ class Model:
         held = (*self.network.parameters(), *self.network.buffers())
         self.weight_bytes = sum(tensor.nbytes for tensor in held)
         self.choices = explain(placement, self.config.n_layer, reason) | {"kernel": runtime.kernel}
-        if self._program:
+        if runtime.threads:
             self.choices["dtype"] = _packed_dtype(self.network, self.choices["dtype"])
 
     def release(self) -> None:
@@ -81,7 +85,7 @@ class Model:
 
     def initial_state(self, batch: int = 1) -> State:
         """Make the memory of conversations that have not begun."""
-        return State.zeros(self.config, batch)
+        return State.zeros(self.config, batch, self._device)
 
     def forward(
         self, tokens: Tensor | list[int], state: State | None = None, *, all_logits: bool = False
@@ -109,7 +113,8 @@ class Model:
                     f"tokens hold {ids.shape[0]} sequences, the state {state.batch_size}; "
                     "give one state per sequence"
                 )
-            if self._program:
+            # A GPU's plan writes; it reads with torch's large products and the operator.
+            if self._program and (isinstance(self._program, Program) or ids.shape[1] == 1):
                 logits, after = self._run(self._program, ids, state, all_logits=all_logits)
             else:
                 x, after = self.network(ids, state, self._operator.run)
@@ -120,7 +125,7 @@ class Model:
             return logits, after
 
     def _run(
-        self, program: Program, ids: Tensor, state: State, *, all_logits: bool
+        self, program: Program | CudaProgram, ids: Tensor, state: State, *, all_logits: bool
     ) -> tuple[Tensor, State]:
         """Run the plan, which takes the state's sizes on trust."""
         L, C = self.config.n_layer, self.config.n_embd
@@ -131,9 +136,13 @@ class Model:
                     f"the state's {name} is {part.dtype} {tuple(part.shape)}, this model needs "
                     f"float32 {shape}; give a state of this model"
                 )
-        parts = (state.time_mix_shift.cpu(), state.wkv.cpu(), state.channel_mix_shift.cpu())
-        logits, after = program.run(ids, parts, all_logits=all_logits)
-        home = state.wkv.device
+        home, there = state.wkv.device, state.to(self._device)
+        parts = (there.time_mix_shift, there.wkv, there.channel_mix_shift)
+        if isinstance(program, Program):
+            logits, after = program.run(ids, parts, all_logits=all_logits)
+        else:
+            logits, after = program.run(ids[:, 0], parts)
+            logits = logits[:, None] if all_logits else logits
         return logits.to(home), State(*(part.to(home) for part in after))
 
     def prefill(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import CPU, Operator, PackedMatrix, Plan, Value
+from kernels import CPU, Operator, Plan, StoredMatrix, Value
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.packed import Packed
 from rwkv_core.models.sizes import Shapes
@@ -110,7 +110,7 @@ class Vectors(nn.Module):
         """Add a parameter of this name and shape."""
         self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
-    def packed(self, name: str) -> PackedMatrix:
+    def packed(self, name: str) -> StoredMatrix:
         """Get a matrix that placing has packed."""
         part = self.get_submodule(name)
         assert isinstance(part, Packed)
@@ -322,7 +322,8 @@ class Network(nn.Module):
     def plan(self) -> Plan:
         """Note forward's steps, and those of logits, in a plan; matrices must be packed."""
         # RWKV-4 has no heads; its channels may be cut anywhere.
-        p = Plan(self.config.n_embd, 64 if self.config.has_exponents else self.config.head_size)
+        head_size = 64 if self.config.has_exponents else self.config.head_size
+        p = Plan(self.config.n_embd, head_size, self.ln_out.weight.device)
         ln0: nn.LayerNorm = self.blocks[0].ln0  # type: ignore[assignment]
         with p.rows():
             embedded = p.embed(self.emb.weight)

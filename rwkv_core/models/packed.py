@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from kernels import PackedFormat, PackedMatrix, WeightMemory
+from kernels import CudaMatrix, PackedFormat, PackedMatrix, StoredMatrix, WeightMemory
 from kernels.packed import TYPES
-from rwkv_core.quantization import Rows
+from rwkv_core.checkpoint import StoredTensor
+from rwkv_core.quantization import Rows, quantize_int4, quantize_int8
 from rwkv_core.strategy import Place
 
 # Rows packed at a time, a whole number of panels: converted or rounded copies of more would be
@@ -20,11 +23,12 @@ _DTYPES = {name: dtype for dtype, name in TYPES.items()}
 class Packed(nn.Module):
     """A (out, in) weight in packed form, used as models.blocks.Matrix is; products in float32."""
 
-    def __init__(self, weight: PackedMatrix) -> None:
-        """Wrap a weight; its bytes are a buffer."""
+    def __init__(self, weight: StoredMatrix) -> None:
+        """Wrap a weight; its bytes are buffers."""
         super().__init__()
         self.weight = weight
-        self.register_buffer("data", weight.data, persistent=False)
+        for index, tensor in enumerate(weight.tensors):
+            self.register_buffer(f"data{index}", tensor, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply x (..., in); the result (..., out) is float32."""
@@ -71,10 +75,53 @@ def pack(
     return Packed(weight)
 
 
-def pack_low_rank(
-    tensor: Tensor, format: PackedFormat, *, threads: int, memory: WeightMemory
-) -> Packed | PackedStack:
+def pack_for_gpu(
+    tensor: Rows, place: Place, device: torch.device, *, is_low_rank: bool, is_sparse: bool
+) -> Packed:
+    """Put a (out, in) weight into a GPU's memory, a few rows at a time."""
+    rows, columns = tensor.shape
+    format = TYPES[place.dtype] if place.format == "float" or is_low_rank else place.format
+    weight = CudaMatrix(rows, columns, format, place.dtype, device, by_columns=is_sparse)
+    step = max(1, BLOCK_BYTES // (4 * columns * _PANEL_ROWS)) * _PANEL_ROWS
+    for first in range(0, rows, step):
+        part = tensor[first : first + step]
+        if format == "int8":
+            weight.write(first, *quantize_int8(part))
+        elif format == "int4":
+            weight.write(first, *quantize_int4(part))
+        else:
+            weight.write(first, part.to(place.dtype))
+    return Packed(weight)
+
+
+# Packs a matrix: what is in the file (its type), a view of it with rows as outputs, its place,
+# whether it is half of a low-rank one, whether many of its inputs are zero.
+Packer = Callable[[StoredTensor, Rows, Place, bool, bool], Packed]
+
+
+def packer(threads: int, device: torch.device | None) -> Packer:
+    """Make what packs a model's matrices, for the CPU's plan or for a GPU's.
+
+    Args:
+        threads: of the CPU's products.
+        device: the GPU; None for the CPU.
+    """
+    memory = WeightMemory()
+
+    def make(
+        stored: StoredTensor, rows: Rows, place: Place, is_low_rank: bool, is_sparse: bool
+    ) -> Packed:
+        if device is not None:
+            return pack_for_gpu(rows, place, device, is_low_rank=is_low_rank, is_sparse=is_sparse)
+        kept = stored_format(stored.dtype, place, is_low_rank=is_low_rank, is_sparse=is_sparse)
+        return pack(rows, kept, threads=threads, memory=memory)
+
+    return make
+
+
+def pack_low_rank(stored: StoredTensor, place: Place, make: Packer) -> Packed | PackedStack:
     """Pack a parameter that stands on the right of x: (in, out), or several, (n, in, out)."""
+    tensor = stored[:]
     if tensor.dim() == 2:
-        return pack(tensor.mT, format, threads=threads, memory=memory)
-    return PackedStack([pack(part.mT, format, threads=threads, memory=memory) for part in tensor])
+        return make(stored, tensor.mT, place, True, False)
+    return PackedStack([make(stored, part.mT, place, True, False) for part in tensor])

@@ -7,11 +7,10 @@ import re
 import torch
 from torch import Tensor, nn
 
-from kernels import WeightMemory
 from rwkv_core.checkpoint import StoredTensor
 from rwkv_core.models.blocks import Lookup, Matrix, Network
 from rwkv_core.models.loading import Checkpoint
-from rwkv_core.models.packed import pack, pack_low_rank, stored_format
+from rwkv_core.models.packed import Packer, pack_low_rank, packer
 from rwkv_core.quantization import QuantizedMatrix
 from rwkv_core.strategy import Place, Placement
 
@@ -24,7 +23,11 @@ SPARSE = re.compile(r"blocks\.\d+\.ffn\.value\.weight$")
 
 
 def build_network(
-    checkpoint: Checkpoint, placement: Placement, *, pack_threads: int = 0
+    checkpoint: Checkpoint,
+    placement: Placement,
+    *,
+    pack_threads: int = 0,
+    gpu: torch.device | None = None,
 ) -> Network:
     """Make the network and give it the checkpoint's weights, one after the other.
 
@@ -33,6 +36,7 @@ def build_network(
         placement: where they go.
         pack_threads: threads of packed matrices' products, whose format is the strategy's or
             the file's (see models.packed); 0: matrices are torch's.
+        gpu: that packed matrices are for, instead of the CPU.
 
     Matrices take the type of their layer's place; vectors and norms stay float32, where
     rounding hurts. The embedding and other tables stay as they are in the file, in the CPU's
@@ -43,16 +47,17 @@ def build_network(
     with torch.device("meta"):
         network = checkpoint.make_network()
     # Packed products are of floats of 32 bits, which do not overflow.
-    if placement.has_fp16 and network.is_rescaled and not pack_threads:
+    is_packed = pack_threads > 0 or gpu is not None
+    if placement.has_fp16 and network.is_rescaled and not is_packed:
         network.rescale_every = RESCALE_EVERY
     places = placement.allocate(checkpoint.config.n_layer)
-    memory = WeightMemory()
+    make = packer(pack_threads, gpu)
     for name in checkpoint.tensors:
         tensor = checkpoint.tensors.stored(name)
         if network.rescale_every and (found := _RESCALED.match(name)):
             tensor = _divided(tensor, 2 ** (int(found[1]) // network.rescale_every))
-        if pack_threads and is_matrix(name, tensor) and not is_table(network, name):
-            _pack(network, name, tensor, _place_of(name, places), pack_threads, memory)
+        if is_packed and is_matrix(name, tensor) and not is_table(network, name):
+            _pack(network, name, tensor, _place_of(name, places), make)
         else:
             _put(network, name, tensor, _place_of(name, places))
     return network.requires_grad_(False).eval()
@@ -70,28 +75,17 @@ def is_table(network: Network, name: str) -> bool:
     return isinstance(owner, Lookup) or owner is network.emb
 
 
-def _pack(
-    network: Network,
-    name: str,
-    tensor: StoredTensor,
-    place: Place,
-    threads: int,
-    memory: WeightMemory,
-) -> None:
+def _pack(network: Network, name: str, tensor: StoredTensor, place: Place, make: Packer) -> None:
     """Put a packed matrix where an empty one, or an empty low-rank parameter, is."""
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
-    is_low_rank = not isinstance(owner, Matrix)
-    is_sparse = SPARSE.match(name) is not None
-    format = stored_format(tensor.dtype, place, is_low_rank=is_low_rank, is_sparse=is_sparse)
-    if is_low_rank:
+    if not isinstance(owner, Matrix):
         delattr(owner, leaf)
-        owner.add_module(leaf, pack_low_rank(tensor[:], format, threads=threads, memory=memory))
+        owner.add_module(leaf, pack_low_rank(tensor, place, make))
         return
     parent, _, child = path.rpartition(".")
-    setattr(
-        network.get_submodule(parent), child, pack(tensor, format, threads=threads, memory=memory)
-    )
+    matrix = make(tensor, tensor, place, False, SPARSE.match(name) is not None)
+    setattr(network.get_submodule(parent), child, matrix)
 
 
 def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> None:

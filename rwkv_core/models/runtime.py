@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from kernels import BuildError, Operator, packed_library
+from kernels import BuildError, Device, Operator, load_kernels, open_device, packed_library
 from kernels.build import default_cache
 from kernels.cpu_library import HEAD_SIZES
 from kernels.sentences import Sentence
@@ -17,6 +17,7 @@ from rwkv_core.strategy import Placement
 Kernel = Literal["fastest", "torch"]
 
 PACKED = "packed C++"
+CUDA = "CUDA"
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Runtime:
 
     Attributes:
         kernel: for the user, with the reason.
-        threads: of packed products and plans; 0: the network runs in torch.
+        threads: of packed products and plans; 0: not on the CPU.
+        gpu: that runs the plan; None: not on a GPU. Without either the network runs in torch.
     """
 
     kernel: Choice
     threads: int = 0
+    gpu: Device | None = None
 
 
 def choose_runtime(
@@ -50,6 +53,15 @@ def choose_runtime(
         threads: of the plan; as many as torch has by default.
     """
     reason = "asked for" if kernel == "torch" else why_not_packed(config, placement)
+    if kernel != "torch" and (gpu := planned_gpu(config, placement)):
+        try:
+            device = open_device(gpu)
+            load_kernels(device, 64 if config.has_exponents else config.head_size)
+        except BuildError as error:
+            reason = "" if str(error) in operator.reason else error.args[0]
+        else:
+            text = "a few launches per layer, recorded for each batch size; {how}"
+            return Runtime(Choice(CUDA, Sentence(text, how=device.how)), gpu=device)
     if not reason:
         try:
             _, how = packed_library(default_cache())
@@ -62,6 +74,16 @@ def choose_runtime(
             return Runtime(Choice(PACKED, Sentence(text, threads=threads, how=how)), threads)
     text = "torch's matrices: {reason}; {how}" if reason else "torch's matrices; {how}"
     return Runtime(Choice(operator.name, Sentence(text, reason=reason, how=operator.reason)))
+
+
+def planned_gpu(config: ModelConfig, placement: Placement) -> torch.device | None:
+    """Name the GPU that can run a model's plan: all of it lies there, in heads that have code."""
+    places = set(placement.allocate(config.n_layer))
+    place = places.pop()
+    has_code = config.has_exponents or config.head_size in HEAD_SIZES
+    if places or place.device.type != "cuda" or place.is_streamed or not has_code:
+        return None
+    return place.device
 
 
 def why_not_packed(config: ModelConfig, placement: Placement) -> str:

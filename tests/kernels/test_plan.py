@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Plan, Program, Value, reference
+from kernels import Plan, Program, StoredMatrix, Value, reference
 from kernels.build import BuildError, default_cache
 from kernels.cpu_library import HEAD_SIZES
-from kernels.packed import PackedMatrix, packed_library
+from kernels.packed import packed_library
 from kernels.plan import Activation
 from rwkv_core.models.packed import pack
 
@@ -31,7 +31,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def identity(size: int) -> PackedMatrix:
+def identity(size: int) -> StoredMatrix:
     return pack(torch.eye(size), "fp32", threads=1).weight
 
 

@@ -6,6 +6,7 @@
 // take turns in an order that can be chosen: a missing barrier shows as results that depend on it.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -52,8 +53,26 @@ struct Barrier {
   unsigned arrived = 0, round = 0;
 };
 
-struct Fiber {
+// Where a fiber, or the scheduler, goes on. A jump needs no call of the system as a change of
+// context does; sanitizers do not follow it from stack to stack, though.
+struct Place {
   ucontext_t context;
+  jmp_buf jump;
+  bool has_begun = true;
+};
+
+inline void leave(Place& from, Place& to) {
+#if defined(__SANITIZE_ADDRESS__)
+  swapcontext(&from.context, &to.context);
+#else
+  if (_setjmp(from.jump)) return;
+  if (to.has_begun) _longjmp(to.jump, 1);
+  to.has_begun = true;
+  setcontext(&to.context);
+#endif
+}
+
+struct Fiber : Place {
   std::unique_ptr<char[]> stack{new char[kStack]};
   bool is_done = false;
   const unsigned* waits_for = nullptr;  // a barrier's round, to become another than `round`
@@ -69,7 +88,7 @@ struct Block {
   std::vector<Fiber> fibers;
   std::vector<Warp> warps;
   Barrier barrier;
-  ucontext_t scheduler;
+  Place scheduler;
   unsigned current = 0;
   std::map<const void*, std::unique_ptr<char, decltype(&std::free)>> shared;
   size_t shared_bytes = 0;
@@ -89,14 +108,14 @@ inline void wait_at(Barrier& barrier, unsigned count) {
   }
   me.waits_for = &barrier.round;
   me.round = barrier.round;
-  swapcontext(&me.context, &block.scheduler);
+  leave(me, block.scheduler);
   me.waits_for = nullptr;
 }
 
 inline void enter() {
   block.body(block.argument);
   block.fibers[block.current].is_done = true;
-  swapcontext(&block.fibers[block.current].context, &block.scheduler);
+  leave(block.fibers[block.current], block.scheduler);
 }
 
 // The i-th of n in the chosen order: 0 ascending, 1 descending, 2 mixed.
@@ -112,7 +131,7 @@ inline void run_block(int order) {
   block.warps.assign((n + kWarpLanes - 1) / kWarpLanes, Warp{});
   block.barrier = {};
   for (Fiber& fiber : block.fibers) {
-    fiber.is_done = false;
+    fiber.is_done = fiber.has_begun = false;
     fiber.waits_for = nullptr;
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.get();
@@ -128,7 +147,7 @@ inline void run_block(int order) {
       if (fiber.is_done || (fiber.waits_for && *fiber.waits_for == fiber.round)) continue;
       threadIdx = dim3{block.current};
       has_moved = true;
-      swapcontext(&block.scheduler, &fiber.context);
+      leave(block.scheduler, fiber);
       left -= fiber.is_done;
     }
     if (!has_moved) block.error = "threads wait at a barrier that the others never reach";
@@ -139,7 +158,7 @@ inline void run_block(int order) {
 
 inline void fail(const char* message) {
   block.error = message;
-  swapcontext(&block.fibers[block.current].context, &block.scheduler);
+  leave(block.fibers[block.current], block.scheduler);
 }
 
 inline void* shared_array(const void* key, size_t bytes) {
@@ -208,10 +227,19 @@ inline T __shfl_sync(unsigned mask, T value, int lane) {
   return emulator::exchange(mask, value, lane);
 }
 inline unsigned __ballot_sync(unsigned mask, int is_true) {
+  // The slots stay as they are until every lane has met the next exchange.
+  const emulator::Warp& warp = emulator::block.warps[emulator::block.current / 32];
+  const unsigned round = warp.barrier.round % 2;
+  emulator::exchange(mask, (unsigned)(is_true != 0), 0);
   unsigned all = 0;
-  for (int lane = 0; lane < 32; ++lane)
-    all |= (unsigned)(emulator::exchange(mask, is_true != 0, lane)) << lane;
+  for (int lane = 0; lane < 32; ++lane) all |= (unsigned)(warp.slots[round][lane] & 1) << lane;
   return all;
+}
+inline void __threadfence() {}
+inline unsigned atomicAdd(unsigned* to, unsigned more) {
+  const unsigned before = *to;
+  *to += more;
+  return before;
 }
 
 template <class To, class From>

@@ -6,6 +6,7 @@ broken index is reported.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,6 +14,13 @@ import torch
 from kernels.cuda import device as device_module
 from kernels.cuda import wkv
 from kernels.cuda.device import Device
+from kernels.cuda.sampling import TokenChoice, sample_tokens
+from rwkv_core.config import Choice
+from rwkv_core.models import Model
+from rwkv_core.models.loading import GENERATIONS, open_checkpoint
+from rwkv_core.models.runtime import Runtime
+from rwkv_core.strategy import parse_strategy
+from tests.generations import RANDOM_WEIGHTS, random_tokens
 from tests.kernels.cuda.cases import draw_wkv4, draw_wkv6, draw_wkv7
 from tests.kernels.cuda.emulator import SANITIZERS, Emulator
 
@@ -34,6 +42,26 @@ def run_older(device: Device) -> None:
         wkv.wkv6_forward(device, tuple(six), state, measure=True)
     *four, state = draw_wkv4(2, 5, 200)
     wkv.wkv4_forward(device, tuple(four), state, measure=True)
+
+
+def run_models(device: Device, folder: Path) -> None:
+    """Run whole plans: widths that are no multiple of a tile, in formats of every layout."""
+    for generation, strategy in (("7", "cpu fp16"), ("7", "cpu int8"), ("6", "cpu int4")):
+        weights = RANDOM_WEIGHTS[generation](
+            seed=0, n_layer=2, n_embd=48, head_size=16, vocab_size=37, dtype=torch.float32
+        )
+        torch.save(weights, folder / "model.pth")
+        checkpoint = open_checkpoint(folder / "model.pth")
+        operator = GENERATIONS[generation].select_operator(checkpoint.config)
+        runtime = Runtime(Choice("CUDA", "for the test"), gpu=device)
+        model = Model(checkpoint, parse_strategy(strategy), operator, "for the test", runtime)
+        for batch in (1, 3, 9):
+            model.forward(random_tokens(batch, 1, vocab_size=37))
+
+
+def run_sampling(device: Device) -> None:
+    adjusted = TokenChoice(0.8, 0.7, 5, seed=1, position=2, adjustments={0: 1.0, 99: 2.0})
+    sample_tokens(device, torch.randn(2, 100), [adjusted, replace(adjusted, adjustments={})])
 
 
 def break_an_index() -> None:
@@ -58,6 +86,8 @@ def main(folder: Path) -> None:
     emulator = Emulator(folder, SANITIZERS)
     run_wkv7(emulator.device())
     run_older(emulator.device())
+    run_models(emulator.device(), folder)
+    run_sampling(emulator.device())
     assert not errors(folder)
     sys.stdout.write("clean\n")
     break_an_index()

@@ -14,13 +14,16 @@ from kernels.cuda.nvrtc import OPTIONS, Nvrtc, load_nvrtc
 # Turing to Blackwell.
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 HEADS = {"HEAD_SIZE": "64", "INPUT": "Half"}
-# With which macros a source is compiled for every architecture, and others for one.
+# With which macros a source is compiled for every architecture, and with others for one, halfway.
 DEFINES: dict[str, dict[str, str]] = {
+    "plan.cu": {"HEAD_SIZE": "64"},
+    "sampling.cu": {},
     "wkv4.cu": {"INPUT": "Half"},
     "wkv6.cu": HEADS,
     "wkv7.cu": HEADS,
 }
 OTHERS: list[tuple[str, dict[str, str]]] = [
+    *(("plan.cu", {"HEAD_SIZE": size}) for size in ("16", "128")),
     ("wkv7.cu", {"HEAD_SIZE": "16", "INPUT": "BFloat"}),
     ("wkv7.cu", {"HEAD_SIZE": "32", "INPUT": "float"}),
     ("wkv7.cu", {"HEAD_SIZE": "128", "INPUT": "BFloat"}),
@@ -38,10 +41,10 @@ def nvrtc() -> Nvrtc:
         pytest.skip(str(error))
 
 
-def compile_with_nvrtc(nvrtc: Nvrtc, source: str, defines: dict[str, str], number: int) -> bytes:
+def compile_with_nvrtc(nvrtc: Nvrtc, source: str, defines: dict[str, str], target: str) -> bytes:
     sources = read_sources()
     headers = {name: text for name, text in sources.items() if name.endswith(".cuh")}
-    return nvrtc.compile(sources[source], source, headers, f"sm_{number}", defines)
+    return nvrtc.compile(sources[source], source, headers, target, defines)
 
 
 def test_no_source_is_forgotten() -> None:
@@ -50,12 +53,14 @@ def test_no_source_is_forgotten() -> None:
 
 def test_nvrtc_compiles_every_source_for_every_architecture(nvrtc: Nvrtc) -> None:
     assert set(ARCHITECTURES) <= set(nvrtc.architectures)
-    work = [(*item, number) for number in ARCHITECTURES for item in DEFINES.items()]
-    work += [(*item, 90) for item in OTHERS]
+    work = [(*item, f"sm_{number}") for number in ARCHITECTURES for item in DEFINES.items()]
+    work += [(*item, "compute_90") for item in OTHERS]
     with ThreadPoolExecutor(2) as pool:
         images = list(pool.map(lambda item: compile_with_nvrtc(nvrtc, *item), work))
-    # A program for a GPU is an ELF file.
-    assert all(image.startswith(b"\x7fELF") for image in images)
+    # A program for a GPU is an ELF file; what the driver finishes is text.
+    programs = [image for image in images if image.startswith(b"\x7fELF")]
+    assert len(programs) == len(ARCHITECTURES) * len(DEFINES)
+    assert sum(b".visible .entry" in image for image in images) == len(OTHERS)
 
 
 # nvcc is a second opinion: where it is missing NVRTC's stands alone, as it does for users. Both

@@ -12,6 +12,7 @@ import kernels
 from kernels import reference
 from kernels.build import BuildError
 from kernels.cuda import device as device_module
+from kernels.cuda import wkv
 from kernels.cuda.device import Defines, Device, build_image, open_device, read_sources
 from kernels.cuda.driver import Driver, LaunchError, load_driver
 from tests.kernels.cuda.cases import draw_wkv4, draw_wkv6, draw_wkv7
@@ -114,9 +115,18 @@ def test_without_a_driver_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_pytorch_without_cuda_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
-    open_device.cache_clear()
     with pytest.raises(BuildError, match="the build for the CPU alone"):
-        open_device(0)
+        open_device(GPU)
+
+
+def test_a_gpu_that_pytorch_cannot_use_yet_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise RuntimeError("No CUDA GPUs are available\nsee the manual")
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "current_device", refuse)
+    with pytest.raises(BuildError, match=r"cannot use the GPU: No CUDA GPUs are available$"):
+        open_device(torch.device("cuda"))
 
 
 Select = Callable[[list[torch.device]], kernels.Operator]
@@ -130,7 +140,7 @@ SELECT: dict[str, tuple[Select, Callable[[], list[Tensor]]]] = {
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch, emulated: Device) -> Device:
     """Let the emulated GPU be the first one of PyTorch."""
-    monkeypatch.setattr("kernels.operators.open_device", lambda index: emulated)
+    monkeypatch.setattr("kernels.operators.open_device", lambda device: emulated)
     return emulated
 
 
@@ -152,7 +162,7 @@ def test_an_operator_on_a_gpu_equals_its_definition(name: str, opened: Device) -
 def test_a_broken_toolchain_leaves_torch_and_its_reason(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(index: int) -> Device:
+    def refuse(device: torch.device) -> Device:
         raise BuildError("NVRTC 13.0 failed on wkv.cu: wkv.cu(1): error: too hot")
 
     monkeypatch.setattr("kernels.operators.open_device", refuse)
@@ -161,17 +171,21 @@ def test_a_broken_toolchain_leaves_torch_and_its_reason(
     assert operator.reason.endswith("error: too hot")
 
 
-def test_layers_on_cpu_and_gpu_each_have_their_own(
-    opened: Device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    operator = kernels.select_wkv4([GPU, torch.device("cpu")])
-    assert operator.name in {"CUDA and C++", "CUDA and torch"}
-    assert operator.reason.startswith("cuda:0: CUDA kernels")
-    assert "; cpu: " in operator.reason
+def test_layers_on_several_devices_each_have_their_own(opened: Device) -> None:
+    """The emulated GPU calls itself cpu, so the other one is a device without kernels."""
+    operator = kernels.select_wkv4([GPU, torch.device("meta")])
+    assert operator.name == "CUDA and torch"
+    assert operator.reason.startswith("cpu: CUDA kernels")
+    assert operator.reason.endswith("; meta: there are no kernels for meta")
     inputs = draw_wkv4(1, 3, 40)
-    assert_close(operator.run(*inputs)[0], reference.wkv4(*inputs)[0], torch.float32)
+    y, _ = operator.run(*inputs)
+    assert torch.equal(y, wkv.wkv4_forward(opened, tuple(inputs[:4]), inputs[4], measure=False)[0])
     meta = [x.to("meta") for x in inputs]
-    assert operator.run(*meta)[0].device.type == "meta"  # where nothing was chosen: torch
+    assert operator.run(*meta)[0].device.type == "meta"
+
+
+def test_layers_on_the_cpu_alone_are_chosen_as_ever() -> None:
+    assert kernels.select_wkv4([torch.device("cpu")]) == kernels.select_wkv4()
 
 
 def test_a_head_size_without_code_runs_on_torch_and_says_so(opened: Device) -> None:

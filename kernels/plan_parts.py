@@ -1,0 +1,72 @@
+"""What a plan is made of, as C++ and CUDA read it: structures, values, and weights."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Slot(ctypes.Structure):
+    """Where a value lies; see kernels/cpu/plan.cpp."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("offset", "start", "ld", "size")]
+
+
+class Step(ctypes.Structure):
+    """One step; see kernels/cpu/plan.cpp."""
+
+    _fields_ = [
+        ("kind", ctypes.c_int64),
+        ("out", ctypes.c_int64),
+        ("inputs", ctypes.c_int64 * 6),
+        ("data", ctypes.c_void_p * 3),
+        ("number", ctypes.c_int64 * 4),
+        ("value", ctypes.c_double),
+    ]
+
+
+class Phase(ctypes.Structure):
+    """Steps between two meetings of the threads; see kernels/cpu/plan.cpp."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("space", "first", "count", "chunks_of")]
+
+
+class StoredMatrix(Protocol):
+    """A (rows, columns) weight as the plan's library reads it."""
+
+    rows: int
+    columns: int
+
+    @property
+    def format(self) -> str:
+        """How numbers are kept."""
+
+    @property
+    def data(self) -> Tensor:
+        """Where the numbers lie."""
+
+    @property
+    def code(self) -> int:
+        """The format's number."""
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The numbers, and their scales if those lie apart."""
+
+    @property
+    def rounded_floats(self) -> int:
+        """Room that one token's rounded inputs take; 0 where none are rounded."""
+
+    def multiply(self, x: Tensor) -> Tensor:
+        """Multiply x (..., columns) outside of a plan; (..., rows) float32."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a step makes: so many floats per token."""
+
+    number: int
+    size: int
