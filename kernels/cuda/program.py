@@ -170,7 +170,7 @@ class CudaProgram:
             else:
                 for step in range(first, first + count):
                     if step in self._matrices:
-                        yield partial(self._multiply, plan, bucket, step)
+                        yield self._multiplied(plan, bucket, step)
                 if space == "blocks":
                     yield self._blocks(plan, bucket, first, count, has_products=False)
 
@@ -196,15 +196,27 @@ class CudaProgram:
         kernel, scratch = self._kernels[f"plan_products_{tokens}"], (self._shares, self._done)
         return partial(self.device.launch, kernel, grid, threads, plan, first, count, *scratch)
 
-    def _multiply(self, plan: _PlanStruct, bucket: int, step: int) -> None:
-        """Let the library multiply, and put the product to its place."""
+    def _multiplied(self, plan: _PlanStruct, bucket: int, step: int) -> Launch:
         slot = self._slots[self._steps[step].inputs[0]]
         start = slot.offset * bucket + slot.start
         x = self._arena.as_strided((bucket, slot.size), (slot.ld, 1), start)
-        y = self._matrices[step].multiply(x)
-        grid = (-(-y.shape[1] // FINISH_THREADS), bucket)
-        kernel = self._kernels["plan_finish"]
-        self.device.launch(kernel, grid, FINISH_THREADS, plan, step, y)
+        kernel, matrix = self._kernels["plan_finish"], self._matrices[step]
+        # Nothing here knows the program: who drops it has its memory back at once.
+        return partial(_multiply, self.device, kernel, plan, step, matrix, x)
+
+
+def _multiply(
+    device: Device,
+    kernel: ctypes.c_void_p,
+    plan: _PlanStruct,
+    step: int,
+    matrix: StoredMatrix,
+    x: Tensor,
+) -> None:
+    """Let the library multiply, and put the product to its place."""
+    y = matrix.multiply(x)
+    grid = (-(-y.shape[1] // FINISH_THREADS), len(y))
+    device.launch(kernel, grid, FINISH_THREADS, plan, step, y)
 
 
 def load_kernels(device: Device, head_size: int) -> dict[str, ctypes.c_void_p]:

@@ -185,6 +185,20 @@ def test_a_product_of_a_part_of_a_value_equals_torchs(emulated: Device) -> None:
     assert_close(found, x[:, 13:] @ weight.T)
 
 
+def test_a_program_runs_again_and_again(emulated: Device) -> None:
+    """What a run counts is as before when it ends."""
+    p = Plan(C, N)
+    with p.rows():
+        x = p.embed(draw(4, 200))
+    with p.products():
+        p.logits(pack(draw(70, 200, seed=1), "fp16", by_columns=True), x)
+    program = CudaProgram(p, emulated)
+    expected = draw(4, 200) @ draw(70, 200, seed=1).half().float().T
+    for B in (1, 4, 1, 2):
+        found, _ = program.run(torch.arange(B), empty_state(B))
+        assert_close(found, expected[:B])
+
+
 @pytest.mark.parametrize("B", [1, 3])
 @pytest.mark.parametrize("zeros", [0.5, 0.97, 1.0])
 def test_weights_of_zero_inputs_are_never_read(emulated: Device, zeros: float, B: int) -> None:

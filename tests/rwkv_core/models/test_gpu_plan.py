@@ -1,5 +1,6 @@
 """Whole models as a GPU runs them, played by the CPU: every generation, every weight format."""
 
+import weakref
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,15 @@ def test_reading_a_text_and_writing_on_fit_together(tmp_path: Path, device: Devi
         assert_close(one[:, 0], at_once[:, t], torch.float32)
     assert after is not None
     assert_states_close(after, state)
+
+
+def test_a_released_model_gives_its_memory_back_at_once(tmp_path: Path, device: Device) -> None:
+    mine = on_device(save(tmp_path, "7"), "cpu fp32", device)
+    for batch in (1, 9):
+        mine.forward(random_tokens(batch, 1))
+    program = weakref.ref(mine._program)
+    mine.release()
+    assert program() is None
 
 
 def test_a_state_of_another_model_is_refused(tmp_path: Path, device: Device) -> None:
