@@ -122,8 +122,7 @@ class Model:
             else:
                 x, after = self.network(ids, state, self._operator.run)
                 logits = self.network.logits(x if all_logits else x[:, -1]).to(state.wkv.device)
-            # A sum is NaN or infinite where any part is, and quicker than asking each.
-            if not torch.isfinite(logits.sum()):
+            if not _is_finite(logits):
                 self._refuse_non_finite(ids, state)
             return logits, after
 
@@ -227,7 +226,7 @@ class Model:
             state = state or self.initial_state()
             x, after = self.network(ids, state, recorder.wkv, recorder.note)
             every = self.network.logits(x[0]).cpu()
-            if not torch.isfinite(every.sum()):
+            if not _is_finite(every):
                 self._refuse_non_finite(ids, state)
             recorder.end_piece(self.network, every, logits)
         return every[-1:], after
@@ -287,6 +286,13 @@ class Model:
                 last=last,
             )
         return ids
+
+
+def _is_finite(numbers: Tensor) -> bool:
+    # A sum is NaN or infinite where any part is, and quicker than asking each. On the CPU it is
+    # NumPy's: torch's would wake threads, which then spin in the way of the plan's.
+    total = numbers.numpy().sum() if numbers.device.type == "cpu" else numbers.sum()
+    return math.isfinite(total)
 
 
 def _packed_dtype(network: Network, asked: Choice) -> Choice:
