@@ -105,6 +105,12 @@ def measured(address: str) -> dict[str, float]:
     return {name: float(value) for name, value in plain}
 
 
+def cpu_seconds(pid: int) -> float:
+    """Read how long a process has computed, in all its threads; Linux only."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def percentile(values: Sequence[float], share: float) -> float | None:
     """The value that this share of all lies below; None without values."""
     ordered = sorted(values)
@@ -174,13 +180,20 @@ def main(arguments: list[str] | None = None) -> None:
             time.sleep(0.1)
         # A few answers first: what they allocate stays.
         load(address, 4, 0.1, 0.1)
-        before = measured(address)
+        before, cpu_before = measured(address), cpu_seconds(server.pid)
         results = load(address, options.clients, options.minutes, options.think)
-        results["resident_mb_before"] = round(before["rwkv_resident_bytes"] / 1e6, 1)
-        results["resident_mb_at_end"] = round(measured(address)["rwkv_resident_bytes"] / 1e6, 1)
+        at_end = measured(address)
         time.sleep(options.settle)
         after = measured(address)
-        results["resident_mb_settled"] = round(after["rwkv_resident_bytes"] / 1e6, 1)
+        for name, counts in (("before", before), ("at_end", at_end), ("settled", after)):
+            results[name] = {
+                "resident_mb": round(counts["rwkv_resident_bytes"] / 1e6, 1),
+                "kept_memories_mb": round(counts["rwkv_store_bytes"] / 1e6, 1),
+                "visitors": counts["rwkv_sessions"],
+            }
+        results["server_cpu_s_per_answer"] = round(
+            (cpu_seconds(server.pid) - cpu_before) / max(1, results["answers"]), 4
+        )
         tokens = after["rwkv_tokens_written_total"] - before["rwkv_tokens_written_total"]
         results["tokens_written_per_s"] = round(tokens / (60 * options.minutes), 1)
         results["texts_left_running"] = after["rwkv_texts_running"] + after["rwkv_texts_waiting"]

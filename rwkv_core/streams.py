@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
@@ -174,6 +175,7 @@ class Stream(Job):
         super().__init__(lock, clock, session_id, tokens_to_read)
         self._tokens: list[Token] = []
         self._result: StreamResult | None = None
+        self._wake: Callable[[], object] = lambda: None
 
     @property
     def result(self) -> StreamResult | None:
@@ -181,22 +183,39 @@ class Stream(Job):
         with self._lock:
             return self._result
 
-    async def batches(self, interval_s: float = 0.05) -> AsyncGenerator[list[Token]]:
+    async def batches(
+        self, interval_s: float = 0.05, heartbeat_s: float = 0.25
+    ) -> AsyncGenerator[list[Token]]:
         """Yield the tokens since the last look, at most once per interval.
 
         An empty list is a heartbeat: look at `status` for the queue position and the reading
         progress. Closing the generator, or cancelling its task, cancels the stream.
 
         Args:
-            interval_s: seconds between two lists.
+            interval_s: seconds between two lists, at least.
+            heartbeat_s: at most; a new token, or the end, comes as soon as the interval lets it.
         """
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            # A loop that has ended has no reader left.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(news.set)
+
+        with self._lock:
+            self._wake = wake
         try:
             while True:
+                news.clear()
                 tokens, is_done = self._take()
                 yield tokens
                 if is_done:
                     return
-                await asyncio.sleep(interval_s)
+                looked_at = loop.time()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(heartbeat_s):
+                        await news.wait()
+                await asyncio.sleep(max(0.0, looked_at + interval_s - loop.time()))
         finally:
             self.cancel()
 
@@ -217,12 +236,15 @@ class Stream(Job):
         """Engine: hand over one token."""
         with self._lock:
             self._tokens.append(token)
+            if len(self._tokens) == 1:
+                self._wake()
             self._lock.notify_all()
 
     def finish(self, result: StreamResult) -> None:
         """Engine: end the stream."""
         with self._lock:
             self._result = result
+            self._wake()
             self.report("done", tokens_read=self._status.tokens_read)
 
     def _take(self) -> tuple[list[Token], bool]:

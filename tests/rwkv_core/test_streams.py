@@ -189,3 +189,46 @@ def test_a_failed_trace_raises_its_error_and_has_no_recording() -> None:
     with pytest.raises(RwkvError, match="no"):
         asyncio.run(read())
     assert job.recording is None
+
+
+@pytest.mark.parametrize("is_token", [True, False])
+def test_what_is_new_comes_long_before_the_next_heartbeat(is_token: bool) -> None:
+    stream = new_stream()
+
+    async def read() -> list[list[int]]:
+        looks = stream.batches(0, heartbeat_s=600)
+        seen = [[one.id for one in await anext(looks)]]
+        # From a thread of its own, as the engine does.
+        news = [stream.push, token(5)] if is_token else [stream.finish, result()]
+        await asyncio.to_thread(*news)
+        async with asyncio.timeout(30):
+            seen.append([one.id for one in await anext(looks)])
+        await looks.aclose()
+        return seen
+
+    assert asyncio.run(read()) == ([[], [5]] if is_token else [[], []])
+
+
+def test_a_heartbeat_comes_without_news() -> None:
+    async def read() -> int:
+        looks = new_stream().batches(0, heartbeat_s=0.001)
+        count = 0
+        async for tokens in looks:
+            assert tokens == []
+            count += 1
+            if count == 3:
+                break
+        await looks.aclose()
+        return count
+
+    assert asyncio.run(read()) == 3
+
+
+def test_a_token_for_a_reader_whose_loop_has_ended_harms_nobody() -> None:
+    stream = new_stream()
+
+    async def look_once() -> None:
+        await anext(stream.batches())
+
+    asyncio.run(look_once())
+    stream.push(token(1))
