@@ -199,8 +199,9 @@ def test_what_is_new_comes_long_before_the_next_heartbeat(is_token: bool) -> Non
         looks = stream.batches(0, heartbeat_s=600)
         seen = [[one.id for one in await anext(looks)]]
         # From a thread of its own, as the engine does.
-        news = [stream.push, token(5)] if is_token else [stream.finish, result()]
-        await asyncio.to_thread(*news)
+        await asyncio.to_thread(
+            lambda: stream.push(token(5)) if is_token else stream.finish(result())
+        )
         async with asyncio.timeout(30):
             seen.append([one.id for one in await anext(looks)])
         await looks.aclose()
