@@ -20,7 +20,7 @@ from rwkv_core.config import ModelConfig
 from rwkv_core.limits import EngineLimits
 from rwkv_core.models.outline import Entry, Inventory, Layer
 from rwkv_core.models.packed import stored_format
-from rwkv_core.models.runtime import why_not_packed
+from rwkv_core.models.runtime import planned_gpu, why_not_packed
 from rwkv_core.quantization import BLOCK_ROWS, GROUP
 from rwkv_core.strategy import Place, Placement, parse_strategy
 
@@ -160,6 +160,8 @@ def plan_memory(
     tables = sum(_bytes(entry) * count for entry, count in inventory.tables)
     weights["cpu"][0] += tables
     weights["cpu"][1] += tables
+    if gpu := planned_gpu(config, placement):
+        weights[str(gpu)][0] += tables  # a copy, so that the GPU looks up by itself
     needs = {}
     for device, (nbytes, mapped) in weights.items():
         is_host = device == "cpu"

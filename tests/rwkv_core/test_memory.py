@@ -73,9 +73,13 @@ def test_a_split_model_needs_memory_in_both_places() -> None:
     assert plan.needs["cuda"].weights < whole.needs["cuda"].weights
     # The embedding is looked up in the CPU's memory, whatever the strategy says.
     assert whole.needs["cpu"].weights == 2 * 65536 * 2048
+    # The plan of a model that lies on one GPU looks up there.
+    mixed = plan_of("cuda fp16 *1 -> cuda bf16")
+    copy = whole.needs["cuda"].weights - mixed.needs["cuda"].weights
+    assert copy == 2 * 65536 * 2048
     streamed = plan_of("cuda fp16 *0+")
     assert streamed.needs["cuda"].weights < 0.1 * whole.needs["cuda"].weights
-    assert streamed.needs["cpu"].weights > 0.9 * whole.needs["cuda"].weights
+    assert streamed.needs["cpu"].weights > 0.9 * (whole.needs["cuda"].weights - copy)
 
 
 def test_a_verdict_names_the_device_and_both_numbers() -> None:
