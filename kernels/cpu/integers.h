@@ -157,11 +157,12 @@ inline void integer_tile(const Words& w, const float* x, int64_t ld, int64_t sca
   }
 }
 
+// The same for up to N tokens.
 template <class F, int N>
-inline void last_integer_tile(int64_t tokens, const Words& w, const float* x, int64_t ld,
-                              int64_t scales_of_token, float* y) {
+inline void integer_tile_of(int64_t tokens, const Words& w, const float* x, int64_t ld,
+                            int64_t scales_of_token, float* y) {
   if (tokens == N) return integer_tile<F, N>(w, x, ld, scales_of_token, y);
-  if constexpr (N > 1) last_integer_tile<F, N - 1>(tokens, w, x, ld, scales_of_token, y);
+  if constexpr (N > 1) integer_tile_of<F, N - 1>(tokens, w, x, ld, scales_of_token, y);
 }
 
 // The scales of a block's rows: of every group, or of the panel.
@@ -195,11 +196,9 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
     for (int j = 0; j < kVecs; j += 2) {
       const Words w{word_at(words, j, 0), first / Format::kColumns, count, scales + j * kLanes};
       float* to = y + j * kLanes;
-      int64_t t = 0;
-      for (; t + kTile <= tokens; t += kTile)
-        integer_tile<Format, kTile>(w, x + t * ld, ld, scales_of_token, to + t * kRows);
-      last_integer_tile<Format, kTile - 1>(tokens - t, w, x + t * ld, ld, scales_of_token,
-                                           to + t * kRows);
+      for_tiles(tokens, kTile, [&](int64_t t, int64_t n) {
+        integer_tile_of<Format, kTile>(n, w, x + t * ld, ld, scales_of_token, to + t * kRows);
+      });
     }
   }
 }

@@ -173,6 +173,18 @@ inline int64_t unpacked_at(int j, int64_t column, int64_t columns) {
   return ((j / 2 * columns + column) * 2 + j % 2) * kLanes;
 }
 
+// Shares tokens out to tiles of at most `most`, as evenly as can be: small ones wait for their own
+// sums. Calls use(first token, how many).
+template <class Use>
+inline void for_tiles(int64_t tokens, int64_t most, Use use) {
+  for (int64_t t = 0; t < tokens;) {
+    const int64_t left = tokens - t, tiles = (left + most - 1) / most;
+    const int64_t n = (left + tiles - 1) / tiles;
+    use(t, n);
+    t += n;
+  }
+}
+
 // y[0..63] = panel · x, for one token. Never inlined: among other code the totals leave their
 // registers, and a product takes a third longer.
 template <class F>

@@ -63,11 +63,12 @@ inline void tile(const float* w, int64_t columns, const float* x, int64_t ldx, f
     }
 }
 
+// The same for up to N tokens.
 template <int N>
-inline void last_tile(int64_t tokens, const float* w, int64_t columns, const float* x, int64_t ldx,
-                      float* y) {
+inline void tile_of(int64_t tokens, const float* w, int64_t columns, const float* x, int64_t ldx,
+                    float* y) {
   if (tokens == N) return tile<N>(w, columns, x, ldx, y);
-  if constexpr (N > 1) last_tile<N - 1>(tokens, w, columns, x, ldx, y);
+  if constexpr (N > 1) tile_of<N - 1>(tokens, w, columns, x, ldx, y);
 }
 
 // multiply_panel for formats that become floats.
@@ -92,10 +93,9 @@ inline void multiply_floats(const Matrix& m, const uint8_t* data, const float* x
     for (int part = 0; part < kVecs / 2; ++part) {
       const float* w = scratch.weights + part * count * 2 * kLanes;
       float* y = scratch.y + part * 2 * kLanes;
-      int64_t t = 0;
-      for (; t + kTileTokens <= tokens; t += kTileTokens)
-        tile<kTileTokens>(w, count, x + t * ldx + first, ldx, y + t * kRows);
-      last_tile<kTileTokens - 1>(tokens - t, w, count, x + t * ldx + first, ldx, y + t * kRows);
+      for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
+        tile_of<kTileTokens>(n, w, count, x + t * ldx + first, ldx, y + t * kRows);
+      });
     }
   }
 }
