@@ -39,7 +39,7 @@ class FakeTokenizer:
 
 @dataclass
 class FakeStream:
-    """Gives one token per look, then ends."""
+    """Says so often that it is reading, gives one token per look, then ends."""
 
     ids: tuple[int, ...]
     settings: GenerationSettings
@@ -50,6 +50,7 @@ class FakeStream:
     status: StreamStatus = StreamStatus("waiting", 1, 0, 1)
     cancelled: bool = False
     interval_s: float = 0.0
+    looks_while_reading: int = 1
     kept: list[tuple[int, ...]] = field(default_factory=list)
     written: list[Token] = field(default_factory=list)
 
@@ -59,7 +60,8 @@ class FakeStream:
     async def batches(self, interval_s: float = 0.05) -> AsyncIterator[list[Token]]:
         self.interval_s = interval_s
         try:
-            yield []
+            for _ in range(self.looks_while_reading):
+                yield []
             for word in self.words:
                 if self.cancelled:
                     break
@@ -107,6 +109,7 @@ class FakeEngine:
         words: the answer it gives.
         refusal: raised by the next submits, as a busy engine would.
         failure: ends streams early with this error.
+        looks_while_reading: how often a stream is looked at before its first word.
         streams: every stream it made.
         dropped: sessions that are gone.
         held: memories by session and name.
@@ -134,6 +137,7 @@ class FakeEngine:
         self.words: tuple[str, ...] = ANSWER
         self.refusal: RwkvError | None = None
         self.failure: RwkvError | None = None
+        self.looks_while_reading = 1
         self.streams: list[FakeStream] = []
         self.dropped: list[str] = []
         self.held: dict[tuple[str, str], Memory] = {}
@@ -167,7 +171,7 @@ class FakeEngine:
         stream = FakeStream(
             tuple(ids), settings, self.words, self.failure, max(map(len, known), default=0)
         )
-        stream.kept = kept
+        stream.kept, stream.looks_while_reading = kept, self.looks_while_reading
         self.streams.append(stream)
         return stream
 

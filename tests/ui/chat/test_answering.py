@@ -1,15 +1,20 @@
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, cast
 
 import pytest
 
+from presets import default_model_path
+from rwkv_core import load_engine
+from rwkv_core.engine import Engine, EngineLimits
 from rwkv_core.errors import EngineBusyError, RwkvError
 from tests.ui.chat.asking import TEMPLATE, run, talked
 from tests.ui.fakes import FakeEngine, as_engine
 from ui.chat.answering import Wishes, answer
-from ui.chat.frames import ChatFrame
+from ui.chat.frames import SKIP, ChatFrame
 from ui.chat.values import MAX_TURNS, Ask, Chats
-from ui.controls import choose_preset
+from ui.controls import Controls, choose_preset
 from ui.session import RunningStreams
 
 
@@ -186,3 +191,50 @@ def test_a_newer_message_silences_the_older_answer() -> None:
         return frames
 
     assert all("Stop" in str(f.box) or not f.box.get("submit_btn") for f in asyncio.run(overtake()))
+
+
+def test_a_message_is_drawn_once_while_it_is_read() -> None:
+    engine = FakeEngine()
+    engine.looks_while_reading = 50
+    frames = run(engine, "the dog went to the park. " * 30)
+    drawn = [shown.messages for shown in frames if shown.messages is not SKIP]
+    # Once for the message, once for each word, and at the end.
+    assert len(drawn) == 1 + len(engine.words) + 1
+    assert len(frames) == 50 + len(engine.words) + 2
+
+
+def test_two_hundred_visitors_who_vanish_leave_no_more_than_the_byte_budget() -> None:
+    count, kept_bytes = 200, 400_000
+    limits = EngineLimits(
+        waiting=count, sessions=80, store_bytes=60 * kept_bytes, session_bytes=4 * kept_bytes
+    )
+    controls = Controls(*choose_preset("Balanced"))._replace(max_tokens=8, seed=1)
+    running, seen = RunningStreams(), []
+
+    async def visit(engine: Engine, number: int) -> None:
+        frames = answer(
+            engine, TEMPLATE, running, f"visitor {number}", "en", Chats(), Ask(f"I am {number}."),
+            *Wishes(), *controls,
+        )  # fmt: skip
+        async with aclosing(cast(AsyncGenerator[ChatFrame], frames)):
+            async for shown in frames:
+                # Every other one leaves in the middle of an answer, as a closed page does.
+                if number % 2 and shown.messages is not SKIP and len(shown.messages) > 1:
+                    break
+        seen.append(engine.usage())
+
+    async def everyone(engine: Engine) -> None:
+        for first in range(0, count, 20):
+            await asyncio.gather(*(visit(engine, first + place) for place in range(20)))
+
+    with load_engine(default_model_path(), limits=limits) as engine:
+        assert engine.model.config.state_bytes > kept_bytes // 2
+        asyncio.run(everyone(engine))
+        last = engine.usage()
+    assert len(seen) == count
+    assert max(usage.store_bytes for usage in seen) <= limits.store_bytes
+    assert max(usage.sessions for usage in seen) <= limits.sessions
+    assert max(usage.running for usage in seen) <= limits.slots
+    # The budget was needed, and whoever vanished is no longer running.
+    assert last.store_bytes > limits.store_bytes // 2
+    assert (last.running, last.waiting) == (0, 0)
