@@ -59,7 +59,7 @@ class Running:
     @property
     def name(self) -> str:
         """What to call it."""
-        return self.source.name or self.engine.model.name
+        return self.engine.model.name
 
     def describe(self) -> str:
         """Say what runs and what was chosen, each with its reason, a line for each."""
@@ -100,6 +100,7 @@ def start(source: Source, limits: EngineLimits) -> Running:
     """Load a model; errors as of `load_engine`."""
     files = (source.path, source.strategy, source.tokenizer, source.state)
     engine = load_engine(*files, limits=limits)
+    engine.model.name = source.name or engine.model.name
     inventory = inventory_of_file(open_checkpoint(source.path))
     plan = plan_memory(
         inventory,

@@ -13,6 +13,7 @@ HINTS = (
     ("#tab-completion-button", "tab_completion"),
     ("#tab-inspector-button", "tab_inspector"),
     ("#tab-models-button", "tab_models"),
+    (":is(#chat, #fork) .title button", "thought"),
     ("#chat-picker", "chats"),
     ("#chat-new", "new"),
     (":is(#chat-box, #fork-box) textarea", "message"),

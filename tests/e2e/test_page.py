@@ -168,11 +168,21 @@ def test_another_word_and_another_version_are_gone_on_with(browser: Browser, add
         expect(box).to_have_value(re.compile(re.escape(word)))
 
 
-def test_a_preset_fills_the_folded_numbers(browser: Browser, address: str) -> None:
+def test_a_preset_fills_the_folded_numbers_and_both_come_back_after_a_reload(
+    browser: Browser, address: str
+) -> None:
     with visit(browser, address) as page:
-        page.get_by_text("Precise", exact=True).first.click()
-        page.get_by_role("button", name="Fine controls").first.click()
-        expect(page.get_by_label("number input for Temperature")).to_have_value("0.3")
+        page.get_by_role("tab", name="Completion").click()
+        tab = page.locator("#tab-completion")
+        tab.get_by_text("Precise", exact=True).click()
+        tab.get_by_role("button", name="Fine controls").click()
+        number = tab.get_by_label("number input for Temperature")
+        expect(number).to_have_value("0.3")
+        page.wait_for_function("Object.keys(localStorage).some(k => k.endsWith('n-settings'))")
+        page.reload()
+        page.get_by_role("tab", name="Completion").click()
+        tab.get_by_role("button", name="Fine controls").click()
+        expect(number).to_have_value("0.3")
 
 
 def test_the_inspector_reads_an_example_and_follows_the_word_that_is_pressed(

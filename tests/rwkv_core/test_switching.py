@@ -56,6 +56,9 @@ def write(engine: Engine, tokens: int = 3) -> list[int]:
 
 
 class TestLoading:
+    def test_a_model_that_was_given_a_name_is_called_by_it(self, switch: Switch) -> None:
+        assert switch.now.engine.model.name == switch.now.name == "Pip"
+
     def test_a_model_its_vocabulary_and_a_state_come_together(self, tmp_path: Path) -> None:
         shutil.copytree(presets.default_model_path().parent, tmp_path / "pip")
         path = tmp_path / "pip" / "model.safetensors"

@@ -48,6 +48,12 @@ function draw() {
   if (!chat()) return;
   // Gradio calls its buttons a list, without items.
   chat().querySelector('.examples[role="list"]')?.setAttribute("role", "group");
+  // The head of folded thoughts is a button around a nameless button: the inner one stays, named.
+  for (const head of chat().querySelectorAll('.title[role="button"]')) {
+    head.removeAttribute("role");
+    head.removeAttribute("tabindex");
+    head.querySelector("button")?.setAttribute("aria-label", head.textContent.trim());
+  }
   // Words come as they are written; ears get the short line when an answer is finished.
   chat().querySelector('[role="log"]')?.setAttribute("aria-live", "off");
   for (const [what, side] of [["message", "right"], ["answer", "left"]]) {
