@@ -26,15 +26,16 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
 
     limits = read_limits(options.limits)
     desk = open_desk(options, who_may_switch(options, hosting), limits)
-    first, ahead = desk.switch.now, reads_drafts(options, hosting)
-    print(first.describe(), flush=True)
-    service = Service(first.engine, first.name, limits, Options.of(options, hosting))
+    # Not kept in a variable: the first model may be replaced, and its memory is given back then.
+    print(desk.switch.now.describe(), flush=True)
+    service = Service(desk.engine, desk.switch.now.name, limits, Options.of(options, hosting))
 
     def build(running: Running) -> Blocks:
+        ahead = reads_drafts(options, hosting)
         return build_app(running.engine, running.source.name, desk=desk, may_read_ahead=ahead)
 
     with closing(desk):
-        page = build(first)
+        page = build(desk.switch.now)
         page.queue(max_size=limits.requests.events)
         page.launch(
             server_name=options.host,

@@ -27,8 +27,26 @@ class LeanSession(SessionState):
         self.config_values: dict[int, Any] = {}
         self.state_data: dict[int, Any] = {}
         self._state_ttl: dict[int, Any] = {}
+        self._blocks, self._page = blocks, blocks.app_id
         self.is_closed = False
         self.STATE_TTL_WHEN_CLOSED = SECONDS_AFTER_CLOSING
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its page has been left, see Gradio's routes."""
+        return self._is_closed
+
+    @is_closed.setter
+    def is_closed(self, is_closed: bool) -> None:
+        """Note that its page was left."""
+        self._is_closed = is_closed
+        if is_closed:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Give up the page that was left, where another has taken its place meanwhile."""
+        if self._page != self._blocks.app_id:
+            self.blocks_config = copy(self._blocks.default_config)
 
     def __setitem__(self, key: int, value: Any) -> None:
         """Keep a value, without describing its component."""

@@ -1,6 +1,9 @@
 """Another page in the place of the one that is served, while visitors are connected."""
 
 import gradio as gr
+from gradio.blocks import BlocksConfig
+
+from ui.lean_sessions import LeanSession
 
 # What makes a page; the rest of a `gr.Blocks` is its server, queue, look and visitors.
 _CONTENT = (
@@ -23,6 +26,19 @@ def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
         setattr(served, name, getattr(new, name))
     served.default_config.root_block = served
     served.config = served.get_config_file()
+    _empty(new)
+    # By handler, and so a way to all that the old handlers hold: their engine, its vocabulary.
+    served._queue.process_time_per_fn.clear()
+    for session in list(served.app.state_holder.session_data.values()):
+        if isinstance(session, LeanSession) and session.is_closed:
+            session.let_go()
     if served.mcp_server_obj is not None:
         # Its own client knows the old page.
         served.mcp_server_obj._client_instance = None
+
+
+def _empty(shell: gr.Blocks) -> None:
+    """Take the content out of a `gr.Blocks`, which caches of FastAPI keep for ever."""
+    shell.default_config = BlocksConfig(shell)
+    shell.children, shell.temp_file_sets = [], []
+    vars(shell)["config"] = {}

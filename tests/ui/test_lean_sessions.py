@@ -16,7 +16,7 @@ def page() -> gr.Blocks:
 
 def test_a_lean_session_has_what_gradios_own_has_and_describes_nothing(page: gr.Blocks) -> None:
     own, lean = SessionState(page), LeanSession(page)
-    assert vars(lean).keys() == vars(own).keys()
+    assert all(hasattr(lean, name) for name in vars(own))
     assert len(own.config_values) > 1
     for key, block in page.blocks.items():
         lean[key] = [2] if isinstance(block, gr.State) else block
