@@ -24,6 +24,7 @@ from presets.limits import Limits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import SettingsError
 from rwkv_core.state_files import file_limit
+from server.allocator import settle_allocator
 from server.gate import Gate
 from server.headers import SecurityHeaders
 from server.last_resort import LastResort, say_what_is_wrong
@@ -192,6 +193,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: received.append(number))
         rest_collector()
+        settle_allocator()
         while not received:
             time.sleep(STOP_POLL_S)
         self.closing.set()
