@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine
-from kernels import open_device
+from kernels.cuda.device import open_device
 from kernels.cuda.sampling import TokenChoice, sample_tokens
 from rwkv_core.models import Model, load_model
 from tests.checkpoints import Ranks, random_weights

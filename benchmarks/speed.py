@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, draw_model
-from kernels import WeightMemory, read_memory
+from kernels.packed import WeightMemory, read_memory
 from rwkv_core.models import Model, load_model
 from rwkv_core.state import State
 

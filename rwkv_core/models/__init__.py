@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kernels import CPU, CudaProgram, Operator, Program
+from kernels.cuda.program import CudaProgram
+from kernels.operators import CPU, Operator
+from kernels.program import Program
 from kernels.sentences import Sentence
 from rwkv_core.config import Choice
 from rwkv_core.errors import InputError, NonFiniteError, ShapeError

@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import CPU, Operator, Plan, StoredMatrix, Value
+from kernels.operators import CPU, Operator
+from kernels.plan import Plan
+from kernels.plan_parts import StoredMatrix, Value
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.packed import Packed
 from rwkv_core.models.sizes import Shapes

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from kernels import CudaMatrix, PackedFormat, PackedMatrix, StoredMatrix, WeightMemory
-from kernels.packed import TYPES
+from kernels.cuda.matrix import CudaMatrix
+from kernels.packed import TYPES, PackedFormat, PackedMatrix, WeightMemory
+from kernels.plan_parts import StoredMatrix
 from rwkv_core.checkpoint import StoredTensor
 from rwkv_core.quantization import Rows, quantize_int4, quantize_int8
 from rwkv_core.strategy import Place

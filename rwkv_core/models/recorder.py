@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels import Operator
+from kernels.operators import Operator
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import Network
 from rwkv_core.recording import (

@@ -7,9 +7,12 @@ from typing import Literal
 
 import torch
 
-from kernels import BuildError, Device, Operator, load_kernels, open_device, packed_library
-from kernels.build import default_cache
+from kernels.build import BuildError, default_cache
 from kernels.cpu_library import HEAD_SIZES
+from kernels.cuda.device import Device, open_device
+from kernels.cuda.program import load_kernels
+from kernels.operators import Operator
+from kernels.packed import packed_library
 from kernels.sentences import Sentence
 from rwkv_core.config import Choice, ModelConfig
 from rwkv_core.strategy import Placement

@@ -20,7 +20,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from kernels import CPU, Operator, Plan, Value, select_wkv4
+from kernels.operators import CPU, Operator, select_wkv4
+from kernels.plan import Plan
+from kernels.plan_parts import Value
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import (
     Block,

@@ -22,7 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import CPU, Operator, Plan, Value, select_wkv7
+from kernels.operators import CPU, Operator, select_wkv7
+from kernels.plan import Plan
+from kernels.plan_parts import Value
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.blocks import (
     Block,

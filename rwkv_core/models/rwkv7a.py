@@ -20,7 +20,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from kernels import Plan, Value
+from kernels.plan import Plan
+from kernels.plan_parts import Value
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import (

@@ -10,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from kernels import select_wkv7
+from kernels.operators import select_wkv7
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import identity

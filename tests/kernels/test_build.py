@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import kernels
-from kernels import build
+from kernels import build, operators
 from kernels.build import BuildError, build_library
 from kernels.cpu_library import cpu_library
 
@@ -73,7 +72,7 @@ def test_without_a_compiler_torch_takes_over_and_says_why(
         build_library("wkv7.cpp", tmp_path)
     cpu_library.cache_clear()
     try:
-        operator = kernels.select_wkv7(64)
+        operator = operators.select_wkv7(64)
     finally:
         cpu_library.cache_clear()
     assert operator.name == "torch"

@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import Plan, Program, StoredMatrix, Value, reference
+from kernels import reference
 from kernels.build import BuildError, default_cache
 from kernels.cpu_library import HEAD_SIZES
 from kernels.packed import packed_library
-from kernels.plan import Activation
+from kernels.plan import Activation, Plan
+from kernels.plan_parts import StoredMatrix, Value
+from kernels.program import Program
 from rwkv_core.models.packed import pack
 
 C = 96  # a block of 64 channels, and half of one

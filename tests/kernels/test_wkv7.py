@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import kernels
+from kernels import operators
 from kernels.build import BuildError, default_cache
 from kernels.cpu_library import HEAD_SIZES, CpuLibrary, cpu_library
 from kernels.reference import MEASURES
@@ -29,8 +29,8 @@ def draw_inputs(B: int, T: int, H: int, N: int) -> list[Tensor]:
     return [r, log_decay, k, v, kk, a, torch.randn(B, H, N, N)]
 
 
-def compiled() -> kernels.Operator:
-    operator = kernels.select_wkv7(64)
+def compiled() -> operators.Operator:
+    operator = operators.select_wkv7(64)
     if operator.name != "C++":
         pytest.skip(operator.reason)
     return operator
@@ -44,11 +44,11 @@ def library() -> CpuLibrary:
 
 
 @pytest.fixture(params=["torch", "C++"])
-def operator(request: pytest.FixtureRequest) -> kernels.Operator:
-    return compiled() if request.param == "C++" else kernels.torch_wkv7("for the test")
+def operator(request: pytest.FixtureRequest) -> operators.Operator:
+    return compiled() if request.param == "C++" else operators.torch_wkv7("for the test")
 
 
-def run(operator: kernels.Operator, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+def run(operator: operators.Operator, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         y, state = operator.run(*inputs)
     return y, state
@@ -57,7 +57,7 @@ def run(operator: kernels.Operator, inputs: list[Tensor]) -> tuple[Tensor, Tenso
 @pytest.mark.parametrize("N", HEAD_SIZES)
 @pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 def test_outputs_equal_the_float64_reference(
-    operator: kernels.Operator, shape: tuple[int, int, int], N: int
+    operator: operators.Operator, shape: tuple[int, int, int], N: int
 ) -> None:
     inputs = draw_inputs(*shape, N)
     y, state = run(operator, inputs)
@@ -70,7 +70,7 @@ def test_outputs_equal_the_float64_reference(
 @pytest.mark.parametrize("N", HEAD_SIZES)
 @pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 def test_all_seven_gradients_equal_the_float64_reference(
-    operator: kernels.Operator, shape: tuple[int, int, int], N: int
+    operator: operators.Operator, shape: tuple[int, int, int], N: int
 ) -> None:
     inputs = [x.requires_grad_() for x in draw_inputs(*shape, N)]
     y, state = operator.run(*inputs)
@@ -84,7 +84,7 @@ def test_all_seven_gradients_equal_the_float64_reference(
 
 
 def test_measures_equal_the_norms_of_every_state_its_change_and_parts(
-    operator: kernels.Operator,
+    operator: operators.Operator,
 ) -> None:
     inputs = draw_inputs(2, 21, 3, 64)
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_measures_equal_the_norms_of_every_state_its_change_and_parts(
 
 @pytest.mark.parametrize("split", [1, 15, 16, 17, 32, 39])
 def test_a_text_in_two_pieces_gives_the_same_as_at_once(
-    operator: kernels.Operator, split: int
+    operator: operators.Operator, split: int
 ) -> None:
     inputs = draw_inputs(2, 40, 2, 64)
     y, state = run(operator, inputs)
@@ -116,7 +116,7 @@ def test_a_text_in_two_pieces_gives_the_same_as_at_once(
     assert_close(last, state, torch.float32)
 
 
-def test_inputs_stay_as_they_were(operator: kernels.Operator) -> None:
+def test_inputs_stay_as_they_were(operator: operators.Operator) -> None:
     inputs = draw_inputs(2, 5, 2, 64)
     copies = [x.clone() for x in inputs]
     run(operator, inputs)
@@ -124,7 +124,7 @@ def test_inputs_stay_as_they_were(operator: kernels.Operator) -> None:
         assert torch.equal(mine, before)
 
 
-def test_strided_and_bf16_inputs_are_understood(operator: kernels.Operator) -> None:
+def test_strided_and_bf16_inputs_are_understood(operator: operators.Operator) -> None:
     inputs = draw_inputs(2, 9, 3, 64)
     rounded = [x.bfloat16() for x in inputs[:6]]
     expected, _ = run(operator, [*(x.float() for x in rounded), inputs[6]])
@@ -133,7 +133,9 @@ def test_strided_and_bf16_inputs_are_understood(operator: kernels.Operator) -> N
     assert torch.equal(actual.float(), expected)
 
 
-def test_the_strongest_decay_and_no_decay_stay_finite_and_exact(operator: kernels.Operator) -> None:
+def test_the_strongest_decay_and_no_decay_stay_finite_and_exact(
+    operator: operators.Operator,
+) -> None:
     inputs = draw_inputs(1, 30, 1, 64)
     inputs[1] = torch.where(torch.rand(1, 30, 1, 64) < 0.5, 0.0, -200.0)
     y, state = run(operator, inputs)
@@ -142,7 +144,7 @@ def test_the_strongest_decay_and_no_decay_stay_finite_and_exact(operator: kernel
     assert_close(state, expected, torch.float32)
 
 
-def test_nan_in_is_nan_out(operator: kernels.Operator) -> None:
+def test_nan_in_is_nan_out(operator: operators.Operator) -> None:
     inputs = draw_inputs(1, 4, 1, 64)
     inputs[2][0, 1, 0, 3] = float("nan")
     y, _ = run(operator, inputs)
@@ -205,7 +207,7 @@ def test_torch_compile_sees_through_the_operator() -> None:
 
 
 def test_a_head_size_without_code_runs_on_torch_and_says_so() -> None:
-    operator = kernels.select_wkv7(40)
+    operator = operators.select_wkv7(40)
     assert operator.name == "torch"
     assert "40" in operator.reason
     y, _ = run(operator, draw_inputs(1, 3, 1, 40))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import kernels
+from kernels import operators
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.loading import open_checkpoint
@@ -114,12 +114,12 @@ def test_a_new_network_is_initialised_everywhere_and_starts_uncertain() -> None:
 
 
 def test_twenty_steps_on_the_compiled_kernel_equal_twenty_in_plain_torch() -> None:
-    if kernels.select_wkv7(64).name != "C++":
-        pytest.skip(kernels.select_wkv7(64).reason)
+    if operators.select_wkv7(64).name != "C++":
+        pytest.skip(operators.select_wkv7(64).reason)
     # Without Muon: its bf16 iterations turn the last bit of a gradient into a per mille.
     settings = replace(SETTINGS, steps=20, dropout=0.0, muon_lr=0.0)
     weights = []
-    for operator in (kernels.select_wkv7(64), kernels.torch_wkv7("for the test")):
+    for operator in (operators.select_wkv7(64), operators.torch_wkv7("for the test")):
         module = make_module(settings)
         module.wkv7 = operator
         fit(module, make_batches(20), 20)

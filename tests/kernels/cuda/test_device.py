@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import kernels
-from kernels import reference
+from kernels import operators, reference
 from kernels.build import BuildError
 from kernels.cuda import device as device_module
 from kernels.cuda import wkv
@@ -129,11 +128,11 @@ def test_a_gpu_that_pytorch_cannot_use_yet_is_told(monkeypatch: pytest.MonkeyPat
         open_device(torch.device("cuda"))
 
 
-Select = Callable[[list[torch.device]], kernels.Operator]
+Select = Callable[[list[torch.device]], operators.Operator]
 SELECT: dict[str, tuple[Select, Callable[[], list[Tensor]]]] = {
-    "wkv7": (lambda devices: kernels.select_wkv7(16, devices), lambda: draw_wkv7(1, 3, 2, 16)),
-    "wkv6": (lambda devices: kernels.select_wkv6(16, devices), lambda: draw_wkv6(1, 3, 2, 16)),
-    "wkv4": (kernels.select_wkv4, lambda: draw_wkv4(1, 3, 40)),
+    "wkv7": (lambda devices: operators.select_wkv7(16, devices), lambda: draw_wkv7(1, 3, 2, 16)),
+    "wkv6": (lambda devices: operators.select_wkv6(16, devices), lambda: draw_wkv6(1, 3, 2, 16)),
+    "wkv4": (operators.select_wkv4, lambda: draw_wkv4(1, 3, 40)),
 }
 
 
@@ -173,7 +172,7 @@ def test_a_broken_toolchain_leaves_torch_and_its_reason(
 
 def test_layers_on_several_devices_each_have_their_own(opened: Device) -> None:
     """The emulated GPU calls itself cpu, so the other one is a device without kernels."""
-    operator = kernels.select_wkv4([GPU, torch.device("meta")])
+    operator = operators.select_wkv4([GPU, torch.device("meta")])
     assert operator.name == "CUDA and torch"
     assert operator.reason.startswith("cpu: CUDA kernels")
     assert operator.reason.endswith("; meta: there are no kernels for meta")
@@ -185,17 +184,17 @@ def test_layers_on_several_devices_each_have_their_own(opened: Device) -> None:
 
 
 def test_layers_on_the_cpu_alone_are_chosen_as_ever() -> None:
-    assert kernels.select_wkv4([torch.device("cpu")]) == kernels.select_wkv4()
+    assert operators.select_wkv4([torch.device("cpu")]) == operators.select_wkv4()
 
 
 def test_a_head_size_without_code_runs_on_torch_and_says_so(opened: Device) -> None:
-    operator = kernels.select_wkv7(40, [GPU])
+    operator = operators.select_wkv7(40, [GPU])
     assert operator.name == "torch"
     assert "head size 40 has no compiled code" in operator.reason
 
 
 def test_an_unknown_kind_of_device_runs_on_torch() -> None:
-    operator = kernels.select_wkv4([torch.device("meta")])
+    operator = operators.select_wkv4([torch.device("meta")])
     assert (operator.name, operator.reason) == ("torch", "there are no kernels for meta")
 
 
@@ -216,14 +215,14 @@ def test_on_a_gpu_operators_equal_their_definition(name: str) -> None:
 
 @pytest.mark.cuda
 def test_on_a_gpu_gradients_equal_those_of_the_definition() -> None:
-    def gradients(operator: kernels.Operator, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    def gradients(operator: operators.Operator, inputs: list[Tensor]) -> tuple[Tensor, ...]:
         given = [x.cuda().requires_grad_() for x in inputs]
         y, state = operator.run(*given)
         return torch.autograd.grad((y.sin(), state.sin()), given, (torch.ones_like(y), state))
 
     inputs = draw_wkv7(2, 37, 3, 64)
-    mine = gradients(kernels.select_wkv7(64, [GPU]), inputs)
-    theirs = gradients(kernels.torch_wkv7("for the test"), inputs)
+    mine = gradients(operators.select_wkv7(64, [GPU]), inputs)
+    theirs = gradients(operators.torch_wkv7("for the test"), inputs)
     for left, right in zip(mine, theirs, strict=True):
         scale = float(right.abs().max())
         assert_close(left.cpu() / scale, right.cpu() / scale, torch.float32)

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels import CudaProgram, Plan, Value
 from kernels.cuda import buckets, program
 from kernels.cuda.device import Device
-from kernels.cuda.program import merged
+from kernels.cuda.program import CudaProgram, merged
 from kernels.packed import PackedFormat
-from kernels.plan import Activation
+from kernels.plan import Activation, Plan
+from kernels.plan_parts import Value
 from tests.kernels.cuda.emulator import Emulator
 from tests.kernels.cuda.test_matrix import meaning, pack
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kernels import Device
 from kernels.build import BuildError
+from kernels.cuda.device import Device
 from rwkv_core.config import Choice
 from rwkv_core.errors import ShapeError
 from rwkv_core.models import Model, load_model
