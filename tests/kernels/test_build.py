@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kernels
 from kernels import build, operators
 from kernels.build import BuildError, build_library
 from kernels.cpu_library import cpu_library
