@@ -26,6 +26,7 @@ from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, draw_model
 from kernels.packed import WeightMemory, read_memory
 from rwkv_core.models import Model, load_model
+from rwkv_core.models.packed import Packed
 from rwkv_core.state import State
 
 DTYPES = ("fp32", "bf16")  # that the package rwkv runs too
@@ -219,8 +220,12 @@ def bytes_read(model: Model, zeros: float) -> int:
         zeros: share of the channel mix's hidden values that are 0: those rows of ffn.value are
             not read.
     """
-    matrices = {n: b.nbytes for n, b in model.network.named_buffers() if n.endswith("data")}
-    skippable = sum(size for name, size in matrices.items() if ".ffn.value." in name)
+    matrices = {
+        name: sum(tensor.nbytes for tensor in part.weight.tensors)
+        for name, part in model.network.named_modules()
+        if isinstance(part, Packed)
+    }
+    skippable = sum(size for name, size in matrices.items() if name.endswith(".ffn.value"))
     return int(sum(matrices.values()) - zeros * skippable)
 
 

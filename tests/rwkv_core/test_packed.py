@@ -17,13 +17,13 @@ from rwkv_core.models.runtime import PACKED
 from rwkv_core.state import State
 from tests.checkpoints import random_weights, write_pth
 from tests.generations import RANDOM_WEIGHTS, assert_states_close, random_state, random_tokens
-from tests.tolerances import INT4_INPUTS, Tolerance, assert_close
+from tests.tolerances import INT4_INPUTS, INT8_INPUTS, Tolerance, assert_close
 
 # Two blocks of 64 channels, the second half full.
 SIZES = {"n_layer": 3, "n_embd": 96, "head_size": 16}
 STRATEGIES: dict[str, torch.dtype | Tolerance] = {
     "cpu fp32": torch.float32,
-    "cpu int8": torch.float32,
+    "cpu int8": INT8_INPUTS,
     "cpu int4": INT4_INPUTS,
 }
 FILES = (torch.float32, torch.bfloat16, torch.float16)
@@ -71,7 +71,7 @@ def test_logits_and_state_are_those_of_torch(
         logits, state = model.forward(tokens, start, all_logits=True)
         assert_close(logits, expected, limit)
         assert_states_close(state, after, limit)
-        assert_close(model.forward(tokens, start)[0], logits[:, -1], torch.float32)
+        assert_close(model.forward(tokens, start)[0], logits[:, -1], limit)
         assert all(torch.equal(a, b) for a, b in zip(kept, vars(start).values(), strict=True))
 
 
@@ -94,8 +94,8 @@ def test_a_batch_decodes_as_each_of_its_conversations(path: Path, batch: int) ->
     together, after = model.forward(tokens, state)
     for index in range(batch):
         alone, alone_after = model.forward(tokens[index : index + 1], state.select(index))
-        assert_close(together[index : index + 1], alone, torch.float32)
-        assert_states_close(after.select(index), alone_after)
+        assert_close(together[index : index + 1], alone, INT8_INPUTS)
+        assert_states_close(after.select(index), alone_after, INT8_INPUTS)
 
 
 def test_a_text_longer_than_one_run_is_read_in_pieces(path: Path) -> None:
