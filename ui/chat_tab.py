@@ -49,6 +49,9 @@ from ui.words import language_of, say
 
 # Only the browser knows under which address it sees the page.
 _WHOLE_LINK = "(link) => link ? location.origin + location.pathname + link : link"
+# On a phone the second column stands below the first, out of sight.
+_SHOW_FORK = """() => setTimeout(
+  () => document.querySelector('.fork .talk')?.scrollIntoView({block: 'nearest'}), 100)"""
 
 
 @dataclass(frozen=True)
@@ -297,7 +300,8 @@ def wire_fork(tab: Tab) -> None:
     talk.marks.click(switch, mine, outputs, **QUIET_EVENT)
     talk.earlier.click(show_earlier, mine[1:], outputs, **QUIET_EVENT)
     closed = [*outputs, *tab.column]
-    tab.talk.marks.submit(fork_here, [held.language, held.chats], closed, **QUIET_EVENT)
+    forked = tab.talk.marks.submit(fork_here, [held.language, held.chats], closed, **QUIET_EVENT)
+    forked.success(None, None, None, js=_SHOW_FORK, **QUIET_EVENT)
     tab.fork.close.click(close, mine[:2], closed, **QUIET_EVENT)
     tab.fork.keep.click(close, mine[:2], closed, **QUIET_EVENT)
 

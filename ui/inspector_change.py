@@ -21,7 +21,7 @@ from ui.inspector_change_layout import Panel, lay_out
 from ui.inspector_change_views import edits_line, render
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.shelf import Shelf, keep_memory, tail_of
-from ui.shelf_card import SHOW_IF_WIDE
+from ui.shelf_card import SHOW_KEPT
 from ui.studies import INTERVAL_S, Updates, in_language, run_study
 from ui.study_parts import Choice, Stores, cue_ids, source_text, writing_settings
 from ui.words import language_of
@@ -83,7 +83,7 @@ def build_change(
         [shelf, panel.controls.status],
         **MODEL_EVENT,
     )
-    kept.success(None, None, None, js=SHOW_IF_WIDE, **QUIET_EVENT)
+    kept.success(None, None, None, js=SHOW_KEPT, **QUIET_EVENT)
 
 
 def _in_words(taker: Any) -> Any:

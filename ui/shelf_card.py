@@ -39,9 +39,14 @@ TOGGLE = """() => {
   // The button that was pressed takes the focus once more after this.
   setTimeout(() => (open ? document.querySelector('#shelf-close') : opener).focus(), 50);
 }"""
-# A wide window has room for it beside the text, so there what was kept is shown at once.
-SHOW_IF_WIDE = """() => {
-  if (window.innerWidth < 1100) return;
+# A wide window has room for it beside the text, so there what was kept is shown at once. In a
+# narrow one the line that says so may be out of sight, far above the button.
+SHOW_KEPT = """() => {
+  if (window.innerWidth < 1200) {
+    const lines = [...document.querySelectorAll('#chat-status, #completion-status')];
+    lines.find(line => line.offsetParent)?.scrollIntoView({block: 'nearest'});
+    return;
+  }
   document.querySelector('#shelf').setAttribute('data-open', '');
   document.querySelector('#shelf-open').setAttribute('aria-expanded', true);
 }"""
@@ -57,6 +62,12 @@ PREPARE = """() => {
       document.querySelector('#shelf-close').click();
     }
   });
+}"""
+# In a narrow window it covers the tab that goes on.
+CLOSE_IF_NARROW = """() => {
+  if (window.innerWidth < 1200 && document.querySelector('#shelf[data-open]')) {
+    document.querySelector('#shelf-close').click();
+  }
 }"""
 DOWNLOAD = """() => {
   const button = document.querySelector('#shelf-file');
@@ -224,7 +235,7 @@ def wire_keep_button(
     inputs: Sequence[gr.components.Component],
     outputs: Sequence[gr.components.Component],
 ) -> None:
-    """Let a button keep a memory; a wide window then shows the shelf.
+    """Let a button keep a memory; the page then shows that it was kept.
 
     Args:
         button: from `build_keep_button`.
@@ -233,7 +244,7 @@ def wire_keep_button(
         outputs: the shelf and where the line is shown.
     """
     kept = button.click(keep, list(inputs), list(outputs), **TELLING_EVENT)
-    kept.success(None, None, None, js=SHOW_IF_WIDE, **QUIET_EVENT)
+    kept.success(None, None, None, js=SHOW_KEPT, **QUIET_EVENT)
 
 
 def build_shelf(
@@ -260,7 +271,8 @@ def build_shelf(
     drawer.forget.click(partial(drop, engine), mine, said, **TELLING_EVENT)
     for button, tab in ((drawer.to_chat, "chat"), (drawer.to_completion, "completion")):
         handed = [ports.handed, tabs, note]
-        button.click(partial(send_to, tab), mine[1:], handed, **TELLING_EVENT)
+        sent = button.click(partial(send_to, tab), mine[1:], handed, **TELLING_EVENT)
+        sent.success(None, None, None, js=CLOSE_IF_NARROW, **QUIET_EVENT)
     saved = drawer.keep.click(
         partial(save, engine, drawer.file.GRADIO_CACHE), mine, [drawer.file, note], **MODEL_EVENT
     )

@@ -11,10 +11,15 @@ def test_a_saved_memory_is_loaded_after_a_reload_and_answers(
     with visit(browser, address) as page:
         with one_answer(page):
             say(page, "My name is Nora.")
-        page.get_by_role("button", name="Keep this memory").first.click()
-        # A wide window opens the drawer by itself.
+        keep = page.get_by_role("button", name="Keep this memory").first
+        keep.click()
+        # A wide window opens the drawer by itself, and moves the page aside for it.
         chosen = page.locator("#shelf-items label.selected")
         expect(chosen).to_contain_text("“My name is Nora.”")
+        kept, drawer = keep.bounding_box(), page.locator("#shelf").bounding_box()
+        assert kept
+        assert drawer
+        assert kept["x"] + kept["width"] <= drawer["x"]
         with page.expect_download() as download:
             page.locator("#shelf-save").click()
         file = tmp_path / download.value.suggested_filename
@@ -27,7 +32,8 @@ def test_a_saved_memory_is_loaded_after_a_reload_and_answers(
         chooser.value.set_files(file)
         expect(page.locator("#shelf-status")).to_contain_text("Loaded")
         page.get_by_role("button", name="Go on in Chat").click()
-        page.locator("#shelf-close").click()
+        # In a narrow one it covers the chat, and closes for it.
+        expect(page.locator("#shelf")).to_be_hidden()
         expect(page.locator("#chat-status")).to_contain_text("in the memory already")
         with one_answer(page):
             say(page, "What is my name?")

@@ -14,6 +14,7 @@ from ui.chat import keeping
 from ui.chat.frames import ChatFrame
 from ui.chat.turns import opened
 from ui.chat.values import Ask, Chat, Chats
+from ui.completion.frames import memory_of
 from ui.session import Draft, Drafts, RunningStreams
 from ui.shelf import Handed, Shelf, hand_over, keep_memory
 
@@ -152,6 +153,14 @@ def test_a_kept_text_comes_back_in_the_box_with_its_tokens() -> None:
     assert isinstance(frame.drafts, Drafts)
     assert frame.drafts.now == Draft("Once more", shelf.current.ids)
     assert frame.drafts.undo("Once more").now.text == "old"
+
+
+def test_words_after_a_loaded_memory_are_counted_as_tokens_with_those_before() -> None:
+    engine = FakeEngine()
+    shelf = keep_memory(as_engine(engine), "me", Shelf(), fake_memory(7), name="loaded")
+    loaded, mine = (Draft("two words", (1, 2), root=r) for r in (shelf.current.root, ""))
+    assert "after 9 tokens" in memory_of(as_engine(engine), loaded, "en")
+    assert "after 2 words" in memory_of(as_engine(engine), mine, "en")
 
 
 def test_text_after_a_loaded_memory_stays_with_it_when_it_is_edited() -> None:

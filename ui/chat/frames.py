@@ -154,8 +154,10 @@ def memory_of(
     """Draw the memory card; a message that is still being read is not in the memory yet."""
     if talk.turns and not talk.turns[-1].is_answered:
         talk = talk.before(len(talk.turns) - 1)
-    words = sum(words_of(turn) for turn in talk.turns)
-    tokens = tokens_of(talk.root) + talk.length
+    # Words that a memory from elsewhere has read are not known, so its tokens are counted.
+    begun = tokens_of(talk.root)
+    words = 0 if begun else sum(words_of(turn) for turn in talk.turns)
+    tokens = begun + talk.length
     return memory_card(engine.model.config, words, tokens, change, language=language)
 
 

@@ -101,8 +101,10 @@ def shown(engine: Engine, drafts: Drafts, status: str, language: str) -> Complet
 
 def memory_of(engine: Engine, draft: Draft, language: str, change: tuple[float, ...] = ()) -> str:
     """Draw the memory card for a text."""
-    tokens = tokens_of(draft.root) + len(draft.ids)
-    words = words_in(draft.text)
+    # Words that a memory from elsewhere has read are not known, so its tokens are counted.
+    begun = tokens_of(draft.root)
+    words = 0 if begun else words_in(draft.text)
+    tokens = begun + len(draft.ids)
     return memory_card(engine.model.config, words, tokens, change, language=language)
 
 

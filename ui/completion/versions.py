@@ -13,7 +13,7 @@ from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import GenerationSettings, Token
 from rwkv_core.streams import Stream
-from ui.completion.frames import CompletionFrame, busy, fact, idle, nothing_new, shown
+from ui.completion.frames import CompletionFrame, busy, fact, idle, memory_of, nothing_new, shown
 from ui.completion.strip import SHOWN_ALTERNATIVES
 from ui.completion.values import Version, Versions
 from ui.completion.writing import KEEP_EVERY, draft_of
@@ -91,7 +91,7 @@ async def try_versions(
         async for frame in follow_all(group, base, language):
             yield frame
         if running.is_current(visitor, group):
-            yield finished(group, base, language)
+            yield finished(engine, group, base, language)
     except RwkvError as error:
         yield idle({"box": gr.update(interactive=True)}, error_line(error, language))
     finally:
@@ -151,8 +151,8 @@ async def follow_all(group: Together, base: Draft, language: str) -> AsyncIterat
             task.cancel()
 
 
-def finished(group: Together, base: Draft, language: str) -> CompletionFrame:
-    """Show the versions at rest, each with a button that adopts it."""
+def finished(engine: Engine, group: Together, base: Draft, language: str) -> CompletionFrame:
+    """Show the versions at rest, each with a button that adopts it, and the memory before them."""
     items = tuple(
         Version(result.text, result.generated_ids, tuple(tokens), result.seed)
         for stream, tokens in zip(group.streams, group.written, strict=True)
@@ -164,6 +164,8 @@ def finished(group: Together, base: Draft, language: str) -> CompletionFrame:
         "grid": grid(base, texts, language, is_done=True),
         "versions": Versions(base, items),
     }
+    if items:
+        parts["memory"] = memory_of(engine, base, language)
     said = "completion.versions_done" if items else "chat.stopped"
     return idle(parts, fact(language, said))
 

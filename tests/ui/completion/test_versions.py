@@ -42,6 +42,7 @@ def test_the_text_is_read_once_and_four_versions_are_asked_for_together() -> Non
     assert [stream.settings.sampling.seed for stream in written] == [5, 6, 7, 8]
     assert str(last.grid).count("data-version") == 4
     assert [item.text for item in found(last).items] == [" Once there was a cat."] * 4
+    assert "after 1 word<" in str(last.memory)
     assert last.run["visible"]
     assert last.box["interactive"]
     assert "value" not in last.box
