@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -293,7 +294,8 @@ class Model:
 def _is_finite(numbers: Tensor) -> bool:
     # A sum is NaN or infinite where any part is, and quicker than asking each. On the CPU it is
     # NumPy's: torch's would wake threads, which then spin in the way of the plan's.
-    total = numbers.numpy().sum() if numbers.device.type == "cpu" else numbers.sum()
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = numbers.numpy().sum() if numbers.device.type == "cpu" else numbers.sum()
     return math.isfinite(total)
 
 
