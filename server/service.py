@@ -34,9 +34,9 @@ from server.options import Hosting
 from server.remembered import Remembered
 from server.v1.routes import Face, v1_routes
 
-# Readers look 20 times a second, and what they see then travels to the browser.
 # How late a signal to stop may be noticed.
 STOP_POLL_S = 0.2
+# What readers saw last still travels to the browser.
 LAST_WORDS_S = 0.5
 
 

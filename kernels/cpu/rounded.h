@@ -45,7 +45,7 @@ inline float round_together(const float* x, int64_t count, int end, Element* to,
 
 // For int4: groups of 32 bytes, then the groups' scales, then 8 times the bytes' sums.
 struct RoundedBytes {
-  static constexpr int kSharing = kGroup, kWords = kGroup / 4;  // columns of a scale; 32-bit words
+  static constexpr int kWords = kGroup / 4;  // of 32 bits, that share a scale
   const float* row;
   int64_t groups;
 
@@ -71,7 +71,7 @@ struct RoundedBytes {
 
 // For int8 and several tokens: blocks of 256 integers of 16 bits, then the blocks' scales.
 struct RoundedShorts {
-  static constexpr int kSharing = kBlockColumns, kWords = kBlockColumns / 2;
+  static constexpr int kWords = kBlockColumns / 2;
   const float* row;
   int64_t blocks;
 
