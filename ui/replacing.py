@@ -1,7 +1,11 @@
 """Another page in the place of the one that is served, while visitors are connected."""
 
+from weakref import WeakKeyDictionary
+
 import gradio as gr
+from gradio.block_function import BlockFunction
 from gradio.blocks import BlocksConfig
+from gradio.queueing import ProcessTime
 
 from ui.lean_sessions import LeanSession
 
@@ -9,6 +13,17 @@ from ui.lean_sessions import LeanSession
 _CONTENT = (
     "default_config", "children", "app_id", "temp_file_sets", "upload_file_set", "renderables",
 )  # fmt: skip
+
+
+class _ProcessTimes(WeakKeyDictionary[BlockFunction, ProcessTime]):
+    """How long each handler takes, as the queue notes it, without keeping any handler alive.
+
+    The queue notes a time after the answer has left, so possibly after the page was replaced.
+    """
+
+    def __getitem__(self, fn: BlockFunction) -> ProcessTime:
+        """Look a handler's time up, or begin with none."""
+        return self.setdefault(fn, ProcessTime())  # type: ignore[no-untyped-call]
 
 
 def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
@@ -27,8 +42,8 @@ def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
     served.default_config.root_block = served
     served.config = served.get_config_file()
     _empty(new)
-    # By handler, and so a way to all that the old handlers hold: their engine, its vocabulary.
-    served._queue.process_time_per_fn.clear()
+    # A handler is a way to all that it holds: its engine, the engine's vocabulary.
+    served._queue.process_time_per_fn = _ProcessTimes()  # type: ignore[assignment]
     for session in list(served.app.state_holder.session_data.values()):
         if isinstance(session, LeanSession) and session.is_closed:
             session.let_go()

@@ -53,7 +53,7 @@ def test_new_visitors_get_the_new_page_and_an_open_one_keeps_its_own_until_it_is
 ) -> None:
     old = Model()
     page, is_gone = served(old, "old"), weakref.ref(old)
-    number = page.app_id
+    number, handler = page.app_id, next(iter(page.default_config.fns.values()))
     del old
     early = client_of(page)
     assert early.predict("Hi", api_name="/answer") == "old: Hi"
@@ -73,6 +73,10 @@ def test_new_visitors_get_the_new_page_and_an_open_one_keeps_its_own_until_it_is
         session.is_closed = True
     # The queue remembers who was served last until the next page comes.
     replace_page(page, page_of(Model(), "newest"))
+    # It notes a time after the answer has left, here as late as can be.
+    page._queue.process_time_per_fn[handler].add(1.0)
+    assert handler in page._queue.process_time_per_fn
+    del handler
     assert client_of(page).predict("Hi", api_name="/answer") == "newest: Hi"
     # A request that has just ended may still be put away on the server's thread.
     patience = time.monotonic() + 20
