@@ -113,6 +113,7 @@ class Engine:
         alternatives: int = 0,
         root: str = "",
         keep_every: int = 0,
+        tells_change: bool = False,
     ) -> Stream:
         """Ask for a text that goes on after these ids; states kept for the session are used.
 
@@ -123,6 +124,8 @@ class Engine:
             alternatives: how many likely tokens to list with each token, 10 at most.
             root: the held memory that the text begins from, see `hold`.
             keep_every: keep the memory after so many written tokens too; 0 for the end alone.
+            tells_change: whether each token tells how far it moved the memory, which takes as
+                long as reading the memory twice.
 
         Raises:
             InputError: no ids, too many, or some outside the vocabulary.
@@ -134,7 +137,7 @@ class Engine:
         vocab_size = self.model.config.vocab_size
         check_settings(settings, alternatives, self.limits, vocab_size=vocab_size)
         row = self._row(session_id, ids, settings, alternatives, root)
-        return self._submit(replace(row, keep_every=keep_every))
+        return self._submit(replace(row, keep_every=keep_every, tells_change=tells_change))
 
     def read(
         self, session_id: str, ids: Sequence[int], *, root: str = "", is_quiet: bool = False

@@ -61,6 +61,7 @@ class Row:
         root: the held memory that ids are read from; "" for the memory of every text.
         writes: whether a text is to be written, or the prompt only read.
         keep_every: keep the memory after so many written tokens; 0 for the end alone.
+        tells_change: whether tokens tell how far they moved the memory.
         is_quiet: read only while nobody else asks for anything.
         before: tokens that the root has read.
         started_at: when it got a slot.
@@ -84,6 +85,7 @@ class Row:
     root: str = ""
     writes: bool = True
     keep_every: int = 0
+    tells_change: bool = False
     is_quiet: bool = False
     before: int = 0
     started_at: float | None = None
@@ -277,13 +279,13 @@ def batch_of(places: Sequence[Place]) -> State:
     return State.stack([place.state.select(place.index) for place in places])
 
 
-def relative_change(before: State, after: State) -> list[tuple[float, ...]]:
-    """Compute ||S_t - S_{t-1}|| / ||S_{t-1}|| per row and layer, Frobenius over all heads."""
-    axes = (2, 3, 4)  # of (L, B, H, V, K)
-    moved = torch.linalg.vector_norm(after.memory - before.memory, dim=axes)
-    size = torch.linalg.vector_norm(before.memory, dim=axes)
-    ratio = moved / (size + 1e-8)
-    return [tuple(row) for row in ratio.T.tolist()]
+def relative_change(before: State, after: State, index: int) -> tuple[float, ...]:
+    """Compute ||S_t - S_{t-1}|| / ||S_{t-1}|| of one conversation by layer, over all heads."""
+    old, new = before.memory[:, index], after.memory[:, index]
+    axes = (1, 2, 3)  # of (L, H, V, K)
+    moved = torch.linalg.vector_norm(new - old, dim=axes)
+    size = torch.linalg.vector_norm(old, dim=axes)
+    return tuple((moved / (size + 1e-8)).tolist())
 
 
 def checked_scores(logits: Logits) -> Logits:

@@ -298,7 +298,6 @@ class Scheduler:
             logits, after = self._model.forward(tokens, before)
             scores = logits.cpu().numpy()
             self.tally.tokens_written += len(chosen)
-            changes = relative_change(before, after)
         except Exception as error:
             if len(chosen) == 1:
                 self._fail(chosen[0][0], error)
@@ -310,7 +309,9 @@ class Scheduler:
         for index, (row, token) in enumerate(chosen):
             with self._failures_of(row):
                 place = Place(row.length + 1, after, index, checked_scores(scores[index]))
-                shown = row.accept(replace(token, change=changes[index]), place)
+                if row.tells_change:
+                    token = replace(token, change=relative_change(before, after, index))
+                shown = row.accept(token, place)
                 row.hand_over(shown, self._clock())
                 if row.assembler.is_stopped:
                     self._end(row, "stop")

@@ -15,6 +15,19 @@ _SETTINGS = {
 }
 
 
+def give_back_memory() -> bool:
+    """Hand free pages between blocks that are in use to the system; False without glibc.
+
+    glibc does so by itself only at the heap's end. It takes milliseconds, in which other threads
+    may have to wait for new blocks.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return False
+    return True
+
+
 def settle_allocator() -> bool:
     """Set them; returns False where the C library is another, which is left as it is."""
     try:

@@ -24,7 +24,7 @@ from presets.limits import Limits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import SettingsError
 from rwkv_core.state_files import file_limit
-from server.allocator import settle_allocator
+from server.allocator import give_back_memory, settle_allocator
 from server.gate import Gate
 from server.headers import SecurityHeaders
 from server.last_resort import LastResort, say_what_is_wrong
@@ -35,6 +35,7 @@ from server.remembered import Remembered
 from server.v1.routes import Face, v1_routes
 
 # How late a signal to stop may be noticed.
+GIVE_BACK_S = 10.0  # between two times that free memory goes back to the system
 STOP_POLL_S = 0.2
 # What readers saw last still travels to the browser.
 LAST_WORDS_S = 0.5
@@ -194,8 +195,12 @@ class Service:
             signal.signal(number, lambda number, _: received.append(number))
         rest_collector()
         settle_allocator()
+        given_back_at = time.monotonic()
         while not received:
             time.sleep(STOP_POLL_S)
+            if time.monotonic() - given_back_at > GIVE_BACK_S:
+                give_back_memory()
+                given_back_at = time.monotonic()
         self.closing.set()
         self.engine.drain(self.limits.requests.drain_s)
         time.sleep(LAST_WORDS_S)

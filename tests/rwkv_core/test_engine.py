@@ -104,10 +104,12 @@ class TestWriting:
 
     def test_tokens_carry_alternatives_and_the_change_of_each_layer(self, tiny: Model) -> None:
         with Engine(tiny, TOKENIZER, LIMITS) as engine:
-            stream = engine.submit("a", [1, 2, 3], settings(4, greedy=True), alternatives=3)
             others = engine.submit("a", [7], settings(4, greedy=True))
+            stream = engine.submit(
+                "a", [1, 2, 3], settings(4, greedy=True), alternatives=3, tells_change=True
+            )
             tokens = list(stream)
-            list(others)
+            assert not any(token.change for token in others)
         logits, before = tiny.forward([1, 2, 3])
         for token in tokens:
             assert token.id == token.alternatives[0].id == int(logits.argmax())

@@ -42,3 +42,33 @@ def test_memory_that_is_freed_goes_back_to_the_system() -> None:
     assert times_of_what_stays(is_settled=True) < 1.5
     # What it is for: without, the holes stay.
     assert times_of_what_stays(is_settled=False) > 5
+
+
+HOLES = """
+import re
+from pathlib import Path
+import numpy as np
+from server.allocator import give_back_memory, settle_allocator
+
+def anonymous_bytes():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", status)[1])
+
+assert settle_allocator()
+before = anonymous_bytes()
+stay, go = [], []
+for _ in range(200):
+    go.append(np.ones(2**19, np.uint8))
+    stay.append(np.ones(2**12, np.uint8))
+go.clear()
+held = anonymous_bytes() - before
+assert give_back_memory()
+print((anonymous_bytes() - before) / held)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_holes_between_blocks_that_stay_go_back_to_the_system() -> None:
+    command = [sys.executable, "-c", HOLES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.3

@@ -119,7 +119,9 @@ async def answer(
     try:
         job = begin(engine, template, kept, ask, Wishes(*values[:count]), values[count:])
         root = job.asked.current.conversation.root
-        stream = engine.submit(visitor, job.prompt + job.live, job.settings, root=root)
+        stream = engine.submit(
+            visitor, job.prompt + job.live, job.settings, root=root, tells_change=True
+        )
     except RwkvError as error:
         # Words that stand in no box, such as an edit's, go into the message box.
         box = box_for(language, None if ask.is_typed else ask.text)

@@ -51,6 +51,7 @@ async def complete(
             alternatives=SHOWN_ALTERNATIVES,
             root=before.root,
             keep_every=KEEP_EVERY,
+            tells_change=True,
         )
     except RwkvError as error:
         yield idle({}, error_line(error, language))
