@@ -7,11 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from presets import read_table
+from presets import SamplingPreset, read_table, sampling_presets
 from rwkv_core.errors import SettingsError
 from rwkv_core.models.outline import Inventory, Sizes, inventory_of_sizes
 from rwkv_core.sampling import SamplingSettings
 
+ADVISED = "Advised"  # name of the preset that holds what a model's makers recommend
+_ADVISED_TOKENS = 1000  # of an answer: such models think first
 _PATH = Path(__file__).with_name("models.toml")
 _FAMILY = {
     "name": str, "about": str, "repository": str, "generation": str, "vocabulary": int,
@@ -114,6 +116,21 @@ def read_catalogue(path: Path) -> tuple[CatalogueModel, ...]:
 def find_model(file: str) -> CatalogueModel | None:
     """Find a catalogue entry by its file's name; None where there is none."""
     return next((model for model in catalogue() if model.file == file), None)
+
+
+def presets_for(file: str) -> tuple[SamplingPreset, ...]:
+    """Read the sampling presets to offer with a model.
+
+    Args:
+        file: the model file's name. What the makers of a model of the catalogue recommend comes
+            before the shipped presets, under the name ADVISED.
+    """
+    shipped = sampling_presets()
+    model = find_model(file)
+    if model is None:
+        return shipped
+    summary = "the numbers that the makers of this model recommend"
+    return (SamplingPreset(ADVISED, summary, model.sampling, _ADVISED_TOKENS), *shipped)
 
 
 def _model(entry: Mapping[str, Any], family: str, path: Path) -> CatalogueModel:

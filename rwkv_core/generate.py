@@ -15,10 +15,11 @@ from rwkv_core.sampling import (
     Logits,
     Penalties,
     SamplingSettings,
+    Weighed,
     draw_seed,
-    log_probs,
     most_likely,
     sample,
+    weigh,
 )
 from rwkv_core.state import State
 from rwkv_core.tokenizer import StreamDecoder, Tokenizer
@@ -113,22 +114,24 @@ class Token:
     change: tuple[float, ...] = ()
 
 
-def make_token(token: int, logits: Logits, tokenizer: Tokenizer, *, alternatives: int = 0) -> Token:
+def make_token(
+    token: int, scores: Logits | Weighed, tokenizer: Tokenizer, *, alternatives: int = 0
+) -> Token:
     """Describe a chosen token; its text stays "" until a TextAssembler settles it.
 
     Args:
         token: the chosen id.
-        logits: (V,) float32 it was chosen from, without penalties.
+        scores: logits (V,) float32 it was chosen from, without penalties.
         tokenizer: gives the alternatives' texts.
         alternatives: how many of the most likely tokens to list.
     """
-    logprobs = log_probs(logits)
-    likely = most_likely(logprobs, alternatives).tolist() if alternatives else []
+    weighed = scores if isinstance(scores, Weighed) else weigh(scores)
+    likely = most_likely(weighed.logits, alternatives).tolist() if alternatives else []
     return Token(
         token,
         "",
-        float(logprobs[token]),
-        tuple(Alternative(i, tokenizer.decode([i]), float(logprobs[i])) for i in likely),
+        weighed.log_prob(token),
+        tuple(Alternative(i, tokenizer.decode([i]), weighed.log_prob(i)) for i in likely),
     )
 
 
@@ -270,7 +273,7 @@ class Generation:
         # The state after the settled ids: held ones may turn out to be a stop string.
         settled, settled_count = state, 0
         for position in range(len(ids), len(ids) + self._settings.max_tokens):
-            row = logits[0].cpu().numpy()  # (V,)
+            row = weigh(logits[0].cpu().numpy())
             token = sample(row, sampling, seed=self.seed, position=position, penalties=penalties)
             if token in self._settings.stop_tokens:
                 reason = "end_of_text"

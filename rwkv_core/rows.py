@@ -19,7 +19,7 @@ from rwkv_core.models import Model
 from rwkv_core.models.recorder import Recorder
 from rwkv_core.recording import Recording, Wanted
 from rwkv_core.recordings import RecordingKey
-from rwkv_core.sampling import Logits, Penalties, sample
+from rwkv_core.sampling import Logits, Penalties, sample, weigh
 from rwkv_core.sessions import Snapshot, StateStore
 from rwkv_core.state import Memory, State
 from rwkv_core.streams import Reason, Stream, StreamResult, TraceJob, WorkJob
@@ -115,15 +115,15 @@ class Row:
     def choose(self, tokenizer: Tokenizer) -> Token:
         """Sample the next token; the whole prompt has been read."""
         assert self.place is not None
-        logits = self.place.logits
+        scores = weigh(self.place.logits)
         token = sample(
-            logits,
+            scores,
             self.settings.sampling,
             seed=self.seed,
             position=self.before + self.place.length,
             penalties=self.penalties,
         )
-        return make_token(token, logits, tokenizer, alternatives=self.alternatives)
+        return make_token(token, scores, tokenizer, alternatives=self.alternatives)
 
     def accept(self, token: Token, place: Place) -> list[Token]:
         """Take a token and the memory that holds it; returns the tokens settled by it."""

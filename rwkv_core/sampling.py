@@ -7,8 +7,10 @@ sum below 1), and the given logits are never changed.
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,11 @@ from rwkv_core.tokenizer import Tokenizer
 
 Logits = NDArray[np.float32]
 Ids = NDArray[np.int64]
+
+# A number, or an array of them.
+Counter = TypeVar("Counter", int, NDArray[np.uint64])
+_64_BITS = 2**64 - 1
+_COMPARED = 64  # scores that are compared before the highest ones are sought
 
 _LIMITS = {
     "temperature": (0.0, 10.0),
@@ -110,11 +117,60 @@ class Penalties:
 
     def apply(self, logits: Logits) -> Logits:
         """Return penalised logits (V,); the given ones stay as they are."""
-        penalised = logits.copy()
-        penalised[self.tokens] -= (
+        return _edited(logits, self.tokens, self.of_tokens(logits))
+
+    def of_tokens(self, logits: Logits) -> Logits:
+        """Compute the penalised logits of `tokens` alone, (n,)."""
+        penalties = (
             self.settings.presence_penalty + self.occurrences * self.settings.frequency_penalty
         )
-        return penalised
+        return (logits[self.tokens] - penalties).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Logits and their softmax, computed once for all that is asked of them.
+
+    Attributes:
+        logits: (V,), not changed.
+        reference: what weights are relative to.
+        weights: (V,) exp(logits - reference).
+        total: sum of the weights.
+    """
+
+    logits: Logits
+    reference: np.float32
+    weights: Logits
+    total: np.float32
+
+    def log_prob(self, token: int) -> float:
+        """Compute the model's own log probability of a token, in nats."""
+        return float(self.logits[token] - self.reference - np.log(self.total))
+
+    def edited(self, ids: Ids, values: Logits) -> Weighed:
+        """Put other logits in the place of some, without weighing all the others again."""
+        logits = _edited(self.logits, ids, values)
+        weights = self.weights.copy()
+        if values.max(initial=-np.inf) <= self.reference:
+            weights[ids] = np.exp(values - self.reference)
+            total = weights.sum()
+            # Below that, weights of what is left would have lost digits.
+            if total > 1e-6:
+                return Weighed(logits, self.reference, weights, total)
+        return weigh(logits)
+
+
+def weigh(logits: Logits) -> Weighed:
+    """Compute the softmax of logits (V,).
+
+    Raises:
+        SettingsError: all are -infinity.
+        RwkvError: logits hold NaN or +infinity.
+    """
+    highest = _check(logits)
+    weights = logits - highest
+    np.exp(weights, out=weights)
+    return Weighed(logits, highest, weights, weights.sum())
 
 
 def occurrence_weight(text: str) -> float:
@@ -127,7 +183,7 @@ def occurrence_weight(text: str) -> float:
 
 
 def sample(
-    logits: Logits,
+    scores: Logits | Weighed,
     settings: SamplingSettings,
     *,
     seed: int,
@@ -141,7 +197,7 @@ def sample(
     a seed gives the same text alone or in a batch, today or tomorrow.
 
     Args:
-        logits: (V,) float32, not changed.
+        scores: logits (V,) float32, not changed.
         settings: its seed is not used.
         seed: 0 to 2**64 - 1.
         position: index of the new token in its whole text, prompt included.
@@ -151,16 +207,20 @@ def sample(
         SettingsError: a banned id is outside the vocabulary, or everything is banned.
         RwkvError: logits hold NaN or +infinity.
     """
-    if penalties is not None:
-        logits = penalties.apply(logits)
-    if settings.banned:
-        logits = _ban(logits, settings.banned)
-    _check(logits)
+    logits = scores.logits if isinstance(scores, Weighed) else scores
+    ids, values = _edits(logits, settings, penalties)
     if settings.temperature == 0:
+        logits = _edited(logits, ids, values)
+        _check(logits)
         return int(np.argmax(logits))
-    kept = _kept_tokens(logits, settings.top_p, settings.top_k)
-    scores = logits[kept] / np.float64(settings.temperature) + _gumbel(seed, position, kept)
-    return int(kept[np.argmax(scores)])
+    weighed = scores if isinstance(scores, Weighed) else weigh(scores)
+    if len(ids):
+        weighed = weighed.edited(ids, values)
+    kept = _kept_tokens(weighed, settings.top_p, settings.top_k)
+    if len(kept) == 1:
+        return int(kept[0])
+    chances = weighed.logits[kept] / np.float64(settings.temperature)
+    return int(kept[np.argmax(chances + _gumbel(seed, position, kept))])
 
 
 def log_probs(logits: Logits) -> Logits:
@@ -169,9 +229,8 @@ def log_probs(logits: Logits) -> Logits:
     Raises:
         RwkvError: logits hold NaN or +infinity.
     """
-    _check(logits)
-    shifted = logits - logits.max()
-    normalised: Logits = shifted - np.log(np.exp(shifted).sum())
+    weighed = weigh(logits)
+    normalised: Logits = logits - weighed.reference - np.log(weighed.total)
     return normalised
 
 
@@ -182,47 +241,65 @@ def most_likely(scores: Logits, count: int) -> Ids:
     return order
 
 
-def _ban(logits: Logits, banned: tuple[int, ...]) -> Logits:
-    if max(banned) >= len(logits):
-        raise SettingsError(
-            "banned token {token} is outside the vocabulary, 0 to {last}; give ids of this "
-            "model's vocabulary",
-            token=max(banned),
-            last=len(logits) - 1,
-        )
-    allowed = logits.copy()
-    allowed[list(banned)] = -np.inf
-    return allowed
+def _edits(
+    logits: Logits, settings: SamplingSettings, penalties: Penalties | None
+) -> tuple[Ids, Logits]:
+    """List the tokens that get other logits than the model's, and these."""
+    ids, values = np.empty(0, np.int64), np.empty(0, np.float32)
+    if penalties is not None:
+        ids, values = penalties.tokens, penalties.of_tokens(logits)
+    if settings.banned:
+        if max(settings.banned) >= len(logits):
+            raise SettingsError(
+                "banned token {token} is outside the vocabulary, 0 to {last}; give ids of this "
+                "model's vocabulary",
+                token=max(settings.banned),
+                last=len(logits) - 1,
+            )
+        # The last value of an id counts.
+        ids = np.concatenate([ids, np.array(settings.banned, np.int64)])
+        values = np.concatenate([values, np.full(len(settings.banned), -np.inf, np.float32)])
+    return ids, values
 
 
-def _check(logits: Logits) -> None:
+def _edited(logits: Logits, ids: Ids, values: Logits) -> Logits:
+    if not len(ids):
+        return logits
+    edited = logits.copy()
+    edited[ids] = values
+    return edited
+
+
+def _check(logits: Logits) -> np.float32:
+    """Return the highest one, if it is a number."""
     # max() is NaN when any logit is.
-    highest = logits.max()
+    highest: np.float32 = logits.max()
     if highest == -np.inf:
         raise SettingsError("all {count} tokens are banned; allow at least one", count=len(logits))
-    if not np.isfinite(highest):
+    if not math.isfinite(highest):
         raise RwkvError(
             "the model's logits hold {value}, so no token can be chosen; start a new "
             "conversation, or load the model with the strategy 'cpu fp32'",
             value=highest,
         )
+    return highest
 
 
-def _kept_tokens(logits: Logits, top_p: float, top_k: int) -> Ids:
+def _kept_tokens(weighed: Weighed, top_p: float, top_k: int) -> Ids:
     """List the ids that top_p and then top_k leave, in no particular order."""
-    probs = np.exp(logits - logits.max())
-    probs /= probs.sum()
+    weights, total = weighed.weights, weighed.total
     if top_p >= 1:
-        kept = np.flatnonzero(probs)
+        kept = np.flatnonzero(weights)
     else:
         # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the others reach
         # top_p: only those are sorted. Half of that bound leaves room for rounding.
-        likely = np.flatnonzero(probs > 0.5 * (1 - top_p) / len(probs))
-        ranked = np.sort(probs[likely])[::-1]
-        last = int(np.searchsorted(np.cumsum(ranked, dtype=np.float64), top_p))
-        kept = np.flatnonzero(probs >= ranked[min(last, len(ranked) - 1)])
+        likely = np.flatnonzero(weights > 0.5 * (1 - top_p) / len(weights) * total)
+        few = weights[likely]
+        ranked = np.sort(few)[::-1]
+        last = int(np.searchsorted(np.cumsum(ranked, dtype=np.float64), top_p * float(total)))
+        kept = likely[few >= ranked[min(last, len(ranked) - 1)]]
     if 0 < top_k < len(kept):
-        kept = kept[_top(probs[kept], top_k)]
+        kept = kept[_top(weights[kept], top_k)]
     return kept
 
 
@@ -230,24 +307,32 @@ def _top(scores: Logits, count: int) -> Ids:
     """Find the indices of the `count` highest scores; of equal ones the first."""
     if count >= len(scores):
         return np.arange(len(scores))
-    lowest = np.partition(scores, len(scores) - count)[len(scores) - count]
-    above = np.flatnonzero(scores > lowest)
-    level = np.flatnonzero(scores == lowest)[: count - len(above)]
+    near = np.arange(len(scores))
+    if (columns := len(scores) // _COMPARED) > count:
+        # As many scores as there are columns are at least their column's highest, so the
+        # count-th highest of these is a score that no chosen one is below.
+        highest = scores[: columns * _COMPARED].reshape(_COMPARED, columns).max(axis=0)
+        near = np.flatnonzero(scores >= np.partition(highest, columns - count)[columns - count])
+    some = scores[near]
+    lowest = np.partition(some, len(some) - count)[len(some) - count]
+    above = near[some > lowest]
+    level = near[some == lowest][: count - len(above)]
     return np.concatenate([above, level])
 
 
 def _gumbel(seed: int, position: int, tokens: Ids) -> NDArray[np.float64]:
     """Compute standard Gumbel noise for each token, from a hash of (seed, position, token)."""
-    stream = _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.uint64(position))
+    stream = np.uint64(_splitmix64(_splitmix64(seed) + position))
     # Its top 53 bits, moved off 0 and 1, are a uniform number.
     bits = _splitmix64(stream + tokens.astype(np.uint64)) >> np.uint64(11)
     noise: NDArray[np.float64] = -np.log(-np.log((bits + 0.5) * 2.0**-53))
     return noise
 
 
-def _splitmix64(counter: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _splitmix64(counter: Counter) -> Counter:
     """Hash 64-bit counters. Source: Steele, Lea, Flood 2014, "Fast splittable PRNGs"."""
-    mixed = (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed: Any = ((counter + 1) & _64_BITS) * 0x9E3779B97F4A7C15 & _64_BITS
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _64_BITS
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _64_BITS
+    hashed: Counter = mixed ^ (mixed >> 31)
+    return hashed

@@ -125,7 +125,7 @@ def build_chat_tab(
         with gr.Column(elem_classes="side-column", min_width=240):
             memory = gr.HTML(memory_card(engine.model.config, 0, 0), elem_id="chat-memory")
             keeper = build_keep_button()
-            chooser = build_controls()
+            chooser = build_controls(engine.model.name)
             who = build_who(template, why)
             with gr.Accordion(say("chat.manage"), open=False, elem_classes="quiet"):
                 manage = build_manage()

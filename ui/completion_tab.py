@@ -78,7 +78,7 @@ def build_completion_tab(
         with gr.Column(elem_classes="side-column", min_width=240):
             memory = gr.HTML(memory_card(engine.model.config, 0, 0), elem_id="completion-memory")
             keep = build_keep_button()
-            chooser = build_controls()
+            chooser = build_controls(engine.model.name)
             others = build_others()
             ahead = build_ahead(may_read_ahead=may_read_ahead)
     outputs: list[Any] = [

@@ -1,12 +1,14 @@
-"""How the next word is chosen: a choice of three in plain words, the numbers folded away."""
+"""How the next word is chosen: a choice in plain words, the numbers folded away."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import gradio as gr
 from gradio.events import Dependency
 
 from presets import SamplingPreset, sampling_presets
+from presets.catalogue import ADVISED, presets_for
 from rwkv_core.errors import SettingsError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sampling import SamplingSettings
@@ -58,13 +60,17 @@ def generation_settings(values: Sequence[float], stop: tuple[str, ...] = ()) -> 
         raise SettingsError("a fine control is empty; choose a preset to fill it again") from error
 
 
-def preset_named(name: str) -> SamplingPreset:
+def preset_named(name: str, presets: Sequence[SamplingPreset] = ()) -> SamplingPreset:
     """Find a sampling preset by its name.
 
+    Args:
+        name: as shown in English.
+        presets: on offer; empty for the shipped ones.
+
     Raises:
-        SettingsError: no such preset.
+        SettingsError: it is not on offer.
     """
-    presets = sampling_presets()
+    presets = presets or sampling_presets()
     for preset in presets:
         if preset.name == name:
             return preset
@@ -74,16 +80,16 @@ def preset_named(name: str) -> SamplingPreset:
     )
 
 
-def choose_preset(name: str) -> Controls:
-    """Fill the fine controls from a preset."""
-    return controls_of(preset_named(name))
+def choose_preset(name: str, presets: Sequence[SamplingPreset] = ()) -> Controls:
+    """Fill the fine controls from a preset; as `preset_named`."""
+    return controls_of(preset_named(name, presets))
 
 
 class Chooser(NamedTuple):
     """Where a visitor says how words are chosen.
 
     Attributes:
-        preset: a choice of three.
+        preset: a choice of three, or four where the model's makers recommend something.
         numbers: in the order of `Controls`.
         filled: when a preset has filled the numbers.
     """
@@ -98,16 +104,20 @@ class Chooser(NamedTuple):
         return {"preset": self.preset, **dict(zip(Controls._fields, self.numbers, strict=True))}
 
 
-def build_controls() -> Chooser:
-    """Lay out presets and fine controls."""
-    presets = sampling_presets()
-    start = next((p for p in presets if p.name == "Balanced"), presets[0])
+def build_controls(model: str) -> Chooser:
+    """Lay out presets and fine controls.
+
+    Args:
+        model: its file's name; what its makers recommend is on offer where it is known.
+    """
+    presets = presets_for(model)
+    start = next((p for p in presets if p.name in (ADVISED, "Balanced")), presets[0])
     value = controls_of(start)
     choice = gr.Radio(
         [(say(f"controls.{preset.name.lower()}"), preset.name) for preset in presets],
         value=start.name,
         label=say("controls.choice"),
-        info=say("controls.choice_hint"),
+        info=say("controls.advised_hint" if start.name == ADVISED else "controls.choice_hint"),
         elem_classes="segmented",
     )
     ranges = {
@@ -132,5 +142,5 @@ def build_controls() -> Chooser:
         )
     numbers.append(seed)
     # Not `change`: settings that come back set the preset too, and keep their own numbers.
-    filled = choice.input(choose_preset, choice, numbers, **QUIET_EVENT)
+    filled = choice.input(partial(choose_preset, presets=presets), choice, numbers, **QUIET_EVENT)
     return Chooser(choice, numbers, filled)

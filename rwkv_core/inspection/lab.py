@@ -16,7 +16,7 @@ import torch
 from rwkv_core.generate import GenerationSettings, TextAssembler, make_token
 from rwkv_core.inspection.arrays import Floats
 from rwkv_core.models import Model
-from rwkv_core.sampling import Logits, Penalties, sample
+from rwkv_core.sampling import Logits, Penalties, sample, weigh
 from rwkv_core.sessions import Snapshot
 from rwkv_core.state import State
 from rwkv_core.tokenizer import Tokenizer
@@ -193,15 +193,15 @@ class _Writer:
 
     def choose(self, logits: Logits, position: int) -> int:
         """Take the next token; after the end of the text, any, which is not shown."""
-        sampling = self._settings.sampling
+        sampling, scores = self._settings.sampling, weigh(logits)
         token = sample(
-            logits, sampling, seed=sampling.seed or 0, position=position, penalties=self._penalties
+            scores, sampling, seed=sampling.seed or 0, position=position, penalties=self._penalties
         )
         if token in self._settings.stop_tokens:
             self.is_done = True
         if not self.is_done:
             self._penalties = self._penalties.after(token)
-            self.assembler.feed(make_token(token, logits, self._tokenizer))
+            self.assembler.feed(make_token(token, scores, self._tokenizer))
             self.is_done = self.assembler.is_stopped
         return token
 

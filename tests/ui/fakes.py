@@ -161,6 +161,7 @@ class FakeEngine:
         alternatives: int = 0,
         root: str = "",
         keep_every: int = 0,
+        tells_change: bool = False,
     ) -> FakeStream:
         if self.refusal is not None:
             raise self.refusal

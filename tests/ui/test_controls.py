@@ -1,11 +1,20 @@
 import math
 
+import gradio as gr
 import pytest
 
 from presets import sampling_presets
+from presets.catalogue import ADVISED, catalogue, presets_for
 from presets.words import speak
 from rwkv_core.errors import SettingsError
-from ui.controls import choose_preset, controls_of, generation_settings, preset_named
+from ui.controls import (
+    Controls,
+    build_controls,
+    choose_preset,
+    controls_of,
+    generation_settings,
+    preset_named,
+)
 
 
 def test_a_preset_and_its_numbers_mean_the_same() -> None:
@@ -23,6 +32,25 @@ def test_choosing_a_preset_fills_every_number() -> None:
 def test_the_hint_says_what_the_presets_are() -> None:
     told = " ".join(f"{preset.name}: {preset.summary}." for preset in sampling_presets())
     assert speak("en", "controls.choice_hint") == told
+
+
+def test_what_the_makers_of_a_model_recommend_is_on_offer_and_chosen_first() -> None:
+    model = catalogue()[0]
+    with gr.Blocks():
+        chooser = build_controls(model.file)
+        other = build_controls("mine.pth")
+    assert [value for _, value in chooser.preset.choices] == [
+        ADVISED, *(preset.name for preset in sampling_presets())
+    ]  # fmt: skip
+    assert (chooser.preset.value, other.preset.value) == (ADVISED, "Balanced")
+    shown = generation_settings([number.value for number in chooser.numbers])
+    assert shown.sampling == model.sampling
+    # Coming back from another choice fills the same numbers.
+    assert choose_preset(ADVISED, presets_for(model.file)) == Controls(
+        *(number.value for number in chooser.numbers)
+    )
+    with pytest.raises(SettingsError, match="'Advised'; choose one of Precise, Balanced, Wild"):
+        choose_preset(ADVISED, presets_for("mine.pth"))
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
