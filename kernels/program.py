@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,7 +49,22 @@ class _RunStruct(ctypes.Structure):
         ("wkv_after", ctypes.c_void_p),
         ("logits", ctypes.c_void_p),
         ("arena", ctypes.c_void_p),
+        ("is_finite", ctypes.c_int64),
     ]
+
+
+class Outcome(NamedTuple):
+    """What a run made.
+
+    Attributes:
+        logits: (B, T, V) or (B, V).
+        state: after the tokens, in new tensors.
+        is_finite: whether no logit is NaN or infinite.
+    """
+
+    logits: Tensor
+    state: StateParts
+    is_finite: bool
 
 
 class Program:
@@ -84,7 +102,7 @@ class Program:
             if step.kind == PRODUCT:
                 step.inputs[NONZERO] = -1
 
-    def run(self, ids: Tensor, state: StateParts, *, all_logits: bool) -> tuple[Tensor, StateParts]:
+    def run(self, ids: Tensor, state: StateParts, *, all_logits: bool) -> Outcome:
         """Read tokens after a state.
 
         Args:
@@ -92,48 +110,41 @@ class Program:
             state: time_mix_shift (L, B, C), wkv (L, B, ...), channel_mix_shift (L, B, C), all
                 float32 on the CPU; not changed.
             all_logits: for every token instead of the last.
-
-        Returns:
-            Logits (B, T, V) or (B, V), and the state after the tokens, in new tensors.
         """
         B, T = ids.shape
         limit = min(MAX_ROWS, ARENA_BYTES // (4 * self._row_floats))
         piece = max(1, limit // B)
         state = tuple(part.contiguous() for part in state)
-        logits = []
         with self._lock:
+            if piece >= T:
+                return self._run(ids.contiguous(), state, 1 + all_logits)
+            logits, is_finite = [], True
             for start in range(0, T, piece):
                 part = ids[:, start : start + piece].contiguous()
-                is_wanted = all_logits or start + piece >= T
-                made, state = self._run(part, state, is_wanted, all_logits)
-                if made is not None:
+                kind = 1 + all_logits if all_logits or start + piece >= T else 0
+                made, state, is_right = self._run(part, state, kind)
+                is_finite = is_finite and is_right
+                if kind:
                     logits.append(made)
-        return logits[0] if len(logits) == 1 else torch.cat(logits, 1), state
+        return Outcome(logits[0] if len(logits) == 1 else torch.cat(logits, 1), state, is_finite)
 
-    def _run(
-        self, ids: Tensor, state: StateParts, is_wanted: bool, all_logits: bool
-    ) -> tuple[Tensor | None, StateParts]:
+    def _run(self, ids: Tensor, state: StateParts, logits_kind: int) -> Outcome:
+        """Run a piece; logits_kind: none, the last ones or all, as Logits in plan.cpp."""
         B, T = ids.shape
         floats = self._row_floats * B * T
         if self._arena.numel() < floats:
             self._arena = torch.zeros(floats)
-        logits = None
-        if is_wanted:
-            shape = (B, T, self._logits_size) if all_logits else (B, self._logits_size)
-            (logits,) = self._recycled.empty(shape)
-        after = self._recycled.empty(*(tuple(part.shape) for part in state))
-        self._plan.wkv_size = state[1][0, 0].numel()
+        size = self._logits_size
+        wanted = ((0,), (B, size), (B, T, size))[logits_kind]
+        logits = torch.from_numpy(np.empty(wanted, np.float32))
+        after = self._recycled.empty(*(part.shape for part in state))
+        self._plan.wkv_size = math.prod(state[1].shape[2:])
+        pointer = Tensor.data_ptr
         run = _RunStruct(
-            B=B,
-            T=T,
-            logits_kind=0 if logits is None else 1 + all_logits,
-            ids=ids.data_ptr(),
-            wkv_before=state[1].data_ptr(),
-            wkv_after=after[1].data_ptr(),
-            logits=None if logits is None else logits.data_ptr(),
-            arena=self._arena.data_ptr(),
-        )
-        run.shift_before[:] = [state[0].data_ptr(), state[2].data_ptr()]
-        run.shift_after[:] = [after[0].data_ptr(), after[2].data_ptr()]
+            B, T, logits_kind, pointer(ids),
+            (pointer(state[0]), pointer(state[2])), pointer(state[1]),
+            (pointer(after[0]), pointer(after[2])), pointer(after[1]),
+            pointer(logits), pointer(self._arena),
+        )  # fmt: skip
         self._library.run(self._pool, ctypes.byref(self._plan), ctypes.byref(run))
-        return logits, after
+        return Outcome(logits, after, bool(run.is_finite))

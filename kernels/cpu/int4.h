@@ -70,7 +70,7 @@ __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_
   for (int64_t g = 0; g < token.groups; ++g) {
     const uint8_t* group = panel + g * Int4::kGroupBytes;
     for (int line = 0; line < Int4::kGroupBytes; line += 64)
-      __builtin_prefetch(group + 2048 + line);
+      __builtin_prefetch(group + 2048 + line, 0, 0);
     NibbleSum sums[kVecs];
     const int32_t* values = token.words() + g * RoundedBytes::kWords;
     for (int q = 0; q < Int4::kQuarters; ++q)

@@ -47,6 +47,7 @@ struct Run {
   const float *shift_before[2], *wkv_before;
   float *shift_after[2], *wkv_after;
   float *logits, *arena;
+  int64_t is_finite;  // said of the logits afterwards
 };
 
 constexpr int64_t kBlockRows = 32;
@@ -57,6 +58,8 @@ class PlanJob : public Job {
  public:
   PlanJob(const Plan& plan, const Run& run, int64_t threads)
       : plan_(plan), run_(run), threads_(threads), M_(run.B * run.T) {}
+
+  bool is_finite() const { return is_finite_; }
 
   int64_t phases() const override { return plan_.n_phases; }
 
@@ -252,6 +255,7 @@ class PlanJob : public Job {
     const SomeColumns some{(const int32_t*)list.data + 1, list.data ? ((int32_t*)list.data)[0] : 0};
     const bool is_sparse = list.data && M_ == 1;
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
+    Vec nothing{};  // NaN where a result is NaN or infinite
     for (int64_t row = first_row; row < last_row; row += kMaxTokens) {
       const int64_t tokens = std::min<int64_t>(kMaxTokens, last_row - row);
       const Inputs inputs{x[row], x.ld, rounded.data ? rounded[row] : nullptr, rounded.ld};
@@ -263,13 +267,16 @@ class PlanJob : public Job {
           if (factor.data) y *= load(factor[row + t] + c);
           if (s.number[2] & 16) y += load_part(to, last - c);
           store_part(to, y, last - c);
+          nothing += y - y;
         }
     }
+    if (s.out < 0 && sum(nothing) != 0) is_finite_ = false;
   }
 
   const Plan& plan_;
   const Run& run_;
   const int64_t threads_, M_;
+  std::atomic<bool> is_finite_{true};
 };
 
 // One matrix and many tokens, outside of a plan: inputs are rounded, then multiplied.
@@ -375,9 +382,10 @@ void memory_read(void* pool, const uint8_t* data, int64_t bytes) {
   threads.run(job);
 }
 
-void plan_run(void* pool, const Plan* plan, const Run* run) {
+void plan_run(void* pool, const Plan* plan, Run* run) {
   Pool& threads = *(Pool*)pool;
   PlanJob job(*plan, *run, threads.threads());
   threads.run(job);
+  run->is_finite = job.is_finite();
 }
 }

@@ -111,44 +111,53 @@ class Model:
             ShapeError: the state's batch is not the tokens'.
             NonFiniteError: a number grew beyond its type; names the layer.
         """
-        with torch.no_grad():
-            ids = self._checked(tokens)
-            state = state or self.initial_state(ids.shape[0])
-            if state.batch_size != ids.shape[0]:
-                raise ShapeError(
-                    f"tokens hold {ids.shape[0]} sequences, the state {state.batch_size}; "
-                    "give one state per sequence"
-                )
-            # A GPU's plan writes; it reads with torch's large products and the operator.
-            if self._program and (isinstance(self._program, Program) or ids.shape[1] == 1):
-                logits, after = self._run(self._program, ids, state, all_logits=all_logits)
-            else:
+        ids = self._checked(tokens)
+        state = state or self.initial_state(len(ids))
+        if state.batch_size != len(ids):
+            raise ShapeError(
+                f"tokens hold {len(ids)} sequences, the state {state.batch_size}; "
+                "give one state per sequence"
+            )
+        program = self._program
+        # A GPU's plan writes; it reads with torch's large products and the operator.
+        if isinstance(program, Program) or (program and ids.shape[1] == 1):
+            logits, after, is_finite = self._run(program, ids, state, all_logits=all_logits)
+        else:
+            with torch.no_grad():
                 x, after = self.network(ids, state, self._operator.run)
                 logits = self.network.logits(x if all_logits else x[:, -1]).to(state.wkv.device)
-            if not _is_finite(logits):
-                self._refuse_non_finite(ids, state)
-            return logits, after
+                is_finite = _is_finite(logits)
+        if not is_finite:
+            self._refuse_non_finite(ids, state)
+        return logits, after
 
     def _run(
         self, program: Program | CudaProgram, ids: Tensor, state: State, *, all_logits: bool
-    ) -> tuple[Tensor, State]:
-        """Run the plan, which takes the state's sizes on trust."""
-        L, C = self.config.n_layer, self.config.n_embd
-        expected = ((L, len(ids), C), (L, len(ids), *self.config.wkv_shape), (L, len(ids), C))
-        for (name, part), shape in zip(vars(state).items(), expected, strict=True):
-            if part.shape != shape or part.dtype != torch.float32:
+    ) -> tuple[Tensor, State, bool]:
+        """Run the plan, which takes the state's sizes on trust; and are the logits finite?"""
+        L, B, C = self.config.n_layer, len(ids), self.config.n_embd
+        parts: tuple[Tensor, ...] = (state.time_mix_shift, state.wkv, state.channel_mix_shift)
+        expected = ((L, B, C), (L, B, *self.config.wkv_shape), (L, B, C))
+        for part, shape in zip(parts, expected, strict=True):
+            if part.shape != shape or part.dtype is not torch.float32:
+                name = next(name for name, value in vars(state).items() if value is part)
                 raise ShapeError(
                     f"the state's {name} is {part.dtype} {tuple(part.shape)}, this model needs "
                     f"float32 {shape}; give a state of this model"
                 )
-        home, there = state.wkv.device, state.to(self._device)
-        parts = (there.time_mix_shift, there.wkv, there.channel_mix_shift)
+        home = state.wkv.device
+        # Torch is not called where nothing has to be moved: after a token's weights have gone
+        # through the cache, some ten of its calls take as long as a small layer.
+        if home != self._device:
+            parts = tuple(part.to(self._device) for part in parts)
         if isinstance(program, Program):
-            logits, after = program.run(ids, parts, all_logits=all_logits)
+            logits, made, is_finite = program.run(ids, parts, all_logits=all_logits)
         else:
-            logits, after = program.run(ids[:, 0], parts)
-            logits = logits[:, None] if all_logits else logits
-        return logits.to(home), State(*(part.to(home) for part in after))
+            logits, made = program.run(ids[:, 0], parts)
+            logits, is_finite = logits[:, None] if all_logits else logits, _is_finite(logits)
+        if home != self._device:
+            logits, made = logits.to(home), tuple(part.to(home) for part in made)
+        return logits, State(*made), is_finite
 
     def prefill(
         self,
@@ -247,7 +256,8 @@ class Model:
             for layer, block in enumerate(self.network.layers)
         ]
         try:
-            self.network(ids, state, self._operator.run)
+            with torch.no_grad():
+                self.network(ids, state, self._operator.run)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -273,13 +283,20 @@ class Model:
         )
 
     def _checked(self, tokens: Tensor | list[int]) -> Tensor:
+        # One token is looked at without torch, whose every call counts in a token's time.
+        if isinstance(tokens, list) and len(tokens) == 1 and type(tokens[0]) is int:
+            self._require_known(tokens[0], tokens[0])
+            return torch.from_numpy(np.array([tokens]))
         ids = torch.as_tensor(tokens, dtype=torch.int64)
         ids = ids[None] if ids.dim() == 1 else ids
         if ids.dim() != 2:
             raise ShapeError(f"tokens have shape {tuple(ids.shape)}; give (B, T) or a list of ids")
         if ids.numel() == 0:
             raise InputError("there are 0 tokens to read; give at least one")
-        low, high = int(ids.min()), int(ids.max())
+        self._require_known(int(ids.min()), int(ids.max()))
+        return ids
+
+    def _require_known(self, low: int, high: int) -> None:
         if low < 0 or high >= self.config.vocab_size:
             token, last = low if low < 0 else high, self.config.vocab_size - 1
             raise InputError(
@@ -288,7 +305,6 @@ class Model:
                 token=token,
                 last=last,
             )
-        return ids
 
 
 def _is_finite(numbers: Tensor) -> bool:
