@@ -115,19 +115,33 @@ struct Memory {
   float* after;
 };
 
+// Calls use(Into{} or By{}): a state that one token reads and writes has no use for the cache.
+template <class Use>
+inline void with_way(int64_t T, const float* after, Use use) {
+  if (T == 1 && (uintptr_t)after % sizeof(Vec) == 0) {
+    use(By{});
+    By::published();
+  } else {
+    use(Into{});
+  }
+}
+
 template <int N>
 inline void wkv7(const Range& range, int64_t T, int64_t C, const Memory& memory, const Rows& out,
                  const Rows* in) {
   const Rows &r = in[0], &log_decay = in[1], &k = in[2], &v = in[3], &kk = in[4], &a = in[5];
   alignas(64) float w[N], b[N];
-  for (int64_t row = range.first_row; row < range.last_row; ++row)
-    for (int64_t h = range.first; h < range.last; h += N) {
-      float* S = memory.after + (row / T * C + h) * N;
-      const float* before = row % T ? S : memory.before + (row / T * C + h) * N;
-      Wkv7Step<N>::prepare(log_decay[row] + h, kk[row] + h, a[row] + h, w, b);
-      Wkv7Step<N>::template step<false>(before, S, r[row] + h, w, k[row] + h, v[row] + h,
-                                        kk[row] + h, b, out[row] + h, nullptr, nullptr);
-    }
+  with_way(T, memory.after, [&](auto way) {
+    for (int64_t row = range.first_row; row < range.last_row; ++row)
+      for (int64_t h = range.first; h < range.last; h += N) {
+        float* S = memory.after + (row / T * C + h) * N;
+        const float* before = row % T ? S : memory.before + (row / T * C + h) * N;
+        Wkv7Step<N>::prepare(log_decay[row] + h, kk[row] + h, a[row] + h, w, b);
+        Wkv7Step<N>::template step<false, decltype(way)>(
+            before, S, r[row] + h, w, k[row] + h, v[row] + h, kk[row] + h, b, out[row] + h, nullptr,
+            nullptr);
+      }
+  });
 }
 
 // log_decay is a value, or a constant (C) where its data is null.
@@ -136,14 +150,16 @@ inline void wkv6(const Range& range, int64_t T, int64_t C, const Memory& memory,
                  const Rows* in, const float* u, const float* constant) {
   const Rows &r = in[0], &log_decay = in[1], &k = in[2], &v = in[3];
   alignas(64) float w[N];
-  for (int64_t row = range.first_row; row < range.last_row; ++row)
-    for (int64_t h = range.first; h < range.last; h += N) {
-      float* S = memory.after + (row / T * C + h) * N;
-      const float* before = row % T ? S : memory.before + (row / T * C + h) * N;
-      Wkv6Step<N>::decays(constant ? constant + h : log_decay[row] + h, w);
-      Wkv6Step<N>::template step<false>(before, S, r[row] + h, w, k[row] + h, v[row] + h, u + h,
-                                        out[row] + h, nullptr);
-    }
+  with_way(T, memory.after, [&](auto way) {
+    for (int64_t row = range.first_row; row < range.last_row; ++row)
+      for (int64_t h = range.first; h < range.last; h += N) {
+        float* S = memory.after + (row / T * C + h) * N;
+        const float* before = row % T ? S : memory.before + (row / T * C + h) * N;
+        Wkv6Step<N>::decays(constant ? constant + h : log_decay[row] + h, w);
+        Wkv6Step<N>::template step<false, decltype(way)>(
+            before, S, r[row] + h, w, k[row] + h, v[row] + h, u + h, out[row] + h, nullptr);
+      }
+  });
 }
 
 inline void wkv4(const Range& range, int64_t T, int64_t C, const Memory& memory, const Rows& out,

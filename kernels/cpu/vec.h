@@ -65,6 +65,28 @@ inline Vec interleave(Vec a, Vec b) {
 #undef SHUFFLE
 }
 
+// Where a new state goes. By: past the cache, which would read it first; p is a whole vector's
+// boundary, and published() has to follow before another thread may read it.
+struct Into {
+  static void put(float* p, Vec x) { store(p, x); }
+};
+struct By {
+  static void put(float* p, Vec x) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(p, (__m512)x);
+#elif defined(__AVX__)
+    _mm256_stream_ps(p, (__m256)x);
+#else
+    store(p, x);
+#endif
+  }
+  static void published() {
+#if defined(__AVX__)
+    _mm_sfence();
+#endif
+  }
+};
+
 // Lane i of the result is the sum of all lanes of rows[i]; rows is overwritten.
 // Interleaving keeps the rows in order, so no permutation is needed at the end.
 inline Vec sum_each_row(Vec* rows) {

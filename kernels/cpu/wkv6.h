@@ -14,7 +14,7 @@ struct Wkv6Step {
   }
 
   // S becomes the state after the token; before may be the same array.
-  template <bool kMeasure>
+  template <bool kMeasure, class To = Into>
   static void step(const float* before, float* S, const float* r, const float* w, const float* k,
                    const float* v, const float* u, float* y, Measure* measure) {
     Vec total{};
@@ -31,7 +31,7 @@ struct Wkv6Step {
           const Vec old = load(from + c);
           const Vec now = old * load(w + c) + vi * load(k + c);
           read += old * load(r + c);
-          store(to + c, now);
+          To::put(to + c, now);
           if (kMeasure)
             measure->add(old, now, old - old * load(w + c), Vec{}, vi * load(k + c));
         }

@@ -22,7 +22,7 @@ struct Wkv7Step {
   }
 
   // S becomes the state after the token; before may be the same array.
-  template <bool kMeasure>
+  template <bool kMeasure, class To = Into>
   static void step(const float* before, float* S, const float* r, const float* w, const float* k,
                    const float* v, const float* kk, const float* b, float* y, float* sa_out,
                    Measure* measure) {
@@ -40,7 +40,7 @@ struct Wkv7Step {
         for (int c = 0; c < N; c += kLanes) {
           const Vec old = load(from + c);
           const Vec now = old * load(w + c) - si * load(b + c) + vi * load(k + c);
-          store(to + c, now);
+          To::put(to + c, now);
           read += now * load(r + c);
           if (kMeasure)
             measure->add(old, now, old - old * load(w + c), si * load(b + c), vi * load(k + c));

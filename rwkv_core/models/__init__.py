@@ -136,7 +136,7 @@ class Model:
     ) -> tuple[Tensor, State, bool]:
         """Run the plan, which takes the state's sizes on trust; and are the logits finite?"""
         L, B, C = self.config.n_layer, len(ids), self.config.n_embd
-        parts: tuple[Tensor, ...] = (state.time_mix_shift, state.wkv, state.channel_mix_shift)
+        parts = (state.time_mix_shift, state.wkv, state.channel_mix_shift)
         expected = ((L, B, C), (L, B, *self.config.wkv_shape), (L, B, C))
         for part, shape in zip(parts, expected, strict=True):
             if part.shape != shape or part.dtype is not torch.float32:
@@ -149,7 +149,8 @@ class Model:
         # Torch is not called where nothing has to be moved: after a token's weights have gone
         # through the cache, some ten of its calls take as long as a small layer.
         if home != self._device:
-            parts = tuple(part.to(self._device) for part in parts)
+            moved = state.to(self._device)
+            parts = (moved.time_mix_shift, moved.wkv, moved.channel_mix_shift)
         if isinstance(program, Program):
             logits, made, is_finite = program.run(ids, parts, all_logits=all_logits)
         else:

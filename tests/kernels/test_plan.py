@@ -63,7 +63,7 @@ def run(
     ids = torch.arange(rows).view(B, -1)
     if state is None:
         state = draw(1, B, channels), draw(1, B, channels // N, N, N), draw(1, B, channels)
-    made, after = Program(p, threads=threads).run(ids, state, all_logits=True)
+    made, after, _ = Program(p, threads=threads).run(ids, state, all_logits=True)
     return made.view(rows, -1), after
 
 
@@ -159,7 +159,7 @@ def test_rows_are_looked_up_in_every_dtype(dtype: torch.dtype, size: int) -> Non
         p.logits(identity(size), x)
     ids = torch.tensor([[8, 0, 8, 3]])
     empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    found, _ = Program(p, threads=1).run(ids, empty, all_logits=True)
+    found, *_ = Program(p, threads=1).run(ids, empty, all_logits=True)
     assert torch.equal(found[0], table[ids[0]].float())
 
 
@@ -281,7 +281,7 @@ def test_weights_of_zero_inputs_are_never_read(format: str, zeros: float) -> Non
     with p.products():
         p.logits(identity(70), out)
     empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    found, _ = Program(p, threads=1).run(
+    found, *_ = Program(p, threads=1).run(
         torch.zeros(1, 1, dtype=torch.int64), empty, all_logits=False
     )
     assert_close(found, plain(x))
@@ -305,7 +305,7 @@ def test_values_that_are_done_with_lend_their_memory(threads: int) -> None:
         p.logits(identity(C), value)
     assert all(after == before for before, after in pairwise(sizes[1:]))
     empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    found, _ = Program(p, threads=threads).run(torch.arange(4)[None], empty, all_logits=True)
+    found, *_ = Program(p, threads=threads).run(torch.arange(4)[None], empty, all_logits=True)
     torch.testing.assert_close(found[0], expected, rtol=1e-3, atol=2e-5)
 
 
@@ -319,7 +319,7 @@ def test_logits_of_the_last_token_or_of_all() -> None:
     ids = torch.arange(12).view(3, 4)
     empty = torch.zeros(1, 3, C), torch.zeros(1, 3, 3, N, N), torch.zeros(1, 3, C)
     program = Program(p, threads=2)
-    every, _ = program.run(ids, empty, all_logits=True)
-    last, _ = program.run(ids, empty, all_logits=False)
+    every, *_ = program.run(ids, empty, all_logits=True)
+    last, *_ = program.run(ids, empty, all_logits=False)
     assert torch.equal(every, table[ids])
     assert torch.equal(last, every[:, -1])
