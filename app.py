@@ -21,7 +21,7 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
     from ui import build_app
     from ui.lean_sessions import make_sessions_lean
     from ui.models_desk import open_desk
-    from ui.replacing import replace_page
+    from ui.replacing import make_replaceable, replace_page
     from ui.theme import launch_look
 
     limits = read_limits(options.limits)
@@ -37,6 +37,7 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
     with closing(desk):
         page = build(desk.switch.now)
         page.queue(max_size=limits.requests.events)
+        make_replaceable(page)
         page.launch(
             server_name=options.host,
             server_port=options.port,

@@ -26,6 +26,20 @@ class _ProcessTimes(WeakKeyDictionary[BlockFunction, ProcessTime]):
         return self.setdefault(fn, ProcessTime())  # type: ignore[no-untyped-call]
 
 
+def make_replaceable(page: gr.Blocks) -> None:
+    """Prepare a page, before it is launched, for others in its place.
+
+    Gradio looks ten times a second for progress of running handlers, and keeps the last one it saw
+    until it sees another: the engine of a page that was left would stay. No handler here tells its
+    progress that way.
+    """
+
+    async def look_for_none() -> None:
+        """Not even once."""
+
+    page._queue.start_progress_updates = look_for_none  # type: ignore[method-assign]
+
+
 def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
     """Serve another page from now on, under the same address.
 

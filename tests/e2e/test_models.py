@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect
 from tests.checkpoints import random_weights
 from tests.e2e.serving import model_options, program
 from tests.e2e.test_page import PATIENCE_MS, one_answer, say, visit
+from tests.e2e.tools import call_tool, tool_names
 from tests.hub_server import HubServer, serving
 
 KEY = "someone/rwkv-small/small.pth"
@@ -38,13 +39,17 @@ def test_a_model_is_got_and_used_while_another_page_is_open_and_left_again(
         "NO_PROXY": "*", "no_proxy": "*",
     }  # fmt: skip
     with (
-        program(tmp_path, model_options(tmp_path), environment) as (_, address),
+        program(tmp_path, [*model_options(tmp_path), "--mcp"], environment) as (_, address),
         visit(browser, address) as other,
         visit(browser, address) as page,
     ):
         with one_answer(page):
             say(page, "Hi")
         before = running_model(address)
+        assert sorted(tool_names(address)) == [
+            "chat", "complete", "score", "snapshot", "tokenise",
+        ]  # fmt: skip
+        own_pieces = call_tool(address, "tokenise", text="Hello there")
         page.get_by_role("tab", name="Models").click()
         page.get_by_role("button", name="Find others on the Hugging Face Hub").click()
         page.get_by_label("Whose models").fill("someone")
@@ -59,6 +64,7 @@ def test_a_model_is_got_and_used_while_another_page_is_open_and_left_again(
         expect(page.locator("#chat-status")).to_contain_text("the next message re-reads")
         expect(page.get_by_test_id("user")).to_have_text("Hi")
         assert running_model(address) == "small"
+        assert "[33155, 39934]" in call_tool(address, "tokenise", text="Hello there")
         with one_answer(page):
             say(page, "And now?")
 
@@ -72,3 +78,4 @@ def test_a_model_is_got_and_used_while_another_page_is_open_and_left_again(
         page.get_by_role("button", name="Back to the shipped model").click()
         expect(page.locator("#banner")).to_contain_text("Pip", timeout=PATIENCE_MS)
         assert running_model(address) == before == "Pip"
+        assert call_tool(address, "tokenise", text="Hello there") == own_pieces

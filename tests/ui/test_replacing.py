@@ -8,7 +8,7 @@ import pytest
 from gradio_client import Client
 
 from ui.lean_sessions import LeanSession, make_sessions_lean
-from ui.replacing import replace_page
+from ui.replacing import make_replaceable, replace_page
 
 
 class Model:
@@ -34,6 +34,7 @@ def served() -> Iterator[Callable[[Model, str], gr.Blocks]]:
 
     def serve(model: Model, name: str) -> gr.Blocks:
         page = page_of(model, name)
+        make_replaceable(page)
         page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
         make_sessions_lean(page)
         pages.append(page)
