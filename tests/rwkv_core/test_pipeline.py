@@ -313,6 +313,9 @@ def test_a_text_may_be_longer_than_the_playgrounds(
     monkeypatch.setattr(
         "rwkv_core.pipeline.sample", lambda *_, position, **__: 3 + position // 4097
     )
+    assert pipeline.model is not None
+    always = pipeline.model.forward([1], None)
+    monkeypatch.setattr(pipeline.model, "forward", lambda ids, state: always)
     args = PIPELINE_ARGS(token_stop=[4])
     written: list[str] = []
     pipeline.generate("a", 99999, args, written.append)
