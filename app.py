@@ -36,8 +36,7 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
 
     with closing(desk):
         page = build(desk.switch.now)
-        page.queue(max_size=limits.requests.events)
-        make_replaceable(page)
+        make_replaceable(page.queue(max_size=limits.requests.events))
         page.launch(
             server_name=options.host,
             server_port=options.port,

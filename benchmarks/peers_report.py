@@ -54,13 +54,15 @@ def bandwidth_share(
     Args:
         rounds: as in summarise, with "bandwidth_gb_s".
         name: of the engine.
-        facts: its "bytes_per_token", and the "skippable_bytes" among them.
+        facts: its "bytes_per_token", the "skippable_bytes" among them, and the share of zeros
+            "skipped_from" which on they are left out.
         zeros: share of the skippable ones that meet a zero.
 
     Returns:
         The median of the rounds.
     """
-    size = facts["bytes_per_token"] - zeros * facts["skippable_bytes"]
+    skipped = zeros * facts["skippable_bytes"] if zeros >= facts["skipped_from"] else 0
+    size = facts["bytes_per_token"] - skipped
     shares = [
         size * row["tokens_per_s"][name] / (1e9 * row["bandwidth_gb_s"])
         for row in rounds

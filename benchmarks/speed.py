@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, draw_model
-from kernels.packed import WeightMemory, read_memory
+from kernels.packed import SKIPPED_FROM, WeightMemory, read_memory
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.packed import Packed
 from rwkv_core.state import State
@@ -217,16 +217,17 @@ def bytes_read(model: Model, zeros: float) -> int:
 
     Args:
         model: packed.
-        zeros: share of the channel mix's hidden values that are 0: those rows of ffn.value are
-            not read.
+        zeros: share of the channel mix's hidden values that are 0: those columns of ffn.value
+            are not read, where the format leaves out so few.
     """
-    matrices = {
-        name: sum(tensor.nbytes for tensor in part.weight.tensors)
-        for name, part in model.network.named_modules()
-        if isinstance(part, Packed)
-    }
-    skippable = sum(size for name, size in matrices.items() if name.endswith(".ffn.value"))
-    return int(sum(matrices.values()) - zeros * skippable)
+    whole = skipped = 0
+    for name, part in model.network.named_modules():
+        if isinstance(part, Packed):
+            size = sum(tensor.nbytes for tensor in part.weight.tensors)
+            whole += size
+            if name.endswith(".ffn.value") and zeros >= SKIPPED_FROM.get(part.weight.format, 0):
+                skipped += size
+    return int(whole - zeros * skipped)
 
 
 def bandwidth(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,7 +149,7 @@ class Weights(Mapping[str, Tensor]):
         for piece in torch.split(values.flatten(), CHECKED_TOGETHER) if values.numel() else ():
             # NaN reaches both ends of the range; one pass, no copy.
             low, high = torch.aminmax(piece)
-            if not (torch.isfinite(low) and torch.isfinite(high)):
+            if not (math.isfinite(low) and math.isfinite(high)):
                 raise CheckpointError(
                     f"{self._file_name}: tensor {name} holds NaN or infinity; {FETCH_AGAIN}"
                 )

@@ -63,6 +63,9 @@ def test_all_runtimes_compute_the_same_on_a_tiny_shape(precision: str, tmp_path:
     # torch rounds products of bf16, and packed int4 its inputs.
     limits = {"bf16": 0.05, "int4": INT4_INPUTS.relative}
     assert max(found["logits_apart"].values()) < limits.get(precision, 1e-4)
-    assert 0 < found["decode"]["bytes_read_per_token"] < found["decode"]["weight_bytes"]
+    read, whole = (found["decode"][name] for name in ("bytes_read_per_token", "weight_bytes"))
+    # Half of the channel mix's values are zero, which int8 does not skip for.
+    assert 0 < read <= whole
+    assert (read == whole) == (precision == "int8")
     assert found["prefill"]["times_torch"] > 0
     assert found["batch"]["2"]["times_torch"] > 0
