@@ -113,20 +113,15 @@ def read_catalogue(path: Path) -> tuple[CatalogueModel, ...]:
     return tuple(models)
 
 
-def find_model(file: str) -> CatalogueModel | None:
-    """Find a catalogue entry by its file's name; None where there is none."""
-    return next((model for model in catalogue() if model.file == file), None)
-
-
-def presets_for(file: str) -> tuple[SamplingPreset, ...]:
+def presets_for(name: str) -> tuple[SamplingPreset, ...]:
     """Read the sampling presets to offer with a model.
 
     Args:
-        file: the model file's name. What the makers of a model of the catalogue recommend comes
-            before the shipped presets, under the name ADVISED.
+        name: of the model, which is its file's without the suffix. What the makers of a model of
+            the catalogue recommend comes before the shipped presets, under the name ADVISED.
     """
     shipped = sampling_presets()
-    model = find_model(file)
+    model = next((model for model in catalogue() if Path(model.file).stem == name), None)
     if model is None:
         return shipped
     summary = "the numbers that the makers of this model recommend"

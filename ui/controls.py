@@ -108,7 +108,7 @@ def build_controls(model: str) -> Chooser:
     """Lay out presets and fine controls.
 
     Args:
-        model: its file's name; what its makers recommend is on offer where it is known.
+        model: its name; what its makers recommend is on offer where it is known.
     """
     presets = presets_for(model)
     start = next((p for p in presets if p.name in (ADVISED, "Balanced")), presets[0])

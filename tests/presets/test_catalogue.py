@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from presets import chat_template, chat_template_for
-from presets.catalogue import CatalogueModel, catalogue, find_model, read_catalogue
+from presets import chat_template, chat_template_for, sampling_presets
+from presets.catalogue import CatalogueModel, catalogue, presets_for, read_catalogue
 from rwkv_core.errors import SettingsError
 
 MODELS = catalogue()
@@ -63,11 +63,11 @@ def test_a_name_says_what_the_entry_says(model: CatalogueModel) -> None:
     assert not model.context or f"ctx{model.context}" in model.file
     chosen, _ = chat_template_for(model.file.removesuffix(".pth"), model.tokenizer)
     assert chosen == chat_template(model.template)
-    assert find_model(model.file) is model
+    assert presets_for(model.file.removesuffix(".pth"))[0].settings == model.sampling
 
 
-def test_an_unknown_file_is_not_found() -> None:
-    assert find_model("nobody.pth") is None
+def test_an_unknown_model_has_the_shipped_presets_alone() -> None:
+    assert presets_for("nobody") == sampling_presets()
 
 
 GOOD = """

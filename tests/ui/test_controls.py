@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -36,9 +37,10 @@ def test_the_hint_says_what_the_presets_are() -> None:
 
 def test_what_the_makers_of_a_model_recommend_is_on_offer_and_chosen_first() -> None:
     model = catalogue()[0]
+    name = Path(model.file).stem
     with gr.Blocks():
-        chooser = build_controls(model.file)
-        other = build_controls("mine.pth")
+        chooser = build_controls(name)
+        other = build_controls("mine")
     assert [value for _, value in chooser.preset.choices] == [
         ADVISED, *(preset.name for preset in sampling_presets())
     ]  # fmt: skip
@@ -46,11 +48,11 @@ def test_what_the_makers_of_a_model_recommend_is_on_offer_and_chosen_first() -> 
     shown = generation_settings([number.value for number in chooser.numbers])
     assert shown.sampling == model.sampling
     # Coming back from another choice fills the same numbers.
-    assert choose_preset(ADVISED, presets_for(model.file)) == Controls(
+    assert choose_preset(ADVISED, presets_for(name)) == Controls(
         *(number.value for number in chooser.numbers)
     )
     with pytest.raises(SettingsError, match="'Advised'; choose one of Precise, Balanced, Wild"):
-        choose_preset(ADVISED, presets_for("mine.pth"))
+        choose_preset(ADVISED, presets_for("mine"))
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:

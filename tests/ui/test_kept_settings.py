@@ -26,7 +26,7 @@ BAD: dict[str, list[object]] = {
 @pytest.fixture(scope="module")
 def controls() -> dict[str, gr.components.Component]:
     with gr.Blocks():
-        return {**build_controls("mine.pth").named, "persona": gr.Textbox(), "ahead": gr.Checkbox()}
+        return {**build_controls("mine").named, "persona": gr.Textbox(), "ahead": gr.Checkbox()}
 
 
 def test_kept_settings_come_back_and_the_rest_stays(
