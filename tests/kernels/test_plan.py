@@ -1,5 +1,6 @@
 """Steps of a plan against the same in torch: odd sizes, several tokens, states, what is read."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -285,6 +286,21 @@ def test_weights_of_zero_inputs_are_never_read(format: str, zeros: float) -> Non
         torch.zeros(1, 1, dtype=torch.int64), empty, all_logits=False
     )
     assert_close(found, plain(x))
+
+
+@pytest.mark.parametrize("value", [1.0, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("tokens", [1, 3, 300])
+def test_a_run_says_whether_its_logits_are_finite(value: float, tokens: int) -> None:
+    table = draw(300, C)
+    table[tokens - 1, -1] = value
+    p = Plan(C, N)
+    with p.rows():
+        x = p.embed(table)
+    with p.products():
+        p.logits(identity(C), x)
+    empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
+    outcome = Program(p, threads=2).run(torch.arange(tokens)[None], empty, all_logits=True)
+    assert outcome.is_finite == math.isfinite(value)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
