@@ -150,8 +150,8 @@ class Weighed:
     def edited(self, ids: Ids, values: Logits) -> Weighed:
         """Put other logits in the place of some, without weighing all the others again."""
         logits = _edited(self.logits, ids, values)
-        weights = self.weights.copy()
         if values.max(initial=-np.inf) <= self.reference:
+            weights = self.weights.copy()
             weights[ids] = np.exp(values - self.reference)
             total = weights.sum()
             # Below that, weights of what is left would have lost digits.

@@ -34,8 +34,8 @@ from server.options import Hosting
 from server.remembered import Remembered
 from server.v1.routes import Face, v1_routes
 
-# How late a signal to stop may be noticed.
 GIVE_BACK_S = 10.0  # between two times that free memory goes back to the system
+# How late a signal to stop may be noticed.
 STOP_POLL_S = 0.2
 # What readers saw last still travels to the browser.
 LAST_WORDS_S = 0.5

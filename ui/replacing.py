@@ -27,17 +27,18 @@ class _ProcessTimes(WeakKeyDictionary[BlockFunction, ProcessTime]):
 
 
 def make_replaceable(page: gr.Blocks) -> None:
-    """Prepare a page, before it is launched, for others in its place.
+    """Prepare a page that has its queue, before it is launched, for others in its place.
 
+    A handler is a way to all that it holds, its engine above all, so the queue must keep none.
     Gradio looks ten times a second for progress of running handlers, and keeps the last one it saw
-    until it sees another: the engine of a page that was left would stay. No handler here tells its
-    progress that way.
+    until it sees another. No handler here tells its progress that way.
     """
 
     async def look_for_none() -> None:
         """Not even once."""
 
     page._queue.start_progress_updates = look_for_none  # type: ignore[method-assign]
+    page._queue.process_time_per_fn = _ProcessTimes()  # type: ignore[assignment]
 
 
 def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
@@ -48,7 +49,7 @@ def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
     cannot be answered there any more, its engine refuses in one sentence.
 
     Args:
-        served: has been launched.
+        served: has been launched, and made replaceable before.
         new: has not.
     """
     for name in _CONTENT:
@@ -56,8 +57,6 @@ def replace_page(served: gr.Blocks, new: gr.Blocks) -> None:
     served.default_config.root_block = served
     served.config = served.get_config_file()
     _empty(new)
-    # A handler is a way to all that it holds: its engine, the engine's vocabulary.
-    served._queue.process_time_per_fn = _ProcessTimes()  # type: ignore[assignment]
     for session in list(served.app.state_holder.session_data.values()):
         if isinstance(session, LeanSession) and session.is_closed:
             session.let_go()

@@ -15,6 +15,7 @@ from rwkv_core.sampling import (
     most_likely,
     occurrence_weight,
     sample,
+    weigh,
 )
 from tests.rwkv_core.fakes import FakeTokenizer
 
@@ -295,6 +296,23 @@ def test_penalties_change_the_choice() -> None:
     penalties = Penalties(settings, tokenizer)
     assert sample(logits, settings, seed=1, position=0, penalties=penalties) == 66
     assert sample(logits, settings, seed=1, position=1, penalties=penalties.after(66)) == 67
+
+
+@pytest.mark.parametrize("gap", [1, 30, 95])
+@pytest.mark.parametrize("value", [-500, -3, 40])
+def test_edited_logits_weigh_what_they_would_weigh_anew(gap: float, value: float) -> None:
+    """Also where the likeliest token goes and the others' weights had no digits beside it."""
+    logits = random_logits(500, scale=1) - gap
+    logits[7] = 0
+    ids, values = np.array([7, 11]), np.array([value, -gap], np.float32)
+    edited = weigh(logits).edited(ids, values)
+    anew = logits.copy()
+    anew[ids] = values
+    np.testing.assert_array_equal(edited.logits, anew)
+    expected = weigh(anew)
+    np.testing.assert_allclose(
+        edited.weights / edited.total, expected.weights / expected.total, rtol=1e-5, atol=1e-30
+    )
 
 
 def test_log_probs_are_those_of_the_model() -> None:

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-# Blocks that go are made between blocks that stay, as answers are between memories; the first
-# one that goes teaches glibc to keep such blocks.
-PROGRAM = """
+HEAD = """
 import re
 from pathlib import Path
 import numpy as np
@@ -16,7 +14,10 @@ import numpy as np
 def anonymous_bytes():
     status = Path("/proc/self/status").read_text()
     return 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", status)[1])
-
+"""
+# Blocks that go are made between blocks that stay, as answers are between memories; the first
+# one that goes teaches glibc to keep such blocks.
+PROGRAM = """
 if {is_settled}:
     from server.allocator import settle_allocator
     assert settle_allocator()
@@ -31,28 +32,21 @@ print((anonymous_bytes() - before) / sum(block.nbytes for block in stay))
 """
 
 
-def times_of_what_stays(*, is_settled: bool) -> float:
-    command = [sys.executable, "-c", PROGRAM.format(is_settled=is_settled)]
+def printed_by(program: str) -> float:
+    command = [sys.executable, "-c", HEAD + program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_that_is_freed_goes_back_to_the_system() -> None:
-    assert times_of_what_stays(is_settled=True) < 1.5
+    assert printed_by(PROGRAM.format(is_settled=True)) < 1.5
     # What it is for: without, the holes stay.
-    assert times_of_what_stays(is_settled=False) > 5
+    assert printed_by(PROGRAM.format(is_settled=False)) > 5
 
 
 HOLES = """
-import re
-from pathlib import Path
-import numpy as np
 from server.allocator import give_back_memory, settle_allocator
-
-def anonymous_bytes():
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", status)[1])
 
 assert settle_allocator()
 before = anonymous_bytes()
@@ -69,6 +63,4 @@ print((anonymous_bytes() - before) / held)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_holes_between_blocks_that_stay_go_back_to_the_system() -> None:
-    command = [sys.executable, "-c", HOLES]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 0.3
+    assert printed_by(HOLES) < 0.3
