@@ -127,8 +127,9 @@ def evaluator(corpus: Path, heldout: Path | None, vocab_size: int) -> Any:
 
     def evaluate(module: TrainingModule) -> dict[str, float]:
         def logits_of(tokens: Tensor) -> Tensor:
-            state = State.zeros(module.network.config, tokens.shape[0], tokens.device)
-            return module.network.logits(module.network(tokens, state, module.wkv7.run)[0])
+            tokens = tokens.to(module.device)
+            state = State.zeros(module.network.config, tokens.shape[0], module.device)
+            return module.network.logits(module.network(tokens, state, module.wkv7.run)[0]).cpu()
 
         module.network.eval()
         figure = bits_per_byte(logits_of, tokenizer, documents)
@@ -150,12 +151,16 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def choose_device(accelerator: str) -> torch.device:
+    """Tell where Lightning will train."""
+    return torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
+
+
 def choose_precision(wanted: str, accelerator: str) -> Choice:
     """Choose the type of matrix products, and say why."""
     if wanted != "auto":
         return Choice(wanted, "asked for by --precision")
-    is_cpu = accelerator == "cpu" or not torch.accelerator.is_available()
-    if is_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if choose_device(accelerator).type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return Choice("32-true", "this processor would have to emulate bf16, ten times as slow")
     return Choice("bf16-mixed", "bf16 products are fast here; weights stay float32")
 
@@ -188,7 +193,7 @@ def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
         decay_share=options.decay_share,
         is_compiled=options.compile,
     )
-    module = TrainingModule(config, settings)
+    module = TrainingModule(config, settings, choose_device(options.accelerator))
     if options.weights:
         module.start_from(open_checkpoint(options.weights))
     return module

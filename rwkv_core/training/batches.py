@@ -7,8 +7,7 @@ the other, each beginning with the end-of-text id) and `starts` (int64, where th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ class Source:
     name: str
     tokens: NDArray[np.uint16]
     starts: NDArray[np.int64]
+    _kept: dict[tuple[int, int], NDArray[np.uint16]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Source:
@@ -31,12 +31,17 @@ class Source:
         with np.load(folder / f"{name}.npz") as file:
             return cls(name, file["tokens"], file["starts"])
 
-    @lru_cache(maxsize=2)  # noqa: B019 - sources live as long as the training
     def shuffled(self, seed: int, epoch: int) -> NDArray[np.uint16]:
-        """All documents in this epoch's order, as one array."""
+        """All documents in this epoch's order, as one array; the last one asked for is kept."""
+        kept = self._kept.get((seed, epoch))
+        if kept is not None:
+            return kept
         rng = np.random.default_rng([seed, epoch, len(self.starts)])
         pieces = np.split(self.tokens, self.starts[1:])
-        return np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
+        whole = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
+        self._kept.clear()
+        self._kept[seed, epoch] = whole
+        return whole
 
     def row(self, number: int, length: int, seed: int) -> NDArray[np.int64]:
         """Return the number-th row of this source: length + 1 tokens, epoch after epoch."""

@@ -10,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from kernels.operators import select_wkv7
+from kernels.operators import CPU, select_wkv7
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import identity
@@ -115,8 +115,19 @@ class TrainingModule(lightning.LightningModule):
 
     steps_done: Tensor
 
-    def __init__(self, config: ModelConfig, settings: TrainingSettings) -> None:
-        """Make and initialise the network."""
+    def __init__(
+        self,
+        config: ModelConfig,
+        settings: TrainingSettings,
+        device: torch.device = CPU,
+    ) -> None:
+        """Make and initialise the network.
+
+        Args:
+            config: sizes.
+            settings: how to train.
+            device: where training will run; the recurrence is chosen for it.
+        """
         super().__init__()
         self.save_hyperparameters({"config": asdict(config), "settings": asdict(settings)})
         self.automatic_optimization = False
@@ -124,7 +135,7 @@ class TrainingModule(lightning.LightningModule):
         dropout = ByteDropout(settings.dropout) if settings.dropout else identity
         self.network = RWKV7(config, default_ranks(config.n_embd), dropout=dropout)
         initialise(self.network)
-        self.wkv7 = select_wkv7(config.head_size)
+        self.wkv7 = select_wkv7(config.head_size, [device])
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
         if settings.is_compiled:
             # fallback_random: dropout draws from torch's own generator, which resume restores.
@@ -206,17 +217,22 @@ class TrainingModule(lightning.LightningModule):
         self.log_dict({"loss": loss.detach(), "gradient_norm": norm, "rate": factor})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the random generator, which dropout draws from."""
-        checkpoint["random_state"] = torch.get_rng_state()
+        """Keep the random generators, which dropout draws from."""
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint["random_states"] = states
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the random generator once training starts."""
-        self._random_state = checkpoint["random_state"]
+        """Restore the random generators once training starts."""
+        self._random_states = checkpoint["random_states"]
         # Batches know their own place, by steps_done; Lightning's count would stop us early.
         checkpoint.pop("loops", None)
 
     def on_train_start(self) -> None:
         """Continue with the random numbers of the checkpoint."""
-        state = getattr(self, "_random_state", None)
-        if state is not None:
-            torch.set_rng_state(state)
+        states: dict[str, Tensor] = getattr(self, "_random_states", {})
+        if "cpu" in states:
+            torch.set_rng_state(states["cpu"].cpu())
+        if "cuda" in states and self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["cuda"].cpu(), self.device)
