@@ -23,10 +23,26 @@ from rwkv_core.tokenizer import BpeTokenizer
 from rwkv_core.training.batches import Batches, Source
 from rwkv_core.training.heldout import bits_per_byte, read_documents
 from rwkv_core.training.module import TrainingModule, TrainingSettings
+from rwkv_core.training.teachers import open_teachers
 
 EVALUATED_DOCUMENTS = 200
 HEAD_SIZE = 64
 PRECISIONS = ("bf16-mixed", "32-true")
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share; give a number from 0 to 1")
+    return value
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -36,6 +52,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
     parser.add_argument("--mix", required=True, help="sources and shares: stories=0.4,talk=0.6")
     parser.add_argument("--weights", type=Path, help="begin a new run with this checkpoint's")
+    parser.add_argument(
+        "--teachers",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="model files of the same vocabulary, any size: learn the mean of their probabilities",
+    )
+    parser.add_argument(
+        "--teacher-share",
+        type=share,
+        default=0.9,
+        help="how much of what is learned the teachers say; the text says the rest (default 0.9)",
+    )
     parser.add_argument("--heldout", type=Path, help=".jsonl(.xz) with texts never trained on")
     parser.add_argument("--tokens", type=float, default=1e8, help="tokens to see (default 1e8)")
     parser.add_argument("--layers", type=int, default=6)
@@ -88,25 +117,36 @@ class ProgressLog(Callback):
         """Log to a file; evaluate(module) gives figures for every tenth line."""
         self._path, self._every, self._tokens = path, every, tokens_per_step
         self._evaluate = evaluate
-        self._mean, self._clock, self._counted = 0.0, time.monotonic(), 0
+        self._means: dict[str, Tensor] = {}
+        self._clock, self._counted = time.monotonic(), 0
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        outputs: Any,
+        batch: tuple[int, Tensor],
+        batch_idx: int,
     ) -> None:
-        """Smooth the loss, and write when it is time."""
-        loss = float(trainer.callback_metrics["loss"])
-        self._mean = 0.98 * self._mean + 0.02 * loss if self._mean else loss
+        """Smooth the losses, and write when it is time; only then a GPU is waited for."""
+        assert isinstance(module, TrainingModule)
+        figures = module.figures
+        for name in ("loss", "text_loss"):
+            if name in figures:
+                value = torch.as_tensor(figures[name])
+                self._means.setdefault(name, value.clone()).lerp_(value, 0.02)
         self._counted += 1
-        step = int(module.steps_done)  # type: ignore[arg-type]  # a buffer
+        step = batch[0] + 1
         if step % self._every:
             return
+        losses = {name: round(float(mean), 4) for name, mean in self._means.items()}
         seconds = time.monotonic() - self._clock
         line = {
             "step": step,
             "tokens": step * self._tokens,
-            "loss": round(self._mean, 4),
-            "gradient_norm": round(float(trainer.callback_metrics["gradient_norm"]), 3),
-            "rate": round(float(trainer.callback_metrics["rate"]), 4),
+            **losses,
+            "gradient_norm": round(float(figures["gradient_norm"]), 3),
+            "rate": round(float(figures["rate"]), 4),
             "tokens_per_s": round(self._counted * self._tokens / seconds),
         }
         if step % (10 * self._every) == 0:
@@ -129,7 +169,7 @@ def evaluator(corpus: Path, heldout: Path | None, vocab_size: int) -> Any:
         def logits_of(tokens: Tensor) -> Tensor:
             tokens = tokens.to(module.device)
             state = State.zeros(module.network.config, tokens.shape[0], module.device)
-            return module.network.logits(module.network(tokens, state, module.wkv7.run)[0]).cpu()
+            return module.network.logits(module.network(tokens, state, module.wkv7.run)[0])
 
         module.network.eval()
         figure = bits_per_byte(logits_of, tokenizer, documents)
@@ -160,7 +200,10 @@ def choose_precision(wanted: str, accelerator: str) -> Choice:
     """Choose the type of matrix products, and say why."""
     if wanted != "auto":
         return Choice(wanted, "asked for by --precision")
-    if choose_device(accelerator).type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if (
+        choose_device(accelerator).type == "cpu"
+        and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):
         return Choice("32-true", "this processor would have to emulate bf16, ten times as slow")
     return Choice("bf16-mixed", "bf16 products are fast here; weights stay float32")
 
@@ -175,11 +218,12 @@ def make_batches(options: argparse.Namespace, steps: int) -> Batches:
         length=options.length,
         steps=steps,
         seed=options.seed,
+        is_pinned=choose_device(options.accelerator).type == "cuda",
     )
 
 
 def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
-    """Make the network and its settings."""
+    """Make the network, its settings and its teachers."""
     heads = options.embd // HEAD_SIZE
     config = ModelConfig(
         "7", vocab_size, options.layers, options.embd, 4 * options.embd, heads, HEAD_SIZE
@@ -192,8 +236,11 @@ def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
         dropout=options.dropout,
         decay_share=options.decay_share,
         is_compiled=options.compile,
+        teacher_share=options.teacher_share if options.teachers else 0.0,
     )
-    module = TrainingModule(config, settings, choose_device(options.accelerator))
+    device = choose_device(options.accelerator)
+    teachers = open_teachers(options.teachers, vocab_size, device, is_compiled=options.compile)
+    module = TrainingModule(config, settings, device, teachers)
     if options.weights:
         module.start_from(open_checkpoint(options.weights))
     return module
@@ -218,6 +265,7 @@ def main() -> None:
         "settings": asdict(module.settings),
         "epochs": batches.epochs(),
         "from_step": batches.first_step,
+        "teachers": [str(path) for path in options.teachers],
         "kernel": module.wkv7.reason,
         "precision": precision,
     }

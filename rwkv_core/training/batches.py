@@ -63,6 +63,7 @@ class Batches:
         length: int,
         steps: int,
         seed: int,
+        is_pinned: bool = False,
     ) -> None:
         """Plan which source each row of each step comes from.
 
@@ -73,6 +74,7 @@ class Batches:
             length: tokens per row, T.
             steps: how many batches there are.
             seed: of the plan and of every epoch's order.
+            is_pinned: put batches where a GPU fetches them while the CPU goes on.
         """
         shares = np.array(weights) / np.sum(weights)
         rng = np.random.default_rng(seed)
@@ -83,6 +85,7 @@ class Batches:
             mine = self._plan == index
             self._count[mine] = np.arange(mine.sum())
         self._sources, self._length, self._seed = sources, length, seed
+        self._is_pinned = is_pinned
         self.first_step = 0
 
     def __len__(self) -> int:
@@ -95,7 +98,8 @@ class Batches:
             self._sources[source].row(int(number), self._length, self._seed)
             for source, number in zip(self._plan[step], self._count[step], strict=True)
         ]
-        return torch.from_numpy(np.stack(rows))
+        batch = torch.from_numpy(np.stack(rows))
+        return batch.pin_memory() if self._is_pinned else batch
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         """Yield (step, batch) from first_step on."""

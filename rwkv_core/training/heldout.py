@@ -32,7 +32,7 @@ def bits_per_byte(
     """Score documents whole, each after an end-of-text token, from the empty state.
 
     Args:
-        logits_of: (B, T) tokens to (B, T, V) float32 logits.
+        logits_of: (B, T) tokens to (B, T, V) float32 logits, on any device.
         tokenizer: of the model.
         documents: texts; each counts with its UTF-8 bytes.
         batch: documents at a time; similar lengths go together.
@@ -51,5 +51,6 @@ def bits_per_byte(
         for i, row in enumerate(rows):
             tokens[i, 1 : len(row) + 1] = targets[i, : len(row)] = torch.tensor(row)
         logits = logits_of(tokens[:, :-1])
-        nats += float(F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum"))
+        told = targets.flatten().to(logits.device)
+        nats += float(F.cross_entropy(logits.flatten(0, 1), told, reduction="sum"))
     return nats / math.log(2) / sum(len(text.encode()) for text in documents)

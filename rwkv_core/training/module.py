@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from rwkv_core.state import State
 from rwkv_core.training.initialise import default_ranks, initialise
 from rwkv_core.training.loss import head_loss
 from rwkv_core.training.muon import Muon
+from rwkv_core.training.teachers import Teacher
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class TrainingSettings:
         final: last rate over peak rate.
         clip: largest norm of the gradient.
         is_compiled: use torch.compile.
+        teacher_share: of the teachers in what is learned, the text has the rest; 0 to 1.
     """
 
     steps: int
@@ -49,6 +52,7 @@ class TrainingSettings:
     final: float = 0.02
     clip: float = 1.0
     is_compiled: bool = False
+    teacher_share: float = 0.0
 
 
 class ByteDropout(nn.Module):
@@ -111,7 +115,11 @@ def parameter_groups(
 
 
 class TrainingModule(lightning.LightningModule):
-    """An RWKV-7 with its loss, its optimisers and its schedule."""
+    """An RWKV-7 with its loss, its optimisers and its schedule.
+
+    Attributes:
+        figures: of the last step, by name. Lightning's own log would make a GPU wait.
+    """
 
     steps_done: Tensor
 
@@ -120,6 +128,7 @@ class TrainingModule(lightning.LightningModule):
         config: ModelConfig,
         settings: TrainingSettings,
         device: torch.device = CPU,
+        teachers: Sequence[Teacher] = (),
     ) -> None:
         """Make and initialise the network.
 
@@ -127,11 +136,13 @@ class TrainingModule(lightning.LightningModule):
             config: sizes.
             settings: how to train.
             device: where training will run; the recurrence is chosen for it.
+            teachers: models to learn from beside the text, on that device.
         """
         super().__init__()
         self.save_hyperparameters({"config": asdict(config), "settings": asdict(settings)})
         self.automatic_optimization = False
-        self.settings = settings
+        self.settings, self._teachers = settings, teachers
+        self.figures: dict[str, Tensor | float] = {}
         dropout = ByteDropout(settings.dropout) if settings.dropout else identity
         self.network = RWKV7(config, default_ranks(config.n_embd), dropout=dropout)
         initialise(self.network)
@@ -201,12 +212,15 @@ class TrainingModule(lightning.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = peak * group.get("scale", 1.0) * factor
             optimizer.zero_grad()
-        x = self._stream(tokens[:, :-1])
-        loss = head_loss(
+        inputs = tokens[:, :-1]
+        x = self._stream(inputs)
+        loss, text_loss = head_loss(
             x.flatten(0, 1),
             self.network.head.weight,
             tokens[:, 1:].flatten(),
             dtype=torch.bfloat16 if self._is_bf16 else torch.float32,
+            lessons=[(one.stream(inputs).flatten(0, 1), one.head) for one in self._teachers],
+            share=self.settings.teacher_share,
             is_compiled=self.settings.is_compiled,
         )
         self.manual_backward(loss)
@@ -214,7 +228,9 @@ class TrainingModule(lightning.LightningModule):
         for optimizer in optimizers:
             optimizer.step()
         self.steps_done.fill_(step + 1)
-        self.log_dict({"loss": loss.detach(), "gradient_norm": norm, "rate": factor})
+        self.figures = {"loss": loss.detach(), "gradient_norm": norm, "rate": factor}
+        if self._teachers:
+            self.figures["text_loss"] = text_loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the random generators, which dropout draws from."""

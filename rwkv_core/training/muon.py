@@ -78,14 +78,16 @@ class Muon(torch.optim.Optimizer):
     def _update(
         self, matrices: list[nn.Parameter], shape: torch.Size, group: dict[str, float]
     ) -> None:
-        directions = []
         for matrix in matrices:
-            state = self.state[matrix]
-            momentum = state.setdefault("momentum", torch.zeros_like(matrix))
-            momentum.lerp_(matrix.grad, 1 - group["momentum"])
-            directions.append(torch.lerp(matrix.grad, momentum, group["momentum"]))  # type: ignore[arg-type]  # not None
+            if "momentum" not in self.state[matrix]:
+                self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+        momenta = [self.state[matrix]["momentum"] for matrix in matrices]
+        gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
+        # A GPU runs each of these as one launch for all matrices.
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        directions = torch._foreach_lerp(gradients, momenta, group["momentum"])
         turned = orthogonalise(torch.stack(directions), self._dtype).to(matrices[0].dtype)
         size = ADAMW_RMS * math.sqrt(max(shape))
-        for matrix, direction in zip(matrices, turned, strict=True):
-            matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            matrix.add_(direction, alpha=-group["lr"] * size)
+        weights: list[Tensor] = list(matrices)
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(weights, turned.unbind(), alpha=-group["lr"] * size)

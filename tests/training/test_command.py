@@ -1,6 +1,7 @@
 """The training command end to end: train a little, resume, export, load."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from rwkv_core.models import load_model
 from rwkv_core.tokenizer import load_tokenizer
 from rwkv_core.training import __main__ as command
 from rwkv_core.training.export import export_model
+from tests.checkpoints import random_weights, write_safetensors
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The 'train_dataloader' does not have many workers",
+    "ignore:You're resuming from a checkpoint that ended before the epoch ended",
+)
 TEXTS = ["One day a cat sat on a mat. " * 4, "The dog ran to the cat and sat down. " * 4]
 
 
@@ -41,12 +47,14 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def train(corpus: Path, monkeypatch: pytest.MonkeyPatch, tokens: int) -> list[dict[str, float]]:
+def train(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, more: str = ""
+) -> list[dict[str, float]]:
     """Run the command; returns the log's lines."""
     arguments = (
         f"--corpus {corpus} --run {corpus / 'run'} --mix cats=1 --tokens {tokens} --layers 2 "
         f"--embd 64 --batch 2 --length 32 --precision 32-true --accelerator cpu --log-steps 2 "
-        f"--heldout {corpus / 'heldout.jsonl'} --dropout 0"
+        f"--heldout {corpus / 'heldout.jsonl'} --dropout 0 {more}"
     )
     monkeypatch.setattr(sys, "argv", ["training", *arguments.split()])
     command.main()
@@ -54,10 +62,6 @@ def train(corpus: Path, monkeypatch: pytest.MonkeyPatch, tokens: int) -> list[di
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.filterwarnings(
-    "ignore:The 'train_dataloader' does not have many workers",
-    "ignore:You're resuming from a checkpoint that ended before the epoch ended",
-)
 def test_a_run_learns_resumes_and_becomes_a_model_that_loads(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +82,30 @@ def test_a_run_learns_resumes_and_becomes_a_model_that_loads(
     # It has seen little else than these words.
     likely = logits[0].topk(8).indices.tolist()
     assert " cat" in [tokenizer.decode([token]) for token in likely]
+
+
+def test_a_student_learns_from_a_teacher_of_another_size(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = json.loads((corpus / "corpus.json").read_text())["vocab_size"]
+    weights = random_weights(vocab_size=size, n_embd=128, head_size=64)
+    teacher = write_safetensors(corpus / "teacher.safetensors", weights)
+    taught = train(corpus, monkeypatch, 64 * 4, f"--teachers {teacher} {teacher}")
+    assert all(line["text_loss"] != line["loss"] for line in taught)
+
+    shutil.rmtree(corpus / "run")
+    told = train(corpus, monkeypatch, 64 * 4, f"--teachers {teacher} --teacher-share 0")
+    assert all(line["text_loss"] == line["loss"] for line in told)
+    assert told[-1]["text_loss"] != taught[-1]["text_loss"]
+
+
+@pytest.mark.parametrize("share", ["1.5", "-0.1", "half"])
+def test_a_share_of_teachers_outside_0_to_1_is_refused(
+    share: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.parse_arguments(["--teacher-share", share])
+    assert f"{share} is no share; give a number from 0 to 1" in capsys.readouterr().err
 
 
 def test_help_lists_the_options(capsys: pytest.CaptureFixture[str]) -> None:

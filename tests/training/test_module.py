@@ -1,5 +1,6 @@
 """The training step: schedule, parameter groups, backends, and exact resume."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from rwkv_core.training.module import (
     learning_rate_factor,
     parameter_groups,
 )
-from tests.checkpoints import write_safetensors
+from rwkv_core.training.teachers import Teacher, open_teachers
+from tests.checkpoints import random_weights, write_safetensors
 
 CONFIG = ModelConfig("7", vocab_size=60, n_layer=2, n_embd=64, n_ffn=256, n_head=1, head_size=64)
 SETTINGS = TrainingSettings(steps=12, warmup=2, dropout=0.1)
@@ -59,13 +61,23 @@ def fit(
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The 'train_dataloader' does not have many workers",
     "ignore:You're resuming from a checkpoint that ended before the epoch ended",
-    "ignore:You called `self.log:UserWarning",
 )
 
 
-def make_module(settings: TrainingSettings = SETTINGS) -> TrainingModule:
+def make_module(
+    settings: TrainingSettings = SETTINGS, teachers: Sequence[Teacher] = ()
+) -> TrainingModule:
     torch.manual_seed(3)
-    return TrainingModule(CONFIG, settings)
+    return TrainingModule(CONFIG, settings, teachers=teachers)
+
+
+def make_teachers(folder: Path) -> list[Teacher]:
+    """Two models of the student's vocabulary, one of another width."""
+    paths = []
+    for n_embd in (64, 128):
+        weights = random_weights(seed=n_embd, vocab_size=60, n_embd=n_embd, head_size=64)
+        paths.append(write_safetensors(folder / f"{n_embd}.safetensors", weights))
+    return open_teachers(paths, 60, torch.device("cpu"))
 
 
 def test_the_rate_rises_holds_and_falls_to_its_last_share() -> None:
@@ -128,16 +140,21 @@ def test_twenty_steps_on_the_compiled_kernel_equal_twenty_in_plain_torch() -> No
     assert torch.linalg.norm(weights[0] - weights[1]) < 1e-5 * torch.linalg.norm(weights[1])
 
 
-def test_a_resumed_run_ends_in_the_same_weights_as_an_unbroken_one(tmp_path: Path) -> None:
-    unbroken = make_module()
+@pytest.mark.parametrize("is_taught", [False, True])
+def test_a_resumed_run_ends_in_the_same_weights_as_an_unbroken_one(
+    tmp_path: Path, is_taught: bool
+) -> None:
+    settings = replace(SETTINGS, teacher_share=0.9 if is_taught else 0.0)
+    teachers = make_teachers(tmp_path) if is_taught else []
+    unbroken = make_module(settings, teachers)
     torch.manual_seed(9)
     fit(unbroken, make_batches(), 12)
 
-    first = make_module()
+    first = make_module(settings, teachers)
     torch.manual_seed(9)
     trainer = fit(first, make_batches(), 5)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    resumed, batches = make_module(), make_batches()
+    resumed, batches = make_module(settings, teachers), make_batches()
     batches.first_step = 5
     torch.manual_seed(77)
     fit(resumed, batches, 12, tmp_path / "last.ckpt")
@@ -147,6 +164,27 @@ def test_a_resumed_run_ends_in_the_same_weights_as_an_unbroken_one(tmp_path: Pat
         resumed.network.parameters(), unbroken.network.parameters(), strict=True
     ):
         assert torch.equal(mine, theirs)
+
+
+def test_teachers_are_heard_but_neither_trained_nor_saved(tmp_path: Path) -> None:
+    teachers = make_teachers(tmp_path)
+    heads = [teacher.head.clone() for teacher in teachers]
+    alone = make_module()
+    taught = make_module(replace(SETTINGS, teacher_share=0.9), teachers)
+    assert [name for name, _ in taught.named_parameters()] == [
+        name for name, _ in alone.named_parameters()
+    ]
+    fit(alone, make_batches(), 3)
+    trainer = fit(taught, make_batches(), 3)
+    assert not torch.equal(alone.network.head.weight, taught.network.head.weight)
+    assert "text_loss" not in alone.figures
+    assert taught.figures["text_loss"] != taught.figures["loss"]
+    assert all(
+        torch.equal(teacher.head, head) for teacher, head in zip(teachers, heads, strict=True)
+    )
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["state_dict"].keys() == alone.state_dict().keys()
 
 
 def test_byte_dropout_drops_its_share_and_keeps_the_mean() -> None:

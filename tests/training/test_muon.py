@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from rwkv_core.training.muon import Muon, orthogonalise
+from tests.tolerances import assert_close
 
 SHAPES = [(8, 8), (12, 8), (8, 12), (8, 8)]
 
@@ -48,6 +49,24 @@ def test_float32_steps_go_the_same_way_as_bf16_ones() -> None:
         step = (a - start).flatten()
         assert torch.cosine_similarity(step, (b - start).flatten(), dim=0) > 0.99
         assert step.norm() > 0
+
+
+def test_a_step_is_the_same_one_written_out_matrix_by_matrix() -> None:
+    ours, theirs = make_matrices(), make_matrices()
+    momenta = [torch.zeros_like(matrix) for matrix in theirs]
+    optimizer = Muon(ours, lr=0.01, weight_decay=0.3, momentum=0.9)
+    for _ in range(3):
+        optimizer.step()
+        for matrix, momentum in zip(theirs, momenta, strict=True):
+            gradient = matrix.grad
+            assert gradient is not None
+            momentum.lerp_(gradient, 1 - 0.9)
+            direction = torch.lerp(gradient, momentum, 0.9)
+            turned = orthogonalise(direction[None], torch.float32)[0]
+            matrix.data.mul_(1 - 0.01 * 0.3)
+            matrix.data.sub_(0.01 * 0.2 * max(matrix.shape) ** 0.5 * turned)
+    for a, b in zip(ours, theirs, strict=True):
+        assert_close(a.detach(), b.detach(), torch.float32)
 
 
 def test_a_matrix_without_a_gradient_stays() -> None:
