@@ -250,6 +250,10 @@ class Plan:
         self._storages.append(part)
         return Value(len(self._storages) - 1, size)
 
+    def roots(self) -> list[int]:
+        """Name for each value the one whose memory it lies in: itself, unless it is a part."""
+        return [storage.root for storage in self._storages]
+
     def slots(self) -> tuple[list[Slot], int]:
         """Place values in memory, reusing what later phases do not need.
 

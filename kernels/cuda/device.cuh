@@ -39,6 +39,47 @@ __device__ __forceinline__ float to_float(Half x) {
 #endif
 }
 
+// Rounds to the nearest, halves to even, as PyTorch does.
+__device__ __forceinline__ Half to_half(float x) {
+#if defined(__CUDACC__)
+  unsigned short bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return Half{bits};
+#else
+  const _Float16 y = (_Float16)x;
+  Half half;
+  __builtin_memcpy(&half.bits, &y, sizeof(y));
+  return half;
+#endif
+}
+
+__device__ __forceinline__ BFloat to_bfloat(float x) {
+  const unsigned bits = __float_as_uint(x);
+  if (x != x) return BFloat{0x7fc0};
+  return BFloat{(unsigned short)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16)};
+}
+
+// Programmatic dependent launch: the next kernel of the stream may begin once all blocks of this
+// one have said so, and waits with wait_for_previous before it touches what earlier kernels write.
+__device__ __forceinline__ void let_next_start() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
+__device__ __forceinline__ void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// Asks for 128 bytes to be brought near; nobody waits for them.
+__device__ __forceinline__ void prefetch(const void* from) {
+#if defined(__CUDACC__)
+  asm volatile("prefetch.L2 [%0];" ::"l"(from));
+#endif
+}
+
 // The sum over groups of kLanes neighbouring threads, which all of them get. All threads of a
 // warp must call it.
 template <int kLanes>

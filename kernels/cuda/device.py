@@ -23,6 +23,8 @@ from kernels.sentences import Sentence
 SOURCE_FOLDER = Path(__file__).parent
 # What a kernel's INPUT is called for tensors of a type.
 INPUTS = {torch.float32: "float", torch.float16: "Half", torch.bfloat16: "BFloat"}
+# Compute capability from which kernels may begin before those ahead of them have ended.
+OVERLAP_SINCE = 90
 Defines = Mapping[str, str | int]
 
 
@@ -113,6 +115,8 @@ class Device:
         self.how = Sentence(text, architecture=architecture, version=compiler.version)
         self._driver, self._compiler, self._stream = driver, compiler, stream
         self._architecture, self._cache = architecture, cache
+        number = architecture.partition("_")[2]
+        self._may_overlap = number.isdigit() and int(number) >= OVERLAP_SINCE
         self._modules: dict[object, ctypes.c_void_p] = {}
         self._functions: dict[object, ctypes.c_void_p] = {}
 
@@ -138,9 +142,21 @@ class Device:
         return found
 
     def launch(
-        self, kernel: ctypes.c_void_p, grid: tuple[int, int], threads: int, *arguments: Argument
+        self,
+        kernel: ctypes.c_void_p,
+        grid: tuple[int, int],
+        threads: int,
+        *arguments: Argument,
+        overlaps: bool = False,
     ) -> None:
         """Start a kernel on the current stream; a grid of no blocks is left out.
+
+        Args:
+            kernel: from `kernel`.
+            grid: blocks, along x and y.
+            threads: of a block.
+            arguments: see Driver.launch.
+            overlaps: the kernel calls wait_for_previous, so it may begin before it must.
 
         Raises:
             LaunchError: the driver says no.
@@ -148,7 +164,8 @@ class Device:
         tensors = (x for x in arguments if isinstance(x, Tensor))
         assert all(x.device == self.torch_device and x.is_contiguous() for x in tensors)
         if grid[0] and grid[1]:
-            self._driver.launch(kernel, grid, threads, arguments, self._stream())
+            overlaps = overlaps and self._may_overlap
+            self._driver.launch(kernel, grid, threads, arguments, self._stream(), overlaps=overlaps)
 
 
 def open_device(device: torch.device) -> Device:

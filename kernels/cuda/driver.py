@@ -14,6 +14,24 @@ from kernels.sentences import Sentence
 Argument = Tensor | ctypes.Structure | int | None
 
 
+# CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION.
+_OVERLAPS = 6
+
+
+class _Attribute(ctypes.Structure):
+    # The value is a union of 64 bytes, of which a flag takes the first four.
+    _fields_ = [("id", ctypes.c_int64), ("flag", ctypes.c_int * 16)]
+
+
+class _Config(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_uint) for name in ("gx", "gy", "gz", "bx", "by", "bz", "shared")),
+        ("stream", ctypes.c_void_p),
+        ("attributes", ctypes.POINTER(_Attribute)),
+        ("count", ctypes.c_uint),
+    ]
+
+
 class LaunchError(RuntimeError):
     """The driver refused a launch, or a kernel before it has failed."""
 
@@ -38,11 +56,7 @@ class Driver:
         self._library = library
         self._context = ctypes.c_void_p()
         device = ctypes.c_int()
-        library.cuLaunchKernel.argtypes = [
-            ctypes.c_void_p,
-            *[ctypes.c_uint] * 7,
-            *[ctypes.c_void_p] * 3,
-        ]
+        library.cuLaunchKernelEx.argtypes = [ctypes.c_void_p] * 4
         library.cuCtxSetCurrent.argtypes = [ctypes.c_void_p]
         self._check(library.cuInit(0), BuildError)
         self._check(library.cuDeviceGet(ctypes.byref(device), index), BuildError)
@@ -79,6 +93,8 @@ class Driver:
         threads: int,
         arguments: tuple[Argument, ...],
         stream: int,
+        *,
+        overlaps: bool = False,
     ) -> None:
         """Start a kernel; it runs after what is on the stream already.
 
@@ -89,6 +105,8 @@ class Driver:
             arguments: tensors and None are pointers, int is 64 bits, bool is C's int, structures
                 go by value.
             stream: a CUDA stream's handle.
+            overlaps: the kernel itself waits for what is before it (programmatic dependent
+                launch), and so begins early; for compute capability 9 and newer.
 
         Raises:
             LaunchError: the driver says no.
@@ -96,9 +114,13 @@ class Driver:
         values = [_as_c(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
         self._enter(LaunchError)
-        result = self._library.cuLaunchKernel(
-            function, grid[0], grid[1], 1, threads, 1, 1, 0, stream, pointers, None
-        )
+        attribute = _Attribute(_OVERLAPS)
+        attribute.flag[0] = 1
+        config = _Config(
+            grid[0], grid[1], 1, threads, 1, 1, 0,
+            stream, ctypes.pointer(attribute), int(overlaps),
+        )  # fmt: skip
+        result = self._library.cuLaunchKernelEx(ctypes.byref(config), function, pointers, None)
         self._check(result, LaunchError)
 
     def _enter(self, error: type[Exception]) -> None:

@@ -129,6 +129,21 @@ class CudaMatrix:
         ]
         return torch.cat(parts, -1).view(*x.shape[:-1], self.rows)
 
+    def multiply_into(self, x: Tensor, y: Tensor, *, is_added: bool) -> None:
+        """Write the product with x (n, columns) into y (n, rows) float32, or add it there."""
+        step = self.rows if self.format in TYPES.values() else BLOCK_ROWS
+        for start in range(0, self.rows, step):
+            stop = min(start + step, self.rows)
+            weight, part = self.rows_as_floats(slice(start, stop)), y[:, start:stop]
+            given = x.to(self.dtype)
+            if not y.is_cuda or self.dtype == torch.float32:
+                product = _product(given, weight)
+                part.copy_(part + product if is_added else product)
+            elif is_added:
+                torch.addmm(part, given, weight.mT, out_dtype=torch.float32, out=part)
+            else:
+                torch.mm(given, weight.mT, out_dtype=torch.float32, out=part)
+
 
 def _nibbles(values: Tensor) -> Tensor:
     """Turn (n, groups, 16) bytes into (n, groups 32) numbers 0 to 15."""

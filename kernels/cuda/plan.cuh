@@ -1,5 +1,5 @@
 // A plan as kernels/plan.py records it, and the values of a run. The structures are those of
-// kernels/cpu/plan.cpp; a run reads one token for each of B conversations.
+// kernels/cpu/plan.cpp. Rows of values are tokens: T of the first conversation, then of the next.
 #pragma once
 
 #include "device.cuh"
@@ -25,7 +25,7 @@ struct Step {
 // What changes from run to run lies in the GPU's memory, so that a recorded graph of launches
 // serves every run: also its pointers.
 struct Run {
-  int64 B;  // conversations; the arena may have room for more
+  int64 B, T;  // conversations and tokens of each; the arena may have room for more
   const int64* ids;
   const float *shift_before[2], *wkv_before;
   float *shift_after[2], *wkv_after, *logits;
@@ -66,24 +66,5 @@ __device__ __forceinline__ float activate(int64 activation, float x) {
     case kSilu: return x / (1 + expf(-x));
     case kSquaredRelu: return x < 0 ? 0 : x * x;  // NaN stays
     default: return x;
-  }
-}
-
-// The steps that make each element from those of the same place; c is the channel.
-__device__ __forceinline__ float element(const Step& s, const Rows (&in)[3], int64 row, int64 c) {
-  const float a = in[0][row][c];
-  const float *p = floats(s, 0), *q = floats(s, 1);
-  switch (s.kind) {
-    case kMix: {  // a + b (p + c)
-      const float share = in[2].data ? p[c] + in[2][row][c] : p[c];
-      return a + in[1][row][c] * share;
-    }
-    case kAffine: {  // value activation(a p + q)
-      float x = p ? a * p[c] : a;
-      if (q) x += q[c];
-      return activate(s.number[0], x) * (float)s.value;
-    }
-    case kMultiply: return a * in[1][row][c];
-    default: return a + (in[1][row][c] - a) * in[2][row][c];  // kLerp
   }
 }

@@ -1,8 +1,7 @@
-"""Run a finished plan on a GPU: one token for each conversation of a batch, no waiting between.
+"""Run a finished plan on a GPU: tokens of many conversations, no waiting between.
 
-A phase of the plan is one launch, and phases on whole tokens that follow each other share one.
-Matrix products of up to 8 conversations are the plan's own kernels, which read every weight once;
-those of more are cuBLAS's.
+Matrix products of one token of up to 8 conversations are the plan's own kernels, which read every
+weight once; all others are cuBLAS's.
 """
 
 from __future__ import annotations
@@ -11,15 +10,19 @@ import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kernels.cuda.buckets import BUCKETS, Graphs, bucket_of
 from kernels.cuda.device import Device
-from kernels.cuda.matrix import BY_COLUMNS
-from kernels.plan import KINDS, SPACES, Plan
-from kernels.plan_parts import Phase, Slot, Step, StoredMatrix
+from kernels.cuda.driver import Argument
+from kernels.cuda.layout import IS_ADDED, PRODUCT, SLICE_WIDTH, Launch, Layout, SlicesStruct, Way
+from kernels.cuda.matrix import BY_COLUMNS, CudaMatrix
+from kernels.cuda.recurrences import run_recurrence
+from kernels.plan import KINDS, Plan
+from kernels.plan_parts import Slot, Step
 
 SOURCE = "plan.cu"
 # As in product.cuh, columns.cuh and plan.cu.
@@ -30,12 +33,14 @@ SPLITS = 8
 WARP = 32
 LINE_THREADS = 4
 FINISH_THREADS = 256
-MAX_THREADS = 1024
 # Kernels for so many conversations exist.
 TOKENS = (1, MAX_TOKENS)
+# Tokens of all conversations that are read at once; more gain nothing, and need memory.
+MAX_ROWS = 2048
+KERNELS = ("plan_slices", "plan_heads", "plan_norm", "plan_finish")
 
 StateParts = tuple[Tensor, Tensor, Tensor]
-Launch = Callable[[], None]
+Start = Callable[[int, int, StateParts, StateParts], None]
 
 
 class _PlanStruct(ctypes.Structure):
@@ -64,25 +69,23 @@ class CudaProgram:
             BuildError: the kernels cannot be compiled here.
         """
         self.device, self.graphs = device, Graphs(device.torch_device)
-        self._slots, self._row_floats = plan.slots()
-        self._steps, self._phases = plan.steps, plan.phases
-        self._matrices, self._kept = plan.matrices, plan.kept
-        self._channels, self._head_size = plan.channels, plan.head_size
+        self._layouts = {way: Layout(plan, way) for way in Way}
+        self._few = self._layouts[Way.FEW]
+        self._kept, self._channels, self._head_size = plan.kept, plan.channels, plan.head_size
         self._logits_size, self._wkv_size = plan.logits_size, 0
         self._kernels = load_kernels(device, plan.head_size)
         where = device.torch_device
-        arrays = (Slot * len(self._slots))(*self._slots), (Step * len(self._steps))(*self._steps)
-        self._on_device = [
-            torch.frombuffer(bytearray(array), dtype=torch.uint8).clone().to(where)
-            for array in arrays
-        ]
+        slots, steps = self._few.slots, plan.steps
+        arrays = (Slot * len(slots))(*slots), (Step * len(steps))(*steps)
+        self._on_device = [self._upload(array) for array in arrays]
         # See Run in plan.cuh.
-        self._run = torch.zeros(9, dtype=torch.int64, device=where)
+        self._run = torch.zeros(10, dtype=torch.int64, device=where)
         tiles = max((-(-m.rows // TILE) for m in plan.matrices.values()), default=1)
         self._shares = torch.zeros(tiles * SPLITS * MAX_TOKENS * TILE, device=where)
         self._done = torch.zeros(tiles, dtype=torch.int32, device=where)
         self._arena = torch.empty(0, device=where)
-        self._launches: dict[int, list[Launch]] = {}
+        self._starts: dict[tuple[Way, int], list[Start]] = {}
+        self._described: list[Tensor] = []
         self._lock = threading.Lock()
 
     def run(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
@@ -96,127 +99,256 @@ class CudaProgram:
         Returns:
             Logits (B, V), and the state after the tokens, in new tensors.
         """
-        most = BUCKETS[-1]
-        if len(ids) <= most:
-            return self._run_once(ids, state)
-        made = [
-            self._run_once(
-                ids[start : start + most],
-                (
-                    state[0][:, start : start + most],
-                    state[1][:, start : start + most],
-                    state[2][:, start : start + most],
-                ),
-            )
-            for start in range(0, len(ids), most)
-        ]
-        first, second, third = (torch.cat([after[i] for _, after in made], 1) for i in range(3))
-        return torch.cat([logits for logits, _ in made]), (first, second, third)
+        return _joined(
+            [
+                self._run_once(ids[part, None], _rows_of(state, part))
+                for part in _parts(len(ids), BUCKETS[-1])
+            ]
+        )
+
+    def read(
+        self, ids: Tensor, state: StateParts, *, all_logits: bool
+    ) -> tuple[Tensor, StateParts]:
+        """Read several tokens for each conversation.
+
+        Args:
+            ids: (B, T) int64, each inside the vocabulary.
+            state: as for run.
+            all_logits: for every token instead of the last.
+
+        Returns:
+            Logits (B, V) or (B, T, V), and the state after the tokens, in new tensors.
+        """
+        return _joined(
+            [
+                self._read_all(ids[part], _rows_of(state, part), all_logits=all_logits)
+                for part in _parts(len(ids), MAX_ROWS)
+            ]
+        )
+
+    def _read_all(
+        self, ids: Tensor, state: StateParts, *, all_logits: bool
+    ) -> tuple[Tensor, StateParts]:
+        piece, logits = max(1, MAX_ROWS // len(ids)), []
+        T = ids.shape[1]
+        for start in range(0, T, piece):
+            part = ids[:, start : start + piece]
+            with self._lock:
+                xn, state = self._read_piece(part, state)
+                if all_logits:
+                    logits.append(self._head(xn).view(*part.shape, -1))
+                elif start + piece >= T:
+                    logits.append(self._head(xn.view(*part.shape, -1)[:, -1]))
+        return (torch.cat(logits, 1) if all_logits else logits[0]), state
+
+    def _head(self, xn: Tensor) -> Tensor:
+        step = next(n for n, s in enumerate(self._few.steps) if s.kind == PRODUCT and s.out < 0)
+        return self._few.matrix(step).multiply(xn)
+
+    def _read_piece(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
+        """Read tokens that there is room for; the normed stream (rows, C), and the state."""
+        rows = ids.numel()
+        capacity = max(16, 1 << (rows - 1).bit_length())
+        self._make_room(capacity)
+        ids, state, after = self._begin(ids, state, None)
+        B, T = ids.shape
+        for start in self._starts_of(Way.TEXT, capacity):
+            start(B, T, state, after)
+        layout = self._layouts[Way.TEXT]
+        last = next(s for s in layout.steps if s.kind == PRODUCT and s.out < 0)
+        return layout.view(last.inputs[0], self._arena, capacity, rows), after
 
     def _run_once(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
-        B, where = len(ids), self.device.torch_device
-        # The driver has read such small memory when a call returns, so nobody waits.
-        ids = ids.contiguous().to(where, non_blocking=True)
-        state = (state[0].contiguous(), state[1].contiguous(), state[2].contiguous())
-        after = (torch.empty_like(state[0]), torch.empty_like(state[1]), torch.empty_like(state[2]))
-        logits = torch.empty(B, self._logits_size, device=where)
-        tensors = (ids, state[0], state[2], state[1], after[0], after[2], after[1], logits)
+        B = len(ids)
+        logits = torch.empty(B, self._logits_size, device=self.device.torch_device)
         with self._lock:
-            self._wkv_size = state[1][0, 0].numel()
             bucket = bucket_of(B)
             self._make_room(bucket)
-            words = torch.tensor([B, *(x.data_ptr() for x in tensors)])
-            self._run.copy_(words, non_blocking=True)
-            self.graphs.run(bucket, partial(self._launch, bucket))
+            ids, state, after = self._begin(ids, state, logits)
+            way = Way.FEW if bucket <= MAX_TOKENS else Way.MANY
+            self.graphs.run(bucket, partial(self._launch, way, bucket, state, after))
         return logits, after
 
-    def _make_room(self, bucket: int) -> None:
-        floats = self._row_floats * bucket
+    def _begin(
+        self, ids: Tensor, state: StateParts, logits: Tensor | None
+    ) -> tuple[Tensor, StateParts, StateParts]:
+        """Tell the kernels what is read; returns what must live until they have run."""
+        # The driver has read such small memory when a call returns, so nobody waits.
+        ids = ids.contiguous().to(self.device.torch_device, non_blocking=True)
+        state = (state[0].contiguous(), state[1].contiguous(), state[2].contiguous())
+        after = (torch.empty_like(state[0]), torch.empty_like(state[1]), torch.empty_like(state[2]))
+        tensors = (ids, state[0], state[2], state[1], after[0], after[2], after[1])
+        pointers = [tensor.data_ptr() for tensor in tensors]
+        pointers.append(0 if logits is None else logits.data_ptr())
+        self._wkv_size = state[1][0, 0].numel()
+        self._run.copy_(torch.tensor([*ids.shape, *pointers]), non_blocking=True)
+        return ids, state, after
+
+    def _make_room(self, capacity: int) -> None:
+        floats = self._few.row_floats * capacity
         if self._arena.numel() < floats:
             self._arena = torch.zeros(floats, device=self.device.torch_device)
             self.graphs.clear()
-            self._launches.clear()
+            self._starts.clear()
+            self._described.clear()
 
-    def _launch(self, bucket: int) -> None:
-        if bucket not in self._launches:
-            self._launches[bucket] = list(self._prepare(bucket))
-        for launch in self._launches[bucket]:
-            launch()
+    def _launch(self, way: Way, capacity: int, state: StateParts, after: StateParts) -> None:
+        for start in self._starts_of(way, capacity):
+            start(capacity, 1, state, after)
 
-    def _prepare(self, bucket: int) -> Iterator[Launch]:
-        """Make the launches of all phases, in order."""
+    def _starts_of(self, way: Way, capacity: int) -> list[Start]:
+        key = (way, capacity)
+        if key not in self._starts:
+            self._starts[key] = list(self._prepare(self._layouts[way], capacity))
+        return self._starts[key]
+
+    def _prepare(self, layout: Layout, capacity: int) -> Iterator[Start]:
+        """Make the starts of all launches, in order."""
+        for launch in layout.launches:
+            if launch.kernel == "products":
+                yield self._products(launch, capacity)
+            elif launch.kernel == "product":
+                step = layout.steps[launch.steps[0]]
+                if layout.way is not Way.TEXT or step.out >= 0:
+                    yield self._product(layout, launch, capacity)
+            elif launch.kernel == "recurrence":
+                yield self._recurrence(layout, layout.steps[launch.steps[0]], capacity)
+            else:
+                yield self._slices(layout, launch, capacity)
+
+    def _slices(self, layout: Layout, launch: Launch, capacity: int) -> Start:
+        given = self._describe(layout, launch, capacity)
+        size = layout.slots[layout.steps[launch.steps[0]].out].size
+        kernel = self._kernels[f"plan_{launch.kernel}"]
+        width, threads = SLICE_WIDTH, SLICE_WIDTH
+        more: tuple[int, ...] = ()
+        if launch.kernel == "norm":
+            width = size
+        elif launch.kernel == "heads":
+            width, threads = self._head_size, LINE_THREADS * self._head_size
+            recurrent = [KINDS.index(name) for name in ("wkv7", "wkv6")]
+            layers = [s.number[0] for s in layout.steps_of(launch) if s.kind in recurrent]
+            more = (layers[0] if layers else -1,)
+        blocks = -(-size // width)
+        return partial(_start_slices, self.device, kernel, blocks, threads, (given, *more))
+
+    def _describe(self, layout: Layout, launch: Launch, capacity: int) -> SlicesStruct:
+        sources, tasks = layout.tasks(launch, self._arena, capacity)
+        # Held here, since the struct has only their addresses.
+        held = [self._upload(array) for array in (sources, tasks)]
+        self._described += held
+        return SlicesStruct(
+            *(tensor.data_ptr() for tensor in held), self._run.data_ptr(),
+            len(sources), len(tasks), self._channels, self._wkv_size,
+        )  # fmt: skip
+
+    def _recurrence(self, layout: Layout, step: Step, capacity: int) -> Start:
+        view = partial(layout.view, arena=self._arena, capacity=capacity)
+        by_address = {tensor.data_ptr(): tensor for tensor in self._kept}
+        constants = [by_address[address] for address in step.data[:2] if address]
+        heads = (self._channels // self._head_size, self._head_size)
+        return partial(run_recurrence, self.device, step, view, constants, heads)
+
+    def _products(self, launch: Launch, capacity: int) -> Start:
         slots, steps = self._on_device
         plan = _PlanStruct(
-            slots.data_ptr(),
-            steps.data_ptr(),
-            self._run.data_ptr(),
-            self._arena.data_ptr(),
-            bucket,
-            self._channels,
-            self._wkv_size,
-        )
-        nonzero = KINDS.index("nonzero")
-        for space, first, count in merged(self._phases):
-            steps_of_phase = self._steps[first : first + count]
-            if all(step.kind == nonzero for step in steps_of_phase):
-                continue  # products by columns look themselves
-            if space == "rows":
-                yield self._rows(plan, bucket, first, count)
-            elif bucket <= MAX_TOKENS:
-                if space == "products":
-                    yield self._products(plan, bucket, first, count)
-                else:
-                    yield self._blocks(plan, bucket, first, count, has_products=True)
-            else:
-                for step in range(first, first + count):
-                    if step in self._matrices:
-                        yield self._multiplied(plan, bucket, step)
-                if space == "blocks":
-                    yield self._blocks(plan, bucket, first, count, has_products=False)
-
-    def _rows(self, plan: _PlanStruct, bucket: int, first: int, count: int) -> Launch:
-        threads = min(MAX_THREADS, -(-self._channels // WARP) * WARP)
-        kernel = self._kernels["plan_rows"]
-        return partial(self.device.launch, kernel, (bucket, 1), threads, plan, first, count)
-
-    def _blocks(
-        self, plan: _PlanStruct, bucket: int, first: int, count: int, *, has_products: bool
-    ) -> Launch:
-        grid = (-(-self._channels // self._head_size), bucket)
-        threads, kernel = LINE_THREADS * self._head_size, self._kernels["plan_blocks"]
-        launch = self.device.launch
-        return partial(launch, kernel, grid, threads, plan, first, count, has_products)
-
-    def _products(self, plan: _PlanStruct, bucket: int, first: int, count: int) -> Launch:
-        tokens = next(size for size in TOKENS if size >= bucket)
-        matrices = [self._matrices[step] for step in range(first, first + count)]
+            slots.data_ptr(), steps.data_ptr(), self._run.data_ptr(), self._arena.data_ptr(),
+            capacity, self._channels, self._wkv_size,
+        )  # fmt: skip
+        tokens = next(size for size in TOKENS if size >= capacity)
+        matrices = [self._few.matrix(step) for step in launch.steps]
         # They would share the memory for their parts.
         assert sum(bool(matrix.code & BY_COLUMNS) for matrix in matrices) <= 1
         grid, threads = (sum(map(blocks_of, matrices)), 1), PRODUCT_WARPS * WARP
         kernel, scratch = self._kernels[f"plan_products_{tokens}"], (self._shares, self._done)
-        return partial(self.device.launch, kernel, grid, threads, plan, first, count, *scratch)
+        arguments = (plan, launch.steps[0], len(launch.steps), *scratch)
+        return partial(_start, self.device, kernel, grid, threads, arguments)
 
-    def _multiplied(self, plan: _PlanStruct, bucket: int, step: int) -> Launch:
-        slot = self._slots[self._steps[step].inputs[0]]
-        start = slot.offset * bucket + slot.start
-        x = self._arena.as_strided((bucket, slot.size), (slot.ld, 1), start)
-        kernel, matrix = self._kernels["plan_finish"], self._matrices[step]
-        # Nothing here knows the program: who drops it has its memory back at once.
-        return partial(_multiply, self.device, kernel, plan, step, matrix, x)
+    def _product(self, layout: Layout, launch: Launch, capacity: int) -> Start:
+        """Let the library multiply; it puts the product to its place, or plan_finish does."""
+        number = launch.steps[0]
+        step, matrix = layout.steps[number], layout.matrix(number)
+        x = partial(layout.view, step.inputs[0], self._arena, capacity)
+        is_plain = step.inputs[1] < 0 and step.number[3] == 0 and step.out >= 0
+        if is_plain and layout.dtype_of(step.out) == torch.float32:
+            y = partial(layout.view, step.out, self._arena, capacity)
+            return partial(_multiply_into, matrix, x, y, bool(step.number[2] & IS_ADDED))
+        given, kernel = self._describe(layout, launch, capacity), self._kernels["plan_finish"]
+        return partial(_multiply, self.device, given, matrix, x, kernel)
+
+    def _upload(self, array: ctypes.Array[Any]) -> Tensor:
+        # One byte more, since torch takes no memory of none.
+        on_cpu = torch.frombuffer(bytearray(array) + b"\0", dtype=torch.uint8).clone()
+        return on_cpu.to(self.device.torch_device)
 
 
-def _multiply(
+def _parts(count: int, most: int) -> list[slice]:
+    return [slice(start, start + most) for start in range(0, count, most)]
+
+
+def _rows_of(state: StateParts, part: slice) -> StateParts:
+    return state[0][:, part], state[1][:, part], state[2][:, part]
+
+
+def _joined(made: list[tuple[Tensor, StateParts]]) -> tuple[Tensor, StateParts]:
+    """Put together what groups of conversations gave."""
+    if len(made) == 1:
+        return made[0]
+    first, second, third = (torch.cat([after[i] for _, after in made], 1) for i in range(3))
+    return torch.cat([logits for logits, _ in made]), (first, second, third)
+
+
+def _start(
     device: Device,
     kernel: ctypes.c_void_p,
-    plan: _PlanStruct,
-    step: int,
-    matrix: StoredMatrix,
-    x: Tensor,
+    grid: tuple[int, int],
+    threads: int,
+    arguments: tuple[Argument, ...],
+    *_: object,
+) -> None:
+    device.launch(kernel, grid, threads, *arguments, overlaps=True)
+
+
+def _start_slices(
+    device: Device,
+    kernel: ctypes.c_void_p,
+    blocks: int,
+    threads: int,
+    arguments: tuple[Argument, ...],
+    B: int,
+    T: int,
+    *_: object,
+) -> None:
+    device.launch(kernel, (blocks, B * T), threads, *arguments, overlaps=True)
+
+
+# Nothing below knows the program: who drops it has its memory back at once.
+def _multiply(
+    device: Device,
+    given: SlicesStruct,
+    matrix: CudaMatrix,
+    x: Callable[[int], Tensor],
+    kernel: ctypes.c_void_p,
+    B: int,
+    T: int,
+    *_: object,
 ) -> None:
     """Let the library multiply, and put the product to its place."""
-    y = matrix.multiply(x)
-    grid = (-(-y.shape[1] // FINISH_THREADS), len(y))
-    device.launch(kernel, grid, FINISH_THREADS, plan, step, y)
+    y = matrix.multiply(x(B * T))
+    grid = (-(-y.shape[1] // FINISH_THREADS), B * T)
+    device.launch(kernel, grid, FINISH_THREADS, given, y)
+
+
+def _multiply_into(
+    matrix: CudaMatrix,
+    x: Callable[[int], Tensor],
+    y: Callable[[int], Tensor],
+    is_added: bool,
+    B: int,
+    T: int,
+    *_: object,
+) -> None:
+    matrix.multiply_into(x(B * T), y(B * T), is_added=is_added)
 
 
 def load_kernels(device: Device, head_size: int) -> dict[str, ctypes.c_void_p]:
@@ -225,31 +357,11 @@ def load_kernels(device: Device, head_size: int) -> dict[str, ctypes.c_void_p]:
     Raises:
         BuildError: they cannot be compiled here.
     """
-    names = ["plan_rows", "plan_blocks", "plan_finish"]
-    names += [f"plan_products_{tokens}" for tokens in TOKENS]
+    names = (*KERNELS, *(f"plan_products_{tokens}" for tokens in TOKENS))
     return {name: device.kernel(SOURCE, name, HEAD_SIZE=head_size) for name in names}
 
 
-def merged(phases: list[Phase]) -> Iterator[tuple[str, int, int]]:
-    """Join phases on whole tokens that follow each other; space, first step, and how many.
-
-    They are apart for texts of several tokens, where a step may read the token before; empty
-    ones would round inputs for other libraries.
-    """
-    space, first, count = "", 0, 0
-    for phase in (phase for phase in phases if phase.count):
-        own = SPACES[phase.space]
-        if own == space == "rows":
-            count += phase.count
-            continue
-        if count:
-            yield space, first, count
-        space, first, count = own, phase.first, phase.count
-    if count:
-        yield space, first, count
-
-
-def blocks_of(matrix: StoredMatrix) -> int:
+def blocks_of(matrix: CudaMatrix) -> int:
     """Count the blocks that a product is shared out to."""
     if matrix.code & BY_COLUMNS:
         return -(-matrix.rows // TILE) * SPLITS

@@ -119,8 +119,7 @@ class Model:
                 "give one state per sequence"
             )
         program = self._program
-        # A GPU's plan writes; it reads with torch's large products and the operator.
-        if isinstance(program, Program) or (program and ids.shape[1] == 1):
+        if program:
             logits, after, is_finite = self._run(program, ids, state, all_logits=all_logits)
         else:
             with torch.no_grad():
@@ -153,9 +152,12 @@ class Model:
             parts = (moved.time_mix_shift, moved.wkv, moved.channel_mix_shift)
         if isinstance(program, Program):
             logits, made, is_finite = program.run(ids, parts, all_logits=all_logits)
-        else:
+        elif ids.shape[1] == 1:
             logits, made = program.run(ids[:, 0], parts)
             logits, is_finite = logits[:, None] if all_logits else logits, _is_finite(logits)
+        else:
+            logits, made = program.read(ids, parts, all_logits=all_logits)
+            is_finite = _is_finite(logits)
         if home != self._device:
             logits, made = logits.to(home), tuple(part.to(home) for part in made)
         return logits, State(*made), is_finite

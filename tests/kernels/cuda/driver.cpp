@@ -56,9 +56,21 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
   return 0;
 }
 
-int cuLaunchKernel(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                   unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
-                   void*, void** values, void** extra) {
+struct Attribute {
+  int64_t id;
+  int flag[16];
+};
+
+struct Config {
+  unsigned grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes;
+  void* stream;
+  const Attribute* attributes;
+  unsigned count;
+};
+
+int cuLaunchKernelEx(const Config* config, void* function, void** values, void** extra) {
+  const auto [grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, attributes,
+              count] = *config;
   if (!context) return refuse(kInvalidContext, "no context on this thread");
   if (block_y != 1 || block_z != 1 || shared_bytes || extra)
     return refuse(kInvalidValue, "the emulator knows blocks in one dimension only");

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from kernels.cuda import buckets, program
 from kernels.cuda.device import Device
-from kernels.cuda.program import CudaProgram, merged
+from kernels.cuda.layout import Layout, Way
+from kernels.cuda.program import CudaProgram
 from kernels.packed import PackedFormat
 from kernels.plan import Activation, Plan
 from kernels.plan_parts import Value
@@ -268,6 +269,10 @@ def test_batches_larger_than_the_last_bucket_run_in_pieces(
     assert torch.equal(after[0][0], x)
 
 
+def launches(p: Plan, way: Way) -> list[tuple[str, list[int]]]:
+    return [(launch.kernel, launch.steps) for launch in Layout(p, way).launches]
+
+
 def test_phases_on_whole_tokens_are_one_launch() -> None:
     p = Plan(C, N)
     with p.rows():
@@ -281,6 +286,18 @@ def test_phases_on_whole_tokens_are_one_launch() -> None:
         p.nonzero(y)
     with p.products():
         p.logits(pack(draw(4, C), "fp32"), y)
-    assert list(merged(p.phases)) == [
-        ("rows", 0, 3), ("products", 3, 1), ("rows", 4, 1), ("products", 5, 1)
-    ]  # fmt: skip
+    assert launches(p, Way.FEW) == [("slices", [0, 1, 2]), ("products", [3]), ("products", [5])]
+    # What a token's neighbours are read for must be made before.
+    assert launches(p, Way.TEXT)[:2] == [("slices", [0]), ("slices", [1, 2])]
+
+
+def test_a_norm_of_what_a_launch_makes_is_another_launch() -> None:
+    """Blocks share out the channels, and a norm reads them all."""
+    p = Plan(C, N)
+    with p.rows():
+        x = p.layer_norm(p.embed(draw(4, C)), nn.LayerNorm(C))
+        y = p.layer_norm(x, nn.LayerNorm(C))
+    with p.products():
+        p.logits(pack(torch.eye(C), "fp32"), y)
+    assert launches(p, Way.FEW)[:3] == [("slices", [0]), ("slices", [1]), ("slices", [2])]
+    assert launches(p, Way.MANY)[:3] == [("slices", [0]), ("norm", [1]), ("norm", [2])]

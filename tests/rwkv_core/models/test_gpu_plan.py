@@ -72,6 +72,42 @@ def test_a_model_writes_what_torch_writes(
         assert kept[0].shape[1] == batch
 
 
+@pytest.mark.parametrize("shape", [(1, 5), (3, 4)], ids=str)
+@pytest.mark.parametrize(("generation", "strategy"), CASES)
+def test_a_model_reads_a_text_as_torch_does(
+    tmp_path: Path, device: Device, generation: str, strategy: str, shape: tuple[int, int]
+) -> None:
+    path = save(tmp_path, generation)
+    mine, torchs = on_device(path, strategy, device), load_model(path, strategy, kernel="torch")
+    tokens, state = random_tokens(*shape), random_state(mine, shape[0])
+    if mine.config.has_exponents:
+        _, state = torchs.forward(random_tokens(shape[0], 2), mine.initial_state(shape[0]))
+    kept = [part.clone() for part in vars(state).values()]
+    dtype = torch.float32 if strategy == "cpu fp32" else torch.bfloat16
+    for all_logits in (False, True):
+        logits, after = mine.forward(tokens, state, all_logits=all_logits)
+        expected, other = torchs.forward(tokens, state, all_logits=all_logits)
+        assert logits.shape == expected.shape
+        assert_close(logits, expected, dtype)
+        assert_states_close(after, other, dtype)
+    assert all(map(torch.equal, vars(state).values(), kept))
+
+
+def test_a_text_longer_than_the_room_is_read_in_pieces(
+    tmp_path: Path, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path, "7")
+    mine, torchs = on_device(path, "cpu fp32", device), load_model(path, kernel="torch")
+    monkeypatch.setattr("kernels.cuda.program.MAX_ROWS", 4)
+    for shape in ((2, 5), (5, 2)):
+        tokens, state = random_tokens(*shape), random_state(mine, shape[0])
+        for all_logits in (False, True):
+            logits, after = mine.forward(tokens, state, all_logits=all_logits)
+            expected, other = torchs.forward(tokens, state, all_logits=all_logits)
+            assert_close(logits, expected, torch.float32)
+            assert_states_close(after, other)
+
+
 def test_a_batch_beyond_eight_uses_the_library_and_agrees(tmp_path: Path, device: Device) -> None:
     path = save(tmp_path, "7")
     mine, torchs = on_device(path, "cpu fp32", device), load_model(path, kernel="torch")

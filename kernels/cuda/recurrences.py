@@ -1,0 +1,57 @@
+"""A plan's recurrences over several tokens, by the kernels made for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from kernels.cuda import wkv
+from kernels.cuda.device import Device
+from kernels.plan import KINDS
+from kernels.plan_parts import Step
+
+StateParts = tuple[Tensor, Tensor, Tensor]
+
+
+def run_recurrence(
+    device: Device,
+    step: Step,
+    view: Callable[..., Tensor],
+    constants: Sequence[Tensor],
+    heads: tuple[int, int],
+    B: int,
+    T: int,
+    state: StateParts,
+    after: StateParts,
+) -> None:
+    """Run a step over T tokens of each of B conversations.
+
+    Args:
+        device: where.
+        step: "wkv7", "wkv6" or "wkv4".
+        view: looks at a value by its number, (rows, C).
+        constants: of the step, with an element for each channel.
+        heads: how many, H, and their size, N.
+        B: conversations.
+        T: tokens.
+        state: before, by parts; the second is (L, B, ...) of the recurrences.
+        after: where the state after goes.
+    """
+    layer, kind = step.number[0], KINDS[step.kind]
+    shape = (B, T, -1) if kind == "wkv4" else (B, T, *heads)
+    inputs = [view(value, rows=B * T).reshape(shape) for value in step.inputs if value >= 0]
+    y, before, last = view(step.out, rows=B * T), state[1][layer], after[1][layer]
+    flat = [tensor[: y.shape[1]] for tensor in constants]
+    if kind == "wkv7":
+        made, memory, *_ = wkv.wkv7_forward(
+            device, tuple(inputs), before, keep=False, measure=False
+        )
+    elif kind == "wkv6":
+        u, *decay = (tensor.view(heads) for tensor in flat)
+        inputs[1:1] = decay
+        made, memory, _ = wkv.wkv6_forward(device, (*inputs, u), before, measure=False)
+    else:
+        made, memory, _ = wkv.wkv4_forward(device, (*flat, *inputs), before, measure=False)
+    y.copy_(made.view(y.shape))
+    last.copy_(memory)
