@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(kSliceWidth) plan_slices(Slices given) {
 
 // Steps on heads: a block for each head (x) of each token (y). layer: of the recurrence among
 // them, which is for runs of one token; -1: there is none.
-__global__ void __launch_bounds__(Tile<N>::kThreads, Tile<N>::kThreads > 256 ? 1 : 3)
+__global__ void __launch_bounds__(Tile<N>::kThreads, Tile<N>::kThreads > 256 ? 1 : 2)
     plan_heads(Slices given, int64 layer) {
   using Own = HeadSlice<N>;
   SHARED(Task, tasks, kMaxSteps);
