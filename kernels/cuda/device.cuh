@@ -113,20 +113,12 @@ struct Measure {
     for (int i = 0; i < kCount; ++i) sums[i] += parts[i] * parts[i];
   }
 
-  // Sums over the block into to[0..4]; `parts` has kCount floats for each warp.
-  __device__ void store(float* to, float* parts) {
-    const int warps = blockDim.x / kWarp;
+  // Sums over the warp into to[0..4], which the warp has for itself: nobody waits for others.
+  __device__ __forceinline__ void store(float* to) const {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const float x = sum_of_lanes<kWarp>(sums[i]);
-      if (threadIdx.x % kWarp == 0) parts[threadIdx.x / kWarp * kCount + i] = x;
+      if (threadIdx.x % kWarp == 0) to[i] = x;
     }
-    __syncthreads();
-    if (threadIdx.x < kCount) {
-      float total = 0;
-      for (int i = 0; i < warps; ++i) total += parts[i * kCount + threadIdx.x];
-      to[threadIdx.x] = total;
-    }
-    __syncthreads();
   }
 };

@@ -8,10 +8,15 @@ from torch import Tensor
 from kernels.cuda.device import INPUTS, Device
 from kernels.reference import MEASURES
 
-# As in tile.cuh, wkv7.cu and wkv4.cu.
+# As in tile.cuh, wkv7.cuh, wkv7_back.cu and wkv4.cu.
+BLOCK_LINES = 16
 LINE_THREADS = 4
 SPAN = 16
+# For a head size: columns of a block on the way back, and its threads.
+BACK_COLUMNS = {16: (16, 64), 32: (16, 128), 64: (16, 128), 128: (8, 128)}
 WKV4_CHANNELS = 128
+# A warp measures the rows, or RWKV-4's channels, that it has.
+WARP = 32
 
 
 def wkv7_forward(
@@ -32,17 +37,17 @@ def wkv7_forward(
     """
     inputs = _of_one_type(inputs)
     B, T, H, N = inputs[0].shape
-    state = state.float().contiguous()
+    state = _aligned(state.float())
     after, y = torch.empty_like(state), _floats(state, B, T, H, N)
     kept = _floats(state, B, H, -(-T // SPAN) if keep else 0, N, N)
     sa = _floats(state, B, T if keep else 0, H, N)
-    measures = _floats(state, B, T if measure else 0, H, MEASURES)
-    name = "wkv7_measured" if measure else "wkv7_forward"
+    measures = _floats(state, B, T if measure else 0, H, N * LINE_THREADS // WARP, MEASURES)
+    name = "wkv7_measured" if measure else "wkv7_keeping" if keep else "wkv7_forward"
     kernel = device.kernel("wkv7.cu", name, HEAD_SIZE=N, INPUT=INPUTS[inputs[0].dtype])
-    optional = (measures,) if measure else (kept if keep else None, sa if keep else None)
-    grid, threads = (B * H, 1), LINE_THREADS * N
+    optional = (measures,) if measure else (kept, sa) if keep else ()
+    grid, threads = (B * H, N // BLOCK_LINES), LINE_THREADS * BLOCK_LINES
     device.launch(kernel, grid, threads, *inputs, state, after, y, *optional, T, H)
-    return y, after, kept, sa, measures
+    return y, after, kept, sa, measures.sum(3)
 
 
 def wkv7_backward(
@@ -68,11 +73,18 @@ def wkv7_backward(
     """
     inputs = _of_one_type(inputs)
     B, T, H, N = inputs[0].shape
-    grad_y, grad_state = grad_y.float().contiguous(), grad_state.float().contiguous()
-    first, grads = torch.empty_like(grad_state), [_floats(sa, B, T, H, N) for _ in inputs]
-    kernel = device.kernel("wkv7.cu", "wkv7_backward", HEAD_SIZE=N, INPUT=INPUTS[inputs[0].dtype])
-    tensors = (*inputs, kept, sa, grad_y, grad_state, first, *grads)
-    device.launch(kernel, (B * H, 1), LINE_THREADS * N, *tensors, T, H)
+    grad_y, grad_state = _aligned(grad_y.float()), _aligned(grad_state.float())
+    first, grad_sa = torch.empty_like(grad_state), torch.empty_like(sa)
+    grads = [_floats(sa, B, T, H, N) for _ in inputs]
+    defines = {"HEAD_SIZE": N, "INPUT": INPUTS[inputs[0].dtype]}
+    by_rows = device.kernel("wkv7_back.cu", "wkv7_back_rows", **defines)
+    by_columns = device.kernel("wkv7_back.cu", "wkv7_back_columns", **defines)
+    tensors = (*inputs[:3], *inputs[4:], grad_y, grad_state, first, grads[3], grad_sa)
+    grid, threads = (B * H, N // BLOCK_LINES), LINE_THREADS * BLOCK_LINES
+    device.launch(by_rows, grid, threads, *tensors, T, H)
+    tensors = (*inputs, kept, sa, grad_y, grad_sa, grad_state, *grads[:3], *grads[4:])
+    columns, threads = BACK_COLUMNS[N]
+    device.launch(by_columns, (B * H, N // columns), threads, *tensors, T, H)
     return (*grads, first)
 
 
@@ -93,14 +105,15 @@ def wkv6_forward(
     *vectors, u = inputs
     r, log_decay, k, v = _of_one_type(tuple(vectors))
     B, T, H, N = r.shape
-    state, u = state.float().contiguous(), u.float().contiguous()
+    state, u = _aligned(state.float()), _aligned(u.float())
     after, y = torch.empty_like(state), _floats(state, B, T, H, N)
-    measures = _floats(state, B, T if measure else 0, H, MEASURES)
+    measures = _floats(state, B, T if measure else 0, H, N * LINE_THREADS // WARP, MEASURES)
     name = "wkv6_measured" if measure else "wkv6_forward"
     kernel = device.kernel("wkv6.cu", name, HEAD_SIZE=N, INPUT=INPUTS[r.dtype])
     tensors = (r, log_decay, k, v, u, state, after, y, *([measures] if measure else []))
-    device.launch(kernel, (B * H, 1), LINE_THREADS * N, *tensors, T, H, log_decay.dim() == 2)
-    return y, after, measures
+    grid, threads = (B * H, N // BLOCK_LINES), LINE_THREADS * BLOCK_LINES
+    device.launch(kernel, grid, threads, *tensors, T, H, log_decay.dim() == 2)
+    return y, after, measures.sum(3)
 
 
 def wkv4_forward(
@@ -121,9 +134,9 @@ def wkv4_forward(
     k, v = _of_one_type(inputs[2:])
     B, T, C = k.shape
     blocks = -(-C // WKV4_CHANNELS)
-    state = state.float().contiguous()
+    state = _aligned(state.float())
     after, y = torch.empty_like(state), _floats(state, B, T, C)
-    parts = _floats(state, B, T if measure else 0, blocks, MEASURES)
+    parts = _floats(state, B, T if measure else 0, blocks * WKV4_CHANNELS // WARP, MEASURES)
     name = "wkv4_measured" if measure else "wkv4_forward"
     kernel = device.kernel("wkv4.cu", name, INPUT=INPUTS[k.dtype])
     tensors = (log_decay, u, k, v, state, after, y, *([parts] if measure else []))
@@ -135,7 +148,13 @@ def _of_one_type(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Make tensors contiguous, and float32 unless all have one type that kernels read."""
     types = {x.dtype for x in inputs}
     is_read = len(types) == 1 and types <= INPUTS.keys()
-    return tuple((x if is_read else x.float()).contiguous() for x in inputs)
+    return tuple(_aligned(x if is_read else x.float()) for x in inputs)
+
+
+def _aligned(x: Tensor) -> Tensor:
+    """Make a tensor contiguous from a 16-byte boundary on: four floats are read at once."""
+    x = x.contiguous()
+    return x.clone() if x.data_ptr() % 16 else x
 
 
 def _floats(like: Tensor, *shape: int) -> Tensor:

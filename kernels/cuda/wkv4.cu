@@ -1,6 +1,6 @@
 // RWKV-4 recurrence, forward; a thread runs one channel of one sequence over all T tokens. Arrays
 // are contiguous: k, v (B, T, C) of type INPUT; log_decay, u (C), y (B, T, C), states (B, 3, C) and
-// measures (B, T, blocks, 5), to be summed over the blocks of channels, are float.
+// measures (B, T, warps, 5), to be summed over the warps of channels, are float.
 //
 // INPUT: float, Half or BFloat.
 
@@ -8,33 +8,49 @@
 
 namespace {
 
-// A block's channels.
-constexpr int kChannels = 128;
+// A block's channels, and tokens that are fetched while as many are worked on.
+constexpr int kChannels = 128, kPiece = 8;
 
 template <bool kMeasure>
 __device__ void run(const float* log_decay, const float* u, const INPUT* k, const INPUT* v,
                     const float* before, float* after, float* y, float* measures, int64 T,
                     int64 C) {
-  SHARED(float, parts, kChannels / kWarp * Measure::kCount);
   const int64 blocks = (C + kChannels - 1) / kChannels, b = blockIdx.x / blocks;
-  const int64 block = blockIdx.x % blocks, c = block * kChannels + threadIdx.x;
-  const bool is_channel = c < C;
+  const int64 place = blockIdx.x % blocks * kChannels + threadIdx.x;
+  const bool is_channel = place < C;
+  // Threads without a channel repeat the last one's work, and write nothing.
+  const int64 c = is_channel ? place : C - 1;
   const float* from = before + b * 3 * C + c;
-  Wkv4 m{0, 0, 0};
-  float w = 0, bonus = 0;
-  if (is_channel) m = {from[0], from[C], from[2 * C]}, w = log_decay[c], bonus = u[c];
-  for (int64 t = 0; t < T; ++t) {
-    const int64 token = b * T + t;
-    Measure measure;
-    if (is_channel) {
-      const float key = to_float(k[token * C + c]), value = to_float(v[token * C + c]);
-      const float mean = m.mean();
-      y[token * C + c] = m.step(w, bonus, key, value);
-      // The mean moves by its newest value's share: what that brings, the old mean gives up.
-      const float share = expf(key - m.p) / m.b;
-      if (kMeasure) measure.add(mean, m.mean(), share * mean, 0, share * value);
+  const float w = log_decay[c], bonus = u[c];
+  Wkv4 m{from[0], from[C], from[2 * C]};
+  INPUT keys[kPiece] = {}, values[kPiece] = {};
+  const auto fetch = [&](int64 first) {
+#pragma unroll
+    for (int i = 0; i < kPiece; ++i) {
+      if (first + i >= T) break;
+      keys[i] = k[(b * T + first + i) * C + c];
+      values[i] = v[(b * T + first + i) * C + c];
     }
-    if (kMeasure) measure.store(measures + (token * blocks + block) * Measure::kCount, parts);
+  };
+  fetch(0);
+  for (int64 first = 0; first < T; first += kPiece) {
+    float key[kPiece], value[kPiece];
+#pragma unroll
+    for (int i = 0; i < kPiece; ++i) key[i] = to_float(keys[i]), value[i] = to_float(values[i]);
+    fetch(first + kPiece);
+#pragma unroll
+    for (int i = 0; i < kPiece; ++i) {
+      if (first + i >= T) break;
+      const int64 token = b * T + first + i;
+      const float mean = m.mean(), made = m.step(w, bonus, key[i], value[i]);
+      if (is_channel) y[token * C + c] = made;
+      if (!kMeasure) continue;
+      // The mean moves by its newest value's share: what that brings, the old mean gives up.
+      Measure measure;
+      const float share = expf(key[i] - m.p) / m.b;
+      if (is_channel) measure.add(mean, m.mean(), share * mean, 0, share * value[i]);
+      measure.store(measures + (token * blocks * kChannels + place) / kWarp * Measure::kCount);
+    }
   }
   if (!is_channel) return;
   float* to = after + b * 3 * C + c;

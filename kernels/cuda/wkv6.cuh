@@ -7,9 +7,9 @@
 // Places of a token's vectors of N floats in shared memory.
 enum Wkv6Vector { kReceptance, kDecay, kKey, kValue, kWkv6Vectors };
 
-template <int N>
-struct Wkv6 : Tile<N> {
-  using T = Tile<N>;
+template <int N, int kLines = N>
+struct Wkv6 : Tile<N, kLines> {
+  using T = Tile<N, kLines>;
 
   // Moves the state over one token and returns the row's y; u is this thread's part of it.
   template <bool kMeasure>
@@ -20,14 +20,14 @@ struct Wkv6 : Tile<N> {
     T::part(token + kDecay * N, w);
     T::part(token + kReceptance * N, r);
     const float v = token[kValue * N + T::line()];
-    float y = 0;
+    float read[T::kEach];
 #pragma unroll
     for (int j = 0; j < T::kEach; ++j) {
       const float old = S[j], write = v * k[j];
-      y += r[j] * (old + u[j] * write);
+      read[j] = old + u[j] * write;
       S[j] = old * w[j] + write;
       if (kMeasure) measure.add(old, S[j], old - old * w[j], 0, write);
     }
-    return T::sum(y);
+    return T::dot(read, r);
   }
 };

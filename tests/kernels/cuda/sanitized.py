@@ -24,8 +24,8 @@ from tests.generations import RANDOM_WEIGHTS, random_tokens
 from tests.kernels.cuda.cases import draw_wkv4, draw_wkv6, draw_wkv7
 from tests.kernels.cuda.emulator import SANITIZERS, Emulator
 
-# What is replaced in wkv7.cu, and by what: the last token's successor is read too.
-BROKEN = ("if (t + 1 < T) reader.fetch", "if (t < T) reader.fetch")
+# What is replaced in which file, and by what: a piece that the text fills in part is read whole.
+BROKEN = ("pieces.cuh", " && t < count) held", ") held")
 
 
 def run_wkv7(device: Device) -> None:
@@ -70,8 +70,9 @@ def break_an_index() -> None:
 
     def read_broken() -> dict[str, str]:
         sources = read()
-        assert BROKEN[0] in sources["wkv7.cu"]
-        return sources | {"wkv7.cu": sources["wkv7.cu"].replace(*BROKEN)}
+        name, *change = BROKEN
+        assert change[0] in sources[name]
+        return sources | {name: sources[name].replace(*change)}
 
     device_module.read_sources = read_broken
 

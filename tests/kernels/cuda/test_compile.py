@@ -22,10 +22,12 @@ DEFINES: dict[str, dict[str, str]] = {
     "wkv4.cu": {"INPUT": "Half"},
     "wkv6.cu": HEADS,
     "wkv7.cu": HEADS,
+    "wkv7_back.cu": HEADS,
 }
 OTHERS: list[tuple[str, dict[str, str]]] = [
     ("plan.cu", {"HEAD_SIZE": "16"}),
     ("wkv7.cu", {"HEAD_SIZE": "128", "INPUT": "BFloat"}),
+    ("wkv7_back.cu", {"HEAD_SIZE": "128", "INPUT": "BFloat"}),
     ("wkv6.cu", {"HEAD_SIZE": "16", "INPUT": "float"}),
 ]
 

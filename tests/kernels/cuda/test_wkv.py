@@ -1,5 +1,7 @@
 """The recurrences' CUDA code, run by the emulator, against their definitions."""
 
+from collections.abc import Generator
+
 import numpy as np
 import pytest
 import torch
@@ -13,12 +15,77 @@ from tests.kernels.cuda.cases import draw_wkv4, draw_wkv6, draw_wkv7
 from tests.references import rwkv7_float64
 from tests.tolerances import assert_close
 
+# N and T on both sides of where pieces end (16 tokens for N of 16, 8, 8, 4) and spans of 16.
+ENDS = [(16, 15), (16, 16), (16, 33), (32, 7), (32, 8), (64, 3), (64, 9), (64, 33), (128, 4)]
+ENDS += [(128, 5)]
+
 # B, T, H: one token, an odd number of them, whole and broken spans, several sequences.
 SHAPES = [(1, 1, 1), (2, 17, 3), (1, 37, 2), (3, 16, 1)]
 
 
 def forward7(device: Device, x: list[Tensor], *, keep: bool = False) -> tuple[Tensor, ...]:
     return wkv.wkv7_forward(device, tuple(x[:6]), x[6], keep=keep, measure=False)
+
+
+def grads7(device: Device, x: list[Tensor]) -> tuple[Tensor, ...]:
+    """All seven, of the sum of y squared and of the last state."""
+    y, state, kept, sa, _ = forward7(device, x, keep=True)
+    return wkv.wkv7_backward(device, tuple(x[:6]), kept, sa, 2 * y, torch.ones_like(state))
+
+
+@pytest.fixture
+def poisoned() -> Generator[None]:
+    """Memory that nobody has written is NaN, so that a number left out shows."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize(("N", "T"), ENDS)
+def test_every_token_is_read_and_written_wherever_pieces_end(
+    emulated: Device, N: int, T: int
+) -> None:
+    inputs = draw_wkv7(1, T, 1, N)
+    arrays = [x.double().numpy() for x in inputs]
+    y, state = rwkv7_float64.recurrence(*arrays)
+    grads = rwkv7_float64.recurrence_backward(*arrays, 2 * y, np.ones_like(state))
+    made = (*forward7(emulated, inputs)[:2], *grads7(emulated, inputs))
+    for mine, theirs in zip(made, (y, state, *grads), strict=True):
+        scale = float(np.abs(theirs).max())
+        assert_close(mine / scale, theirs / scale, torch.float32)
+
+
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize(("N", "T"), [(16, 16), (32, 9), (128, 9)])
+def test_every_token_of_the_older_generations_too(emulated: Device, N: int, T: int) -> None:
+    six, four = draw_wkv6(1, T, 2, N), draw_wkv4(1, T, 2 * N)
+    made6 = wkv.wkv6_forward(emulated, tuple(six[:-1]), six[-1], measure=True)
+    made4 = wkv.wkv4_forward(emulated, tuple(four[:-1]), four[-1], measure=True)
+    expected = *reference.wkv6_measured(*six), *reference.wkv4_measured(*four)
+    for mine, theirs in zip((*made6, *made4), expected, strict=True):
+        scale = float(theirs.abs().max())
+        assert_close(mine / scale, theirs / scale, torch.float32)
+
+
+def test_vectors_that_begin_anywhere_are_moved_to_where_four_are_read_at_once(
+    emulated: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = draw_wkv7(1, 3, 1, 64)
+    expected = forward7(emulated, inputs)
+    launch, starts = emulated.launch, []
+
+    def noted(*given: object) -> None:
+        starts.extend(x.data_ptr() % 16 for x in given if isinstance(x, Tensor))
+        launch(*given)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(emulated, "launch", noted)
+    for i, x in enumerate(inputs):
+        inputs[i] = torch.cat([torch.zeros(1), x.flatten()])[1:].view(x.shape)
+    assert torch.equal(forward7(emulated, inputs)[0], expected[0])
+    assert len(starts) == 9
+    assert not any(starts)
 
 
 @pytest.mark.parametrize("N", HEAD_SIZES)
@@ -111,7 +178,10 @@ def test_inputs_of_16_bits_are_read_as_they_are(emulated: Device) -> None:
     seven[3][0, 0, 0, :4] = torch.tensor([1e-7, -3e-6, 65504, -0.0]).half()
     state = torch.randn(1, 2, 16, 16)
     rounded = forward7(emulated, [*seven, state])
-    assert torch.equal(rounded[0], forward7(emulated, [*(x.float() for x in seven), state])[0])
+    floats = [*(x.float() for x in seven), state]
+    assert torch.equal(rounded[0], forward7(emulated, floats)[0])
+    pairs = zip(grads7(emulated, [*seven, state]), grads7(emulated, floats), strict=True)
+    assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
     *six, u, state = draw_wkv6(1, 5, 2, 16)
     six = [x.bfloat16() for x in six]
     expected = wkv.wkv6_forward(emulated, (*(x.float() for x in six), u), state, measure=False)
@@ -153,11 +223,13 @@ def test_no_tokens_leave_the_state(emulated: Device) -> None:
     y, state, *_ = forward7(emulated, inputs)
     assert y.shape == (2, 0, 1, 64)
     assert torch.equal(state, inputs[6])
+    assert torch.equal(grads7(emulated, inputs)[6], torch.ones_like(state))
 
 
 def test_results_do_not_depend_on_which_thread_runs_first(emulated: Device, order: int) -> None:
     """A missing barrier would show: shared memory begins as NaN, and threads change places."""
-    inputs = draw_wkv7(1, 6, 2, 32)
+    # Three pieces, two spans.
+    inputs = draw_wkv7(1, 19, 1, 32)
     y, state, kept, sa, _ = forward7(emulated, inputs, keep=True)
     assert_close(y, reference.wkv7(*inputs)[0], torch.float32)
     given = tuple(inputs[:6]), kept, sa, torch.ones_like(y), torch.ones_like(state)
@@ -168,7 +240,7 @@ def test_results_do_not_depend_on_which_thread_runs_first(emulated: Device, orde
         assert_close(mine / scale, theirs / scale, torch.float32)
     made = wkv.wkv7_forward(emulated, tuple(inputs[:6]), inputs[6], keep=False, measure=True)
     assert_close(made[4] / 1e3, reference.wkv7_measured(*inputs)[2] / 1e3, torch.float32)
-    drawn = draw_wkv6(1, 6, 2, 32)
+    drawn = draw_wkv6(1, 19, 1, 32)
     *six, state = drawn
     measured = wkv.wkv6_forward(emulated, tuple(six), state, measure=True)
     assert_close(measured[0], reference.wkv6(*drawn)[0], torch.float32)
