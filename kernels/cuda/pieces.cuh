@@ -61,7 +61,7 @@ struct Reader {
 
 // Tokens of a piece: as many as a block of kThreads has registers for, 2 to 12 Fours a thread and
 // 6 vectors; by the time that they are worked through the next have come.
-constexpr int piece_tokens(int N) { return N <= 16 ? 16 : N <= 64 ? 8 : 4; }
+__device__ constexpr int piece_tokens(int N) { return N <= 16 ? 16 : N <= 64 ? 8 : 4; }
 
 // Calls do_token(i) for a piece's tokens in order. A whole piece is unrolled, so that what does
 // not wait for the token before is done meanwhile.

@@ -22,7 +22,7 @@ def emulated(emulator: Emulator) -> Device:
     return emulator.device()
 
 
-@pytest.fixture(params=[0, 1, 2], ids=["ascending", "descending", "mixed"])
+@pytest.fixture(params=[0, 1, 2, 3], ids=["ascending", "descending", "mixed", "by warp"])
 def order(emulator: Emulator, request: pytest.FixtureRequest) -> Generator[int]:
     """The turns that a block's threads take: results must not depend on them."""
     emulator.set_order(request.param)

@@ -94,7 +94,7 @@ class Emulator:
         return Device(where, driver, compiler, "host", cache=self.folder, stream=lambda: 0)
 
     def set_order(self, order: int) -> None:
-        """Let a block's threads take turns ascending (0), descending (1) or mixed (2)."""
+        """Let a block's threads take turns ascending (0), descending (1), mixed (2), by warp (3)."""
         self.library.emulator_set_order(order)
 
 
