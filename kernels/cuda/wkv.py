@@ -76,7 +76,7 @@ def wkv7_backward(
     grad_y, grad_state = _aligned(grad_y.float()), _aligned(grad_state.float())
     first, grad_sa = torch.empty_like(grad_state), torch.empty_like(sa)
     grads = [_floats(sa, B, T, H, N) for _ in inputs]
-    defines = {"HEAD_SIZE": N, "INPUT": INPUTS[inputs[0].dtype]}
+    defines: dict[str, str | int] = {"HEAD_SIZE": N, "INPUT": INPUTS[inputs[0].dtype]}
     by_rows = device.kernel("wkv7_back.cu", "wkv7_back_rows", **defines)
     by_columns = device.kernel("wkv7_back.cu", "wkv7_back_columns", **defines)
     tensors = (*inputs[:3], *inputs[4:], grad_y, grad_state, first, grads[3], grad_sa)

@@ -70,9 +70,9 @@ def break_an_index() -> None:
 
     def read_broken() -> dict[str, str]:
         sources = read()
-        name, *change = BROKEN
-        assert change[0] in sources[name]
-        return sources | {name: sources[name].replace(*change)}
+        name, right, wrong = BROKEN
+        assert right in sources[name]
+        return sources | {name: sources[name].replace(right, wrong)}
 
     device_module.read_sources = read_broken
 

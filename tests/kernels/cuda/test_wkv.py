@@ -50,7 +50,7 @@ def test_every_token_is_read_and_written_wherever_pieces_end(
     inputs = draw_wkv7(1, T, 1, N)
     arrays = [x.double().numpy() for x in inputs]
     y, state = rwkv7_float64.recurrence(*arrays)
-    grads = rwkv7_float64.recurrence_backward(*arrays, 2 * y, np.ones_like(state))
+    grads = rwkv7_float64.recurrence_backward(*[*arrays, 2 * y, np.ones_like(state)])
     made = (*forward7(emulated, inputs)[:2], *grads7(emulated, inputs))
     for mine, theirs in zip(made, (y, state, *grads), strict=True):
         scale = float(np.abs(theirs).max())
@@ -74,7 +74,8 @@ def test_vectors_that_begin_anywhere_are_moved_to_where_four_are_read_at_once(
 ) -> None:
     inputs = draw_wkv7(1, 3, 1, 64)
     expected = forward7(emulated, inputs)
-    launch, starts = emulated.launch, []
+    launch = emulated.launch
+    starts: list[int] = []
 
     def noted(*given: object) -> None:
         starts.extend(x.data_ptr() % 16 for x in given if isinstance(x, Tensor))
