@@ -5,13 +5,14 @@
 // HEAD_SIZE: N, one of 16, 32, 64, 128; 64 for models without heads.
 
 #include "columns.cuh"
+#include "rows.cuh"
 #include "slices.cuh"
 
 namespace {
 
 constexpr int N = HEAD_SIZE;
 constexpr int kSliceWidth = 256;
-constexpr int kProductThreads = kColumnWarps * kWarp;
+constexpr int kProductThreads = kProductWarps * kWarp;
 
 // What a slice's block works with; before it waits for the kernels ahead of it.
 template <class Slice, int kWidth, int kThreads>
@@ -30,19 +31,21 @@ __device__ __forceinline__ Slice open_slice(const Slices& given, Task* tasks, So
 template <int kTokens>
 __device__ __forceinline__ void products(const Plan& plan, int64 first, int64 count, float* shares,
                                          unsigned* done) {
-  const int64 B = plan.run->B;
+  static_assert(kTile >= kMostRows);
+  SHARED(float, parts, kProductWarps * kTokens * kTile);
+  let_next_start();
   int64 block = blockIdx.x;
   for (int64 i = 0; i < count; ++i) {
     const Step& s = plan.steps[first + i];
     const Matrix m = matrix_of(s);
-    const int64 blocks = m.flags & kByColumns ? tiles_of(m) * kSplits
-                                              : (m.rows + kColumnWarps - 1) / kColumnWarps;
+    const int64 each = rows_of_block(m);
+    const bool by_columns = m.flags & kByColumns;
+    const int64 blocks = by_columns ? tiles_of(m) * splits_of(m) : (m.rows + each - 1) / each;
     if (block < blocks) {
-      const int64 row = block * kColumnWarps + threadIdx.x / kWarp;
-      if (m.flags & kByColumns)
-        multiply_columns<kTokens>(plan, s, block, B, shares, done);
-      else if (row < m.rows)
-        multiply_row<kTokens>(plan, s, m, row, 0, B);
+      if (by_columns)
+        multiply_columns<kTokens>(plan, s, m, block, parts, shares, done);
+      else
+        multiply_rows<kTokens>(plan, s, m, block, parts);
       return;
     }
     block -= blocks;
@@ -114,17 +117,13 @@ __global__ void __launch_bounds__(kSliceWidth) plan_norm(Slices given) {
 }
 
 // Matrix products of a phase for up to as many conversations as the name says. Blocks share out
-// the products' rows, one for each warp, or by columns; see columns.cuh.
+// the products' rows, or tiles of them by columns; see rows.cuh and columns.cuh.
 __global__ void __launch_bounds__(kProductThreads, 2)
     plan_products_1(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
-  let_next_start();
-  wait_for_previous();
   products<1>(plan, first, count, shares, done);
 }
 __global__ void __launch_bounds__(kProductThreads, 2)
     plan_products_8(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
-  let_next_start();
-  wait_for_previous();
   products<8>(plan, first, count, shares, done);
 }
 

@@ -28,8 +28,9 @@ SOURCE = "plan.cu"
 # As in product.cuh, columns.cuh and plan.cu.
 MAX_TOKENS = 8
 PRODUCT_WARPS = 8
-TILE = 64
-SPLITS = 8
+# Rows that a block makes, where not 8.
+ROWS = {"int8": 16, "int4": 16}
+TILE, MOST_SPLITS, SPLIT_COLUMNS = 64, 32, 256
 WARP = 32
 LINE_THREADS = 4
 FINISH_THREADS = 256
@@ -80,8 +81,9 @@ class CudaProgram:
         self._on_device = [self._upload(array) for array in arrays]
         # See Run in plan.cuh.
         self._run = torch.zeros(10, dtype=torch.int64, device=where)
-        tiles = max((-(-m.rows // TILE) for m in plan.matrices.values()), default=1)
-        self._shares = torch.zeros(tiles * SPLITS * MAX_TOKENS * TILE, device=where)
+        turned = (m for m in plan.matrices.values() if m.code & BY_COLUMNS)
+        tiles = max((-(-m.rows // TILE) for m in turned), default=1)
+        self._shares = torch.zeros(tiles * MOST_SPLITS * MAX_TOKENS * TILE, device=where)
         self._done = torch.zeros(tiles, dtype=torch.int32, device=where)
         self._arena = torch.empty(0, device=where)
         self._starts: dict[tuple[Way, int], list[Start]] = {}
@@ -364,5 +366,5 @@ def load_kernels(device: Device, head_size: int) -> dict[str, ctypes.c_void_p]:
 def blocks_of(matrix: CudaMatrix) -> int:
     """Count the blocks that a product is shared out to."""
     if matrix.code & BY_COLUMNS:
-        return -(-matrix.rows // TILE) * SPLITS
-    return -(-matrix.rows // PRODUCT_WARPS)
+        return -(-matrix.rows // TILE) * min(MOST_SPLITS, -(-matrix.columns // SPLIT_COLUMNS))
+    return -(-matrix.rows // ROWS.get(matrix.format, 8))

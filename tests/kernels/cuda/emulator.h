@@ -195,6 +195,15 @@ inline T exchange(unsigned mask, T value, unsigned from) {
   return value;
 }
 
+// What every lane of this thread's warp gives.
+inline void gather(uint64_t value, uint64_t (&all)[kWarpLanes]) {
+  // The slots stay as they are until every lane has met the next exchange.
+  Warp& warp = block.warps[block.current / kWarpLanes];
+  const unsigned round = warp.barrier.round % 2;
+  exchange(0xffffffffu, value, 0);
+  std::memcpy(all, warp.slots[round], sizeof(all));
+}
+
 template <class... A, size_t... I>
 inline void call(void (*kernel)(A...), void** values, std::index_sequence<I...>) {
   kernel(*(std::remove_const_t<A>*)values[I]...);
@@ -235,12 +244,11 @@ inline T __shfl_sync(unsigned mask, T value, int lane) {
   return emulator::exchange(mask, value, lane);
 }
 inline unsigned __ballot_sync(unsigned mask, int is_true) {
-  // The slots stay as they are until every lane has met the next exchange.
-  const emulator::Warp& warp = emulator::block.warps[emulator::block.current / 32];
-  const unsigned round = warp.barrier.round % 2;
-  emulator::exchange(mask, (unsigned)(is_true != 0), 0);
+  if (mask != 0xffffffffu) emulator::fail("a part of a warp votes");
+  uint64_t votes[32];
+  emulator::gather(is_true != 0, votes);
   unsigned all = 0;
-  for (int lane = 0; lane < 32; ++lane) all |= (unsigned)(warp.slots[round][lane] & 1) << lane;
+  for (int lane = 0; lane < 32; ++lane) all |= (unsigned)votes[lane] << lane;
   return all;
 }
 inline void __threadfence() {}
@@ -258,8 +266,36 @@ inline To bits_of(From x) {
 }
 inline unsigned __float_as_uint(float x) { return bits_of<unsigned>(x); }
 inline float __uint_as_float(unsigned x) { return bits_of<float>(x); }
+inline unsigned __byte_perm(unsigned low, unsigned high, unsigned places) {
+  const uint64_t bytes = (uint64_t)high << 32 | low;
+  unsigned made = 0;
+  for (int i = 0; i < 4; ++i) made |= (unsigned)(bytes >> (places >> 4 * i & 7) * 8 & 255) << 8 * i;
+  return made;
+}
 inline int __ffs(unsigned x) { return __builtin_ffs((int)x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
+
+namespace emulator {
+
+// mma.m16n8k8 of tf32: each lane gives and gets its elements as the instruction's manual has them.
+inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+  uint64_t given[3][kWarpLanes];
+  gather((uint64_t)a[1] << 32 | a[0], given[0]);
+  gather((uint64_t)a[3] << 32 | a[2], given[1]);
+  gather((uint64_t)b[1] << 32 | b[0], given[2]);
+  // Of floats the last 13 bits are not seen.
+  const auto part = [&](int which, int lane, int half) {
+    return __uint_as_float((unsigned)(given[which][lane] >> 32 * half) & 0xffffe000u);
+  };
+  const int lane = block.current % kWarpLanes;
+  for (int i = 0; i < 4; ++i) {
+    const int row = lane / 4, is_low = i / 2, column = lane % 4 * 2 + i % 2;
+    for (int k = 0; k < 8; ++k)
+      d[i] += part(k / 4, row * 4 + k % 4, is_low) * part(2, column * 4 + k % 4, k / 4);
+  }
+}
+
+}  // namespace emulator
 
 // What the driver of driver.cpp finds in a compiled file; returns an error's words, or null.
 extern "C" __attribute__((visibility("default"))) const char* emulated_launch(const char* name, unsigned grid_x, unsigned grid_y,

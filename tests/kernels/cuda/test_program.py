@@ -174,6 +174,56 @@ def test_products_of_odd_sizes_equal_torchs(
         assert_close(found, x @ meaning(weight, format).T)
 
 
+# Rows and columns: of no whole group, tile or read; of several reads ahead; of several tiles.
+SHAPES = [(17, 40), (5, 33), (3, 4128), (264, 64)]
+
+
+def check_products(
+    device: Device, format: PackedFormat, by_columns: bool, shape: tuple[int, int], B: int
+) -> None:
+    """Compare a product, all memory around which is NaN, with its definition."""
+    weight, x = draw(*shape), draw(B, shape[1], seed=1) * 10.0 ** torch.arange(0, -B, -1)[:, None]
+    x[:, 1::3] = 0
+    p = Plan(C, N)
+    with p.rows():
+        value = p.embed(x)
+    with p.products():
+        made = p.product(pack(weight, format, by_columns=by_columns), value)
+    with p.products():
+        p.logits(pack(torch.eye(shape[0]), "fp32"), made)
+    program = CudaProgram(p, device)
+    program.run(torch.arange(B), empty_state(B))
+    program._arena.fill_(torch.nan)
+    found, _ = program.run(torch.arange(B), empty_state(B))
+    expected = x.double() @ meaning(weight, format).double().T
+    # What is made for one conversation is as exact beside others of another size.
+    torch.testing.assert_close(
+        found / x.norm(dim=1, keepdim=True),
+        (expected / x.norm(dim=1, keepdim=True)).float(),
+        rtol=2e-5,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+@pytest.mark.parametrize("format", FORMATS)
+def test_products_of_every_size_are_exact(
+    emulated: Device, order: int, format: PackedFormat, by_columns: bool
+) -> None:
+    """Whichever threads are first; other sizes and conversations are tested in other orders."""
+    for number, shape in enumerate(SHAPES):
+        B = (1, 3, 8)[(number + order) % 3]
+        check_products(emulated, format, by_columns, shape, B)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_products_without_tensor_cores_are_the_same(
+    without_tensor_cores: Device, format: PackedFormat
+) -> None:
+    for by_columns in (False, True):
+        check_products(without_tensor_cores, format, by_columns, (17, 96), 3)
+
+
 def test_a_product_of_a_part_of_a_value_equals_torchs(emulated: Device) -> None:
     """As RWKV-6 has it: parts begin where no sixteen bytes do."""
     weight, x = draw(C, 8), draw(2, 21, seed=1)
