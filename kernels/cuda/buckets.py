@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import torch
 
@@ -29,15 +29,15 @@ class Graphs:
         """Begin without any; on another device than a GPU there never are."""
         self.why_not = "" if device.type == "cuda" else f"{device} records no graphs"
         self._device = device
-        self._has_run: set[int] = set()
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._has_run: set[Hashable] = set()
+        self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
 
     def clear(self) -> None:
         """Forget all: the memory that they use is another now."""
         self._has_run.clear()
         self._graphs.clear()
 
-    def run(self, bucket: int, launch: Callable[[], None]) -> None:
+    def run(self, bucket: Hashable, launch: Callable[[], None]) -> None:
         """Launch, or replay what was launched for this bucket.
 
         The first time is a plain launch, which loads what is not loaded yet; the second is

@@ -23,7 +23,7 @@ from kernels.plan_parts import Slot, Step
 # As in slices.cuh and plan.cu.
 SLICE_WIDTH = 256
 MAX_STEPS = 24
-MAX_ENTRIES = {True: 24, False: 40}  # of slices, of heads
+MAX_ENTRIES = {"slices": 24, "teams": 24, "heads": 40, "recurrence": 9}
 IS_ADDED = 16
 
 PRODUCT = KINDS.index("product")
@@ -33,7 +33,7 @@ RECURRENCES = ("wkv7", "wkv6", "wkv4")
 # What the steps' numbers mean by tensors: constants with an element for each channel.
 CONSTANTS = ("layer_norm", "group_norm", "mix", "affine", "bonus", "wkv6", "wkv4")
 
-Kernel = Literal["slices", "heads", "norm", "products", "product", "recurrence"]
+Kernel = Literal["slices", "heads", "teams", "norm", "products", "product", "recurrence"]
 
 
 class Way(Enum):
@@ -145,10 +145,9 @@ class Layout:
             for index, entry in enumerate(task.entries):
                 # Steps' entries stand behind the sources, whose number is known only now.
                 task.entries[index] = count - 2 - entry if entry < -1 else entry
-        is_slice = launch.kernel == "slices"
-        if launch.kernel in ("slices", "heads"):
+        if launch.kernel in MAX_ENTRIES:
             assert len(tasks) <= MAX_STEPS
-            assert count + len(tasks) <= MAX_ENTRIES[is_slice]
+            assert count + len(tasks) <= MAX_ENTRIES[launch.kernel]
         return (_Source * count)(*sources), (_Task * len(tasks))(*tasks)
 
     def steps_of(self, launch: Launch) -> list[Step]:
@@ -226,22 +225,25 @@ class Layout:
             yield from (Launch("product", [number]) for number in steps)
 
     def _heads(self, steps: Sequence[int]) -> Iterator[Launch]:
-        current = Launch("heads", [])
-        for number in steps:
-            kind = KINDS[self.steps[number].kind]
-            if self.way is not Way.FEW and kind == "product":
-                # What it reads was made before the phase began.
-                yield Launch("product", [number])
-        for number in steps:
-            kind = KINDS[self.steps[number].kind]
-            if self.way is not Way.FEW and kind == "product":
-                continue
-            if self.way is Way.TEXT and kind in RECURRENCES:
+        if self.way is Way.FEW:
+            current = Launch("heads", [])
+            for number in steps:
+                self._add(current, number)
+            yield current
+            return
+        kinds = {number: KINDS[self.steps[number].kind] for number in steps}
+        # What products read was made before the phase began.
+        yield from self._products([number for number in steps if kinds[number] == "product"])
+        # One token of RWKV-4's recurrence is a step like others.
+        apart = RECURRENCES if self.way is Way.TEXT else RECURRENCES[:2]
+        current = Launch("teams", [])
+        for number in (number for number in steps if kinds[number] != "product"):
+            if kinds[number] in apart:
                 yield current
                 yield Launch("recurrence", [number])
-                current = Launch("heads", [])
-                continue
-            self._add(current, number)
+                current = Launch("teams", [])
+            else:
+                self._add(current, number)
         yield current
 
     def _add(self, launch: Launch, number: int) -> None:

@@ -56,20 +56,21 @@ __device__ __forceinline__ void products(const Plan& plan, int64 first, int64 co
 
 extern "C" {
 
-// Steps on whole tokens: a block for each 256 channels (x) of each token (y).
+// Steps on whole tokens: a block for each 256 channels (x) of some tokens (y).
 __global__ void __launch_bounds__(kSliceWidth) plan_slices(Slices given) {
   SHARED(Task, tasks, kMaxSteps);
   SHARED(Source, sources, kMaxEntries<kSliceWidth>);
   SHARED(float, made, kMaxEntries<kSliceWidth> * kSliceWidth);
   SHARED(float, parts, kSliceWidth / kWarp);
   using Own = Slice<kSliceWidth, kSliceWidth>;
-  const Own slice = open_slice<Own, kSliceWidth, kSliceWidth>(given, tasks, sources, made, parts,
-                                                              nullptr);
+  Own slice = open_slice<Own, kSliceWidth, kSliceWidth>(given, tasks, sources, made, parts, nullptr);
   slice.fetch(sources, true);
   wait_for_previous();
-  if (slice.row >= given.run->B * given.run->T) return;
-  slice.fetch(sources, false);
-  for (int64 i = 0; i < given.n_tasks; ++i) slice.run_task(tasks[i], slice.entry(i));
+  const int64 rows = given.run->B * given.run->T;
+  for (; slice.row < rows; slice.row += gridDim.y) {
+    slice.fetch(sources, false);
+    for (int64 i = 0; i < given.n_tasks; ++i) slice.run_task(tasks[i], slice.entry(i));
+  }
 }
 
 // Steps on heads: a block for each head (x) of each token (y). layer: of the recurrence among
@@ -93,6 +94,47 @@ __global__ void __launch_bounds__(Tile<N>::kThreads, Tile<N>::kThreads > 256 ? 1
   slice.fetch(sources, false);
   __syncthreads();
   for (int64 i = 0; i < given.n_tasks; ++i) slice.run_task(i, S);
+}
+
+// Steps on heads without a recurrence or products: a block for each head (x) of some tokens (y),
+// several at a time.
+__global__ void __launch_bounds__(kSliceWidth) plan_teams(Slices given) {
+  using Own = TeamSlice<N, kSliceWidth>;
+  SHARED(Task, tasks, kMaxSteps);
+  SHARED(Source, sources, kMaxEntries<kSliceWidth>);
+  SHARED(float, made, kMaxEntries<kSliceWidth> * kSliceWidth);
+  SHARED(float, parts, kSliceWidth / kWarp);
+  Own slice{open_slice<typename Own::Base, N, kSliceWidth>(given, tasks, sources, made, parts,
+                                                           nullptr)};
+  const bool has_channel = slice.channel() < tasks[0].size;
+  slice.fetch_own(sources, true, has_channel);
+  wait_for_previous();
+  const int64 rows = given.run->B * given.run->T;
+  for (int64 base = blockIdx.y * Own::kTeams; base < rows; base += gridDim.y * Own::kTeams) {
+    slice.row = base + threadIdx.x / N;
+    const bool is_there = has_channel && slice.row < rows;
+    slice.fetch_own(sources, false, is_there);
+    for (int64 i = 0; i < given.n_tasks; ++i) slice.run_task(tasks[i], slice.entry(i), is_there);
+  }
+}
+
+// One token of a recurrence: a block for each head (x) of each conversation (y).
+__global__ void __launch_bounds__(Tile<N>::kThreads, Tile<N>::kThreads > 256 ? 1 : 4)
+    plan_recurrence(Slices given) {
+  using Own = HeadSlice<N>;
+  SHARED(Task, tasks, 1);
+  SHARED(Source, sources, kWkv7Vectors + 2);
+  SHARED(float, made, (kWkv7Vectors + 3) * N);
+  SHARED(float, token, kWkv7Vectors * N);
+  const Own slice{open_slice<typename Own::Base, N, Own::kThreads>(given, tasks, sources, made,
+                                                                   nullptr, token)};
+  slice.fetch(sources, true);
+  wait_for_previous();
+  if (slice.row >= given.run->B) return;
+  float S[Tile<N>::kEach];
+  Tile<N>::load_row(given.run->wkv_before + slice.state_at(tasks[0].number[0]), S);
+  slice.fetch(sources, false);
+  slice.run_task(0, S);
 }
 
 // A norm of whole tokens, a block for each.

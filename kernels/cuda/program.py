@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,31 @@ from torch import Tensor
 from kernels.cuda.buckets import BUCKETS, Graphs, bucket_of
 from kernels.cuda.device import Device
 from kernels.cuda.driver import Argument
-from kernels.cuda.layout import IS_ADDED, PRODUCT, SLICE_WIDTH, Launch, Layout, SlicesStruct, Way
+from kernels.cuda.layout import (
+    IS_ADDED,
+    PRODUCT,
+    RECURRENCES,
+    SLICE_WIDTH,
+    Launch,
+    Layout,
+    SlicesStruct,
+    Way,
+)
 from kernels.cuda.matrix import BY_COLUMNS, CudaMatrix
 from kernels.cuda.recurrences import run_recurrence
+from kernels.cuda.starts import (
+    Start,
+    StateParts,
+    copy_of,
+    empty_like,
+    groups_of,
+    joined,
+    multiply,
+    multiply_into,
+    of_group,
+    start_kernel,
+    start_slices,
+)
 from kernels.plan import KINDS, Plan
 from kernels.plan_parts import Slot, Step
 
@@ -33,15 +55,16 @@ ROWS = {"int8": 16, "int4": 16}
 TILE, MOST_SPLITS, SPLIT_COLUMNS = 64, 32, 256
 WARP = 32
 LINE_THREADS = 4
-FINISH_THREADS = 256
 # Kernels for so many conversations exist.
 TOKENS = (1, MAX_TOKENS)
 # Tokens of all conversations that are read at once; more gain nothing, and need memory.
 MAX_ROWS = 2048
-KERNELS = ("plan_slices", "plan_heads", "plan_norm", "plan_finish")
-
-StateParts = tuple[Tensor, Tensor, Tensor]
-Start = Callable[[int, int, StateParts, StateParts], None]
+RECORDED_ROWS = 128
+KERNELS = (
+    "plan_slices", "plan_heads", "plan_teams", "plan_recurrence", "plan_norm", "plan_finish",
+)  # fmt: skip
+# Blocks that keep a GPU busy: more tokens are for the same ones, which are then prepared.
+MANY_BLOCKS = 1056
 
 
 class _PlanStruct(ctypes.Structure):
@@ -88,6 +111,7 @@ class CudaProgram:
         self._arena = torch.empty(0, device=where)
         self._starts: dict[tuple[Way, int], list[Start]] = {}
         self._described: list[Tensor] = []
+        self._places: dict[int, tuple[StateParts, StateParts]] = {}
         self._lock = threading.Lock()
 
     def run(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
@@ -101,10 +125,10 @@ class CudaProgram:
         Returns:
             Logits (B, V), and the state after the tokens, in new tensors.
         """
-        return _joined(
+        return joined(
             [
-                self._run_once(ids[part, None], _rows_of(state, part))
-                for part in _parts(len(ids), BUCKETS[-1])
+                self._run_once(ids[part, None], of_group(state, part))
+                for part in groups_of(len(ids), BUCKETS[-1])
             ]
         )
 
@@ -121,10 +145,10 @@ class CudaProgram:
         Returns:
             Logits (B, V) or (B, T, V), and the state after the tokens, in new tensors.
         """
-        return _joined(
+        return joined(
             [
-                self._read_all(ids[part], _rows_of(state, part), all_logits=all_logits)
-                for part in _parts(len(ids), MAX_ROWS)
+                self._read_all(ids[part], of_group(state, part), all_logits=all_logits)
+                for part in groups_of(len(ids), MAX_ROWS)
             ]
         )
 
@@ -149,16 +173,34 @@ class CudaProgram:
 
     def _read_piece(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
         """Read tokens that there is room for; the normed stream (rows, C), and the state."""
-        rows = ids.numel()
+        rows, (B, T) = ids.numel(), ids.shape
         capacity = max(16, 1 << (rows - 1).bit_length())
         self._make_room(capacity)
-        ids, state, after = self._begin(ids, state, None)
-        B, T = ids.shape
-        for start in self._starts_of(Way.TEXT, capacity):
-            start(B, T, state, after)
+        # Lengths that texts are cut to are recorded; a recording needs states that stay in place.
+        is_recorded = rows == capacity >= RECORDED_ROWS and not self.graphs.why_not
+        if is_recorded:
+            state, after = self._still(B, state)
+        else:
+            after = empty_like(state)
+        ids, state = self._begin(ids, state, after, None)
+        launch = partial(self._launch, Way.TEXT, capacity, (B, T), state, after)
+        if is_recorded:
+            self.graphs.run((B, T), launch)
+            after = copy_of(after)
+        else:
+            launch()
         layout = self._layouts[Way.TEXT]
         last = next(s for s in layout.steps if s.kind == PRODUCT and s.out < 0)
         return layout.view(last.inputs[0], self._arena, capacity, rows), after
+
+    def _still(self, B: int, state: StateParts) -> tuple[StateParts, StateParts]:
+        """Copy a state to where recordings for so many conversations read it, and write another."""
+        if B not in self._places:
+            self._places[B] = empty_like(state), empty_like(state)
+        before, after = self._places[B]
+        for place, part in zip(before, state, strict=True):
+            place.copy_(part)
+        return before, after
 
     def _run_once(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
         B = len(ids)
@@ -166,25 +208,25 @@ class CudaProgram:
         with self._lock:
             bucket = bucket_of(B)
             self._make_room(bucket)
-            ids, state, after = self._begin(ids, state, logits)
+            after = empty_like(state)
+            ids, state = self._begin(ids, state, after, logits)
             way = Way.FEW if bucket <= MAX_TOKENS else Way.MANY
-            self.graphs.run(bucket, partial(self._launch, way, bucket, state, after))
+            self.graphs.run(bucket, partial(self._launch, way, bucket, (bucket, 1), state, after))
         return logits, after
 
     def _begin(
-        self, ids: Tensor, state: StateParts, logits: Tensor | None
-    ) -> tuple[Tensor, StateParts, StateParts]:
+        self, ids: Tensor, state: StateParts, after: StateParts, logits: Tensor | None
+    ) -> tuple[Tensor, StateParts]:
         """Tell the kernels what is read; returns what must live until they have run."""
         # The driver has read such small memory when a call returns, so nobody waits.
         ids = ids.contiguous().to(self.device.torch_device, non_blocking=True)
         state = (state[0].contiguous(), state[1].contiguous(), state[2].contiguous())
-        after = (torch.empty_like(state[0]), torch.empty_like(state[1]), torch.empty_like(state[2]))
         tensors = (ids, state[0], state[2], state[1], after[0], after[2], after[1])
         pointers = [tensor.data_ptr() for tensor in tensors]
         pointers.append(0 if logits is None else logits.data_ptr())
         self._wkv_size = state[1][0, 0].numel()
         self._run.copy_(torch.tensor([*ids.shape, *pointers]), non_blocking=True)
-        return ids, state, after
+        return ids, state
 
     def _make_room(self, capacity: int) -> None:
         floats = self._few.row_floats * capacity
@@ -194,9 +236,16 @@ class CudaProgram:
             self._starts.clear()
             self._described.clear()
 
-    def _launch(self, way: Way, capacity: int, state: StateParts, after: StateParts) -> None:
+    def _launch(
+        self,
+        way: Way,
+        capacity: int,
+        shape: tuple[int, int],
+        state: StateParts,
+        after: StateParts,
+    ) -> None:
         for start in self._starts_of(way, capacity):
-            start(capacity, 1, state, after)
+            start(*shape, state, after)
 
     def _starts_of(self, way: Way, capacity: int) -> list[Start]:
         key = (way, capacity)
@@ -213,7 +262,7 @@ class CudaProgram:
                 step = layout.steps[launch.steps[0]]
                 if layout.way is not Way.TEXT or step.out >= 0:
                     yield self._product(layout, launch, capacity)
-            elif launch.kernel == "recurrence":
+            elif launch.kernel == "recurrence" and layout.way is Way.TEXT:
                 yield self._recurrence(layout, layout.steps[launch.steps[0]], capacity)
             else:
                 yield self._slices(layout, launch, capacity)
@@ -222,17 +271,22 @@ class CudaProgram:
         given = self._describe(layout, launch, capacity)
         size = layout.slots[layout.steps[launch.steps[0]].out].size
         kernel = self._kernels[f"plan_{launch.kernel}"]
-        width, threads = SLICE_WIDTH, SLICE_WIDTH
-        more: tuple[int, ...] = ()
+        N = self._head_size
+        arguments: list[Argument] = [given]
+        width, threads, rows_each, most = SLICE_WIDTH, SLICE_WIDTH, 1, MANY_BLOCKS
         if launch.kernel == "norm":
-            width = size
-        elif launch.kernel == "heads":
-            width, threads = self._head_size, LINE_THREADS * self._head_size
-            recurrent = [KINDS.index(name) for name in ("wkv7", "wkv6")]
+            width, most = size, MAX_ROWS
+        elif launch.kernel == "teams":
+            width, rows_each = N, SLICE_WIDTH // N
+        elif launch.kernel in ("heads", "recurrence"):
+            width, threads, most = N, LINE_THREADS * N, MAX_ROWS * size
+        if launch.kernel == "heads":
+            recurrent = [KINDS.index(name) for name in RECURRENCES[:2]]
             layers = [s.number[0] for s in layout.steps_of(launch) if s.kind in recurrent]
-            more = (layers[0] if layers else -1,)
+            arguments.append(layers[0] if layers else -1)
         blocks = -(-size // width)
-        return partial(_start_slices, self.device, kernel, blocks, threads, (given, *more))
+        rows = (rows_each, max(1, most // blocks))
+        return partial(start_slices, self.device, kernel, blocks, rows, threads, tuple(arguments))
 
     def _describe(self, layout: Layout, launch: Launch, capacity: int) -> SlicesStruct:
         sources, tasks = layout.tasks(launch, self._arena, capacity)
@@ -264,7 +318,7 @@ class CudaProgram:
         grid, threads = (sum(map(blocks_of, matrices)), 1), PRODUCT_WARPS * WARP
         kernel, scratch = self._kernels[f"plan_products_{tokens}"], (self._shares, self._done)
         arguments = (plan, launch.steps[0], len(launch.steps), *scratch)
-        return partial(_start, self.device, kernel, grid, threads, arguments)
+        return partial(start_kernel, self.device, kernel, grid, threads, arguments)
 
     def _product(self, layout: Layout, launch: Launch, capacity: int) -> Start:
         """Let the library multiply; it puts the product to its place, or plan_finish does."""
@@ -274,83 +328,14 @@ class CudaProgram:
         is_plain = step.inputs[1] < 0 and step.number[3] == 0 and step.out >= 0
         if is_plain and layout.dtype_of(step.out) == torch.float32:
             y = partial(layout.view, step.out, self._arena, capacity)
-            return partial(_multiply_into, matrix, x, y, bool(step.number[2] & IS_ADDED))
+            return partial(multiply_into, matrix, x, y, bool(step.number[2] & IS_ADDED))
         given, kernel = self._describe(layout, launch, capacity), self._kernels["plan_finish"]
-        return partial(_multiply, self.device, given, matrix, x, kernel)
+        return partial(multiply, self.device, given, matrix, x, kernel)
 
     def _upload(self, array: ctypes.Array[Any]) -> Tensor:
         # One byte more, since torch takes no memory of none.
         on_cpu = torch.frombuffer(bytearray(array) + b"\0", dtype=torch.uint8).clone()
         return on_cpu.to(self.device.torch_device)
-
-
-def _parts(count: int, most: int) -> list[slice]:
-    return [slice(start, start + most) for start in range(0, count, most)]
-
-
-def _rows_of(state: StateParts, part: slice) -> StateParts:
-    return state[0][:, part], state[1][:, part], state[2][:, part]
-
-
-def _joined(made: list[tuple[Tensor, StateParts]]) -> tuple[Tensor, StateParts]:
-    """Put together what groups of conversations gave."""
-    if len(made) == 1:
-        return made[0]
-    first, second, third = (torch.cat([after[i] for _, after in made], 1) for i in range(3))
-    return torch.cat([logits for logits, _ in made]), (first, second, third)
-
-
-def _start(
-    device: Device,
-    kernel: ctypes.c_void_p,
-    grid: tuple[int, int],
-    threads: int,
-    arguments: tuple[Argument, ...],
-    *_: object,
-) -> None:
-    device.launch(kernel, grid, threads, *arguments, overlaps=True)
-
-
-def _start_slices(
-    device: Device,
-    kernel: ctypes.c_void_p,
-    blocks: int,
-    threads: int,
-    arguments: tuple[Argument, ...],
-    B: int,
-    T: int,
-    *_: object,
-) -> None:
-    device.launch(kernel, (blocks, B * T), threads, *arguments, overlaps=True)
-
-
-# Nothing below knows the program: who drops it has its memory back at once.
-def _multiply(
-    device: Device,
-    given: SlicesStruct,
-    matrix: CudaMatrix,
-    x: Callable[[int], Tensor],
-    kernel: ctypes.c_void_p,
-    B: int,
-    T: int,
-    *_: object,
-) -> None:
-    """Let the library multiply, and put the product to its place."""
-    y = matrix.multiply(x(B * T))
-    grid = (-(-y.shape[1] // FINISH_THREADS), B * T)
-    device.launch(kernel, grid, FINISH_THREADS, given, y)
-
-
-def _multiply_into(
-    matrix: CudaMatrix,
-    x: Callable[[int], Tensor],
-    y: Callable[[int], Tensor],
-    is_added: bool,
-    B: int,
-    T: int,
-    *_: object,
-) -> None:
-    matrix.multiply_into(x(B * T), y(B * T), is_added=is_added)
 
 
 def load_kernels(device: Device, head_size: int) -> dict[str, ctypes.c_void_p]:

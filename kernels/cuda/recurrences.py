@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from kernels.cuda import wkv
@@ -43,15 +44,15 @@ def run_recurrence(
     inputs = [view(value, rows=B * T).reshape(shape) for value in step.inputs if value >= 0]
     y, before, last = view(step.out, rows=B * T), state[1][layer], after[1][layer]
     flat = [tensor[: y.shape[1]] for tensor in constants]
+    whole = y if y.is_contiguous() else torch.empty_like(y)
+    into = whole.view(inputs[0].shape), last
     if kind == "wkv7":
-        made, memory, *_ = wkv.wkv7_forward(
-            device, tuple(inputs), before, keep=False, measure=False
-        )
+        wkv.wkv7_forward(device, tuple(inputs), before, keep=False, measure=False, into=into)
     elif kind == "wkv6":
         u, *decay = (tensor.view(heads) for tensor in flat)
         inputs[1:1] = decay
-        made, memory, _ = wkv.wkv6_forward(device, (*inputs, u), before, measure=False)
+        wkv.wkv6_forward(device, (*inputs, u), before, measure=False, into=into)
     else:
-        made, memory, _ = wkv.wkv4_forward(device, (*flat, *inputs), before, measure=False)
-    y.copy_(made.view(y.shape))
-    last.copy_(memory)
+        wkv.wkv4_forward(device, (*flat, *inputs), before, measure=False, into=into)
+    if whole is not y:
+        y.copy_(whole)

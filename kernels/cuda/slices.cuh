@@ -58,7 +58,7 @@ struct Slice {
   const Slices& given;
   const Task* tasks;  // in shared memory, like the rest
   float *made, *parts, *token;
-  int64 row, first;
+  int64 row, first;  // the token, and the slice's first channel
 
   __device__ __forceinline__ float* entry(int64 task) const {
     return made + (given.n_sources + task) * kWidth;
@@ -152,6 +152,64 @@ struct Slice {
   }
 };
 
+// A channel's element of a step that sums over its head of N; x is that of its first input. All
+// threads of a block come here; those without a channel give and get nothing.
+template <int N, class Own>
+__device__ __forceinline__ float of_head(const Task& t, float x, const Own& slice) {
+  if (t.kind == kNormalize) {
+    const float length = sqrtf(slice.sum_over_head(x * x));
+    return x / (length < 1e-12f ? 1e-12f : length);
+  }
+  if (t.kind == kGroupNorm) {
+    const float mean = slice.sum_over_head(x) / N, d = x - mean;
+    const float scale = 1 / sqrtf(slice.sum_over_head(d * d) / N + (float)t.value);
+    return d * scale * slice.in(t, 6) + slice.in(t, 7);
+  }
+  const float bonus = slice.sum_over_head(slice.in(t, 1) * slice.in(t, 2) * slice.in(t, 6));
+  return x + bonus * slice.in(t, 3);
+}
+
+// Heads of several tokens at a time, a thread for each channel of each: for steps without a
+// recurrence or products. Entries are each thread's own.
+template <int N, int kThreads>
+struct TeamSlice : Slice<kThreads, kThreads> {
+  using Base = Slice<kThreads, kThreads>;
+  using Base::first, Base::given, Base::in, Base::made, Base::parts, Base::row;
+  static constexpr int kTeams = kThreads / N, kWarps = N > kWarp ? N / kWarp : 1;
+
+  __device__ __forceinline__ int64 channel() const { return first + threadIdx.x % N; }
+
+  __device__ void fetch_own(const Source* sources, bool are_constant, bool is_there) const {
+    for (int64 i = 0; i < given.n_sources; ++i) {
+      const Source s = sources[i];
+      if (is_there && (s.ld == 0) == are_constant)
+        made[i * kThreads + threadIdx.x] = s.data[row * s.ld + channel()];
+    }
+  }
+
+  __device__ __forceinline__ float sum_over_head(float x) const {
+    x = sum_of_lanes < (N < kWarp ? N : kWarp) > (x);
+    if (kWarps == 1) return x;
+    if (threadIdx.x % kWarp == 0) parts[threadIdx.x / kWarp] = x;
+    __syncthreads();
+    x = 0;
+#pragma unroll
+    for (int i = 0; i < kWarps; ++i) x += parts[threadIdx.x / N * kWarps + i];
+    __syncthreads();
+    return x;
+  }
+
+  __device__ void run_task(const Task& t, float* to, bool is_there) const {
+    float y = 0;
+    if (t.kind == kNormalize || t.kind == kGroupNorm || t.kind == kBonus)
+      y = of_head<N>(t, is_there ? in(t, 0) : 0, *this);
+    else if (is_there)
+      y = Base::element(t, channel());
+    if (is_there) to[threadIdx.x] = y, store(t, row, channel(), y);
+  }
+
+};
+
 // A slice that is one head, whose block has four threads for each channel.
 template <int kWidth>
 struct HeadSlice : Slice<kWidth, Tile<kWidth>::kThreads> {
@@ -161,23 +219,10 @@ struct HeadSlice : Slice<kWidth, Tile<kWidth>::kThreads> {
       Base::token;
 
   // Sums over the head; threads beyond it give nothing.
-  __device__ __forceinline__ float sum_of_head(float x) const {
+  __device__ __forceinline__ float sum_over_head(float x) const {
     const float total = sum_of_block(threadIdx.x < kWidth ? x : 0, parts);
     __syncthreads();
     return total;
-  }
-
-  __device__ float of_head(const Task& t) const {
-    const float x = in(t, 0);
-    if (t.kind == kNormalize) {
-      const float length = sqrtf(sum_of_head(x * x));
-      return x / (length < 1e-12f ? 1e-12f : length);
-    }
-    if (t.kind == kGroupNorm) {
-      const float mean = sum_of_head(x) / kWidth, d = x - mean;
-      return d * (1 / sqrtf(sum_of_head(d * d) / kWidth + (float)t.value)) * in(t, 6) + in(t, 7);
-    }
-    return x + sum_of_head(in(t, 1) * in(t, 2) * in(t, 6)) * in(t, 3);  // kBonus
   }
 
   // The head's (kWidth, kWidth) state before the launch's recurrence.
@@ -308,7 +353,7 @@ struct HeadSlice : Slice<kWidth, Tile<kWidth>::kThreads> {
       const float y = recurrence(t, S);
       if (Tile<kWidth>::is_first()) to[Tile<kWidth>::line()] = y;
     } else if (t.kind == kNormalize || t.kind == kGroupNorm || t.kind == kBonus) {
-      const float y = of_head(t);
+      const float y = of_head<kWidth>(t, in(t, 0), *this);
       if (is_own) to[threadIdx.x] = y, store(t, row, c, y);
       return;
     } else {

@@ -15,12 +15,19 @@ SPAN = 16
 # For a head size: columns of a block on the way back, and its threads.
 BACK_COLUMNS = {16: (16, 64), 32: (16, 128), 64: (16, 128), 128: (8, 128)}
 WKV4_CHANNELS = 128
+Into = tuple[Tensor, Tensor] | None
 # A warp measures the rows, or RWKV-4's channels, that it has.
 WARP = 32
 
 
 def wkv7_forward(
-    device: Device, inputs: tuple[Tensor, ...], state: Tensor, *, keep: bool, measure: bool
+    device: Device,
+    inputs: tuple[Tensor, ...],
+    state: Tensor,
+    *,
+    keep: bool,
+    measure: bool,
+    into: Into = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Run RWKV-7's recurrence.
 
@@ -30,6 +37,7 @@ def wkv7_forward(
         state: (B, H, N, N) before the first token; not changed.
         keep: also return what wkv7_backward needs.
         measure: also return measures, see kernels.reference.wkv7_measured; not with keep.
+        into: float32 memory for y and the last state; new tensors without.
 
     Returns:
         y, last state, kept states (B, H, spans, N, N), sa (B, T, H, N), measures
@@ -38,7 +46,7 @@ def wkv7_forward(
     inputs = _of_one_type(inputs)
     B, T, H, N = inputs[0].shape
     state = _aligned(state.float())
-    after, y = torch.empty_like(state), _floats(state, B, T, H, N)
+    y, after = into or (_floats(state, B, T, H, N), torch.empty_like(state))
     kept = _floats(state, B, H, -(-T // SPAN) if keep else 0, N, N)
     sa = _floats(state, B, T if keep else 0, H, N)
     measures = _floats(state, B, T if measure else 0, H, N * LINE_THREADS // WARP, MEASURES)
@@ -89,7 +97,12 @@ def wkv7_backward(
 
 
 def wkv6_forward(
-    device: Device, inputs: tuple[Tensor, ...], state: Tensor, *, measure: bool
+    device: Device,
+    inputs: tuple[Tensor, ...],
+    state: Tensor,
+    *,
+    measure: bool,
+    into: Into = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run RWKV-5's and 6's recurrence.
 
@@ -98,6 +111,7 @@ def wkv6_forward(
         inputs: r (B, T, H, N), log_decay the same or (H, N), k, v, u (H, N).
         state: (B, H, N, N) before the first token; not changed.
         measure: also return measures.
+        into: float32 memory for y and the last state; new tensors without.
 
     Returns:
         y, last state, measures (B, T, H, 5), empty where not asked for.
@@ -106,7 +120,7 @@ def wkv6_forward(
     r, log_decay, k, v = _of_one_type(tuple(vectors))
     B, T, H, N = r.shape
     state, u = _aligned(state.float()), _aligned(u.float())
-    after, y = torch.empty_like(state), _floats(state, B, T, H, N)
+    y, after = into or (_floats(state, B, T, H, N), torch.empty_like(state))
     measures = _floats(state, B, T if measure else 0, H, N * LINE_THREADS // WARP, MEASURES)
     name = "wkv6_measured" if measure else "wkv6_forward"
     kernel = device.kernel("wkv6.cu", name, HEAD_SIZE=N, INPUT=INPUTS[r.dtype])
@@ -117,7 +131,12 @@ def wkv6_forward(
 
 
 def wkv4_forward(
-    device: Device, inputs: tuple[Tensor, ...], state: Tensor, *, measure: bool
+    device: Device,
+    inputs: tuple[Tensor, ...],
+    state: Tensor,
+    *,
+    measure: bool,
+    into: Into = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run RWKV-4's recurrence.
 
@@ -126,6 +145,7 @@ def wkv4_forward(
         inputs: log_decay (C,), u (C,), k (B, T, C), v.
         state: (B, 3, C) before the first token; not changed.
         measure: also return measures.
+        into: float32 memory for y and the last state; new tensors without.
 
     Returns:
         y, last state, measures (B, T, 1, 5), empty where not asked for.
@@ -135,7 +155,7 @@ def wkv4_forward(
     B, T, C = k.shape
     blocks = -(-C // WKV4_CHANNELS)
     state = _aligned(state.float())
-    after, y = torch.empty_like(state), _floats(state, B, T, C)
+    y, after = into or (_floats(state, B, T, C), torch.empty_like(state))
     parts = _floats(state, B, T if measure else 0, blocks * WKV4_CHANNELS // WARP, MEASURES)
     name = "wkv4_measured" if measure else "wkv4_forward"
     kernel = device.kernel("wkv4.cu", name, INPUT=INPUTS[k.dtype])
