@@ -2,8 +2,8 @@
 // meet a zero in every conversation are never read.
 //
 // A block makes kTile rows from one of several shares of the columns; its warps take 32 columns in
-// turn, a group of int4, and of those that are read eight at a time: lane 4 g + t reads 8 rows,
-// from 8 g on, of the t-th and of the (t + 4)-th. Of the blocks that share a tile the last to
+// turn, a group of int4, and of those that are read 8 or 16 at a time: lane 4 g + t reads 8 rows,
+// from 8 g on, of the t-th, of the (t + 4)-th and so on. Of the blocks that share a tile the last to
 // finish adds up the shares, in their order, so that the sum does not depend on who was last.
 #pragma once
 
@@ -84,13 +84,14 @@ struct ColumnSums {
   static constexpr int kTokens = 1;
   float sums[kHalves][8] = {}, parts[kHalves][8] = {};
 
-  __device__ __forceinline__ void add(const EightRows<kFormat> (&w)[2][kHalves],
-                                      const float (&v)[2]) {
+  __device__ __forceinline__ void add(const EightRows<kFormat> (&one)[kHalves],
+                                      const EightRows<kFormat> (&other)[kHalves], float v,
+                                      float u) {
     float(&to)[kHalves][8] = kFormat == kInt4 ? parts : sums;
 #pragma unroll
     for (int h = 0; h < kHalves; ++h)
 #pragma unroll
-      for (int i = 0; i < 8; ++i) to[h][i] += w[0][h][i] * v[0] + w[1][h][i] * v[1];
+      for (int i = 0; i < 8; ++i) to[h][i] += one[h][i] * v + other[h][i] * u;
   }
 
   __device__ __forceinline__ void end_group(const Matrix& m, int64 group, int64 first) {
@@ -126,10 +127,11 @@ struct TensorColumnSums {
   static constexpr int kTokens = kMaxTokens;
   float sums[kHalves][8][2] = {}, parts[kHalves][8][2] = {};
 
-  __device__ __forceinline__ void add(const EightRows<kFormat> (&w)[2][kHalves],
-                                      const float (&v)[2]) {
+  __device__ __forceinline__ void add(const EightRows<kFormat> (&one)[kHalves],
+                                      const EightRows<kFormat> (&other)[kHalves], float v,
+                                      float u) {
     float(&to)[kHalves][8][2] = kFormat == kInt4 ? parts : sums;
-    const Split first = split(v[0]), second = split(v[1]);
+    const Split first = split(v), second = split(u);
     const unsigned a[4] = {first.high, first.low, second.high, second.low};
 #pragma unroll
     for (int h = 0; h < kHalves; ++h)
@@ -137,12 +139,12 @@ struct TensorColumnSums {
       for (int i = 0; i < 8; ++i) {
         float d[4] = {};
         if constexpr (kFormat == kFloat32) {
-          const Split one = split(w[0][h][i]), other = split(w[1][h][i]);
-          const unsigned low[2] = {one.low, other.low}, high[2] = {one.high, other.high};
+          const Split w = split(one[h][i]), x = split(other[h][i]);
+          const unsigned low[2] = {w.low, x.low}, high[2] = {w.high, x.high};
           mma_16x8x8(d, a, low);
           mma_16x8x8(d, a, high);
         } else {
-          const unsigned b[2] = {__float_as_uint(w[0][h][i]), __float_as_uint(w[1][h][i])};
+          const unsigned b[2] = {__float_as_uint(one[h][i]), __float_as_uint(other[h][i])};
           mma_16x8x8(d, a, b);
         }
         to[h][i][0] += d[0] + d[2], to[h][i][1] += d[1] + d[3];
@@ -180,6 +182,8 @@ __device__ __forceinline__ void add_columns(const Matrix& m, const Rows& x, int 
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
   const int groups = (int)(m.columns + kGroup - 1) / kGroup, step = (int)splits_of(m) * kColumnWarps;
   const int token = Sums::kTokens == 1 ? 0 : g;
+  // Of one conversation's columns some 16 of 32 are read: all at once.
+  constexpr int kLoads = Sums::kTokens == 1 && kFormat != kFloat32 ? 4 : 2;
   Sums sums;
   for (int group = (int)split * kColumnWarps + warp; group < groups; group += step) {
     const int own = group * kGroup + lane;
@@ -192,18 +196,19 @@ __device__ __forceinline__ void add_columns(const Matrix& m, const Rows& x, int 
     __syncwarp();
     if (is_read) order[__popc(read & ((1u << lane) - 1))] = lane;
     __syncwarp();
-    for (int i = 0; i < count; i += 8) {
-      EightRows<kFormat> w[2][kHalves];
-      float v[2];
+    for (int i = 0; i < count; i += 4 * kLoads) {
+      EightRows<kFormat> w[kLoads][kHalves];
+      float v[kLoads];
 #pragma unroll
-      for (int j = 0; j < 2; ++j) {
+      for (int j = 0; j < kLoads; ++j) {
         const int place = i + 4 * j + t;
         const int column = place < count ? group * kGroup + order[place] : -1;
 #pragma unroll
         for (int h = 0; h < kHalves; ++h) w[j][h].read(m, column, first + 64 * h + 8 * g);
         v[j] = column >= 0 && token < tokens ? x[token][column] : 0;
       }
-      sums.add(w, v);
+#pragma unroll
+      for (int j = 0; j < kLoads; j += 2) sums.add(w[j], w[j + 1], v[j], v[j + 1]);
     }
     sums.end_group(m, group, first);
   }
@@ -229,7 +234,7 @@ __device__ __forceinline__ void add_format(const Plan& plan, const Step& s, int 
 // One block's part for up to kTokens conversations. shares: (tiles, kMostSplits, kMaxTokens,
 // kTile); done: of each tile, how many shares are made, 0 before and after. parts: kColumnWarps
 // (kTokens, kTile).
-template <int kTokens>
+template <int kTokens, bool kAreFloats>
 __device__ __forceinline__ void multiply_columns(const Plan& plan, const Step& s, const Matrix& m,
                                                  int64 block, float* parts, float* shares,
                                                  unsigned* done) {
@@ -245,8 +250,13 @@ __device__ __forceinline__ void multiply_columns(const Plan& plan, const Step& s
     case kFloat32: add_format<kFloat32, kTokens>(plan, s, tokens, first, split, own, to); break;
     case kFloat16: add_format<kFloat16, kTokens>(plan, s, tokens, first, split, own, to); break;
     case kBfloat16: add_format<kBfloat16, kTokens>(plan, s, tokens, first, split, own, to); break;
-    case kInt8: add_format<kInt8, kTokens>(plan, s, tokens, first, split, own, to); break;
-    default: add_format<kInt4, kTokens>(plan, s, tokens, first, split, own, to);
+    default:
+      if constexpr (!kAreFloats) {
+        if (m.format == kInt8)
+          add_format<kInt8, kTokens>(plan, s, tokens, first, split, own, to);
+        else
+          add_format<kInt4, kTokens>(plan, s, tokens, first, split, own, to);
+      }
   }
   __syncthreads();
   float* share = shares + (tile * kMostSplits + split) * kMaxTokens * kTile;

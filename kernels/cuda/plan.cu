@@ -14,6 +14,10 @@ constexpr int N = HEAD_SIZE;
 constexpr int kSliceWidth = 256;
 constexpr int kProductThreads = kProductWarps * kWarp;
 
+// Which products a kernel knows. Those that know less need fewer registers, so that more blocks
+// read at a time.
+enum Kinds { kAllKinds, kFloatRows, kFloatColumns };
+
 // What a slice's block works with; before it waits for the kernels ahead of it.
 template <class Slice, int kWidth, int kThreads>
 __device__ __forceinline__ Slice open_slice(const Slices& given, Task* tasks, Source* sources,
@@ -28,7 +32,8 @@ __device__ __forceinline__ Slice open_slice(const Slices& given, Task* tasks, So
   return Slice{given, tasks, made, parts, token, row, first};
 }
 
-template <int kTokens>
+// kKinds: of products that there are; see Kinds.
+template <int kTokens, Kinds kKinds = kAllKinds>
 __device__ __forceinline__ void products(const Plan& plan, int64 first, int64 count, float* shares,
                                          unsigned* done) {
   static_assert(kTile >= kMostRows);
@@ -38,14 +43,15 @@ __device__ __forceinline__ void products(const Plan& plan, int64 first, int64 co
   for (int64 i = 0; i < count; ++i) {
     const Step& s = plan.steps[first + i];
     const Matrix m = matrix_of(s);
-    const int64 each = rows_of_block(m);
-    const bool by_columns = m.flags & kByColumns;
+    const int64 each = rows_of_block<kTokens>(m);
+    const bool by_columns =
+        kKinds == kAllKinds ? (m.flags & kByColumns) != 0 : kKinds == kFloatColumns;
     const int64 blocks = by_columns ? tiles_of(m) * splits_of(m) : (m.rows + each - 1) / each;
     if (block < blocks) {
       if (by_columns)
-        multiply_columns<kTokens>(plan, s, m, block, parts, shares, done);
+        multiply_columns<kTokens, kKinds != kAllKinds>(plan, s, m, block, parts, shares, done);
       else
-        multiply_rows<kTokens>(plan, s, m, block, parts);
+        multiply_rows<kTokens, kKinds != kAllKinds>(plan, s, m, block, parts);
       return;
     }
     block -= blocks;
@@ -158,8 +164,16 @@ __global__ void __launch_bounds__(kSliceWidth) plan_norm(Slices given) {
     store(t, row, c, (x[c] - mean) * scale * weight[c] + bias[c]);
 }
 
-// Matrix products of a phase for up to as many conversations as the name says. Blocks share out
-// the products' rows, or tiles of them by columns; see rows.cuh and columns.cuh.
+// Matrix products of a phase for up to as many conversations as the name says; the first two
+// are for floats alone. Blocks share out the products' rows, or tiles of them by columns; see rows.cuh and columns.cuh.
+__global__ void __launch_bounds__(kProductThreads, 4)
+    plan_rows_1(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
+  products<1, kFloatRows>(plan, first, count, shares, done);
+}
+__global__ void __launch_bounds__(kProductThreads, 3)
+    plan_columns_1(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
+  products<1, kFloatColumns>(plan, first, count, shares, done);
+}
 __global__ void __launch_bounds__(kProductThreads, 2)
     plan_products_1(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
   products<1>(plan, first, count, shares, done);

@@ -107,8 +107,8 @@ __device__ __forceinline__ void add_floats(const Matrix& m, int64 row, const Row
     }
     return;
   }
-  // One conversation's work is little: four reads are under way at once.
-  constexpr int kReads = kTokens == 1 ? 4 : 1;
+  // One conversation's work is little: two reads are under way at once.
+  constexpr int kReads = kTokens == 1 ? 2 : 1;
 #pragma unroll kReads
   for (int64 c = lane * kAtOnce; c < m.columns; c += kWarp * kAtOnce) {
     float w[kAtOnce];

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,7 @@ from kernels.cuda.starts import (
     start_kernel,
     start_slices,
 )
+from kernels.packed import TYPES
 from kernels.plan import KINDS, Plan
 from kernels.plan_parts import Slot, Step
 
@@ -54,6 +55,10 @@ PRODUCT_WARPS = 8
 ROWS = {"int8": 16, "int4": 16}
 TILE, MOST_SPLITS, SPLIT_COLUMNS = 64, 32, 256
 WARP = 32
+VECTOR_ROWS = 4
+# For one conversation and matrices of floats: by rows, by columns.
+FLOAT_KERNELS = ("plan_rows_1", "plan_columns_1")
+BITS: dict[str, int] = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8, "int4": 4}
 LINE_THREADS = 4
 # Kernels for so many conversations exist.
 TOKENS = (1, MAX_TOKENS)
@@ -315,8 +320,11 @@ class CudaProgram:
         matrices = [self._few.matrix(step) for step in launch.steps]
         # They would share the memory for their parts.
         assert sum(bool(matrix.code & BY_COLUMNS) for matrix in matrices) <= 1
-        grid, threads = (sum(map(blocks_of, matrices)), 1), PRODUCT_WARPS * WARP
-        kernel, scratch = self._kernels[f"plan_products_{tokens}"], (self._shares, self._done)
+        grid, threads = (sum(blocks_of(m, tokens) for m in matrices), 1), PRODUCT_WARPS * WARP
+        kernel, scratch = (
+            self._kernels[product_kernel(matrices, tokens)],
+            (self._shares, self._done),
+        )
         arguments = (plan, launch.steps[0], len(launch.steps), *scratch)
         return partial(start_kernel, self.device, kernel, grid, threads, arguments)
 
@@ -344,12 +352,24 @@ def load_kernels(device: Device, head_size: int) -> dict[str, ctypes.c_void_p]:
     Raises:
         BuildError: they cannot be compiled here.
     """
-    names = (*KERNELS, *(f"plan_products_{tokens}" for tokens in TOKENS))
+    names = (*KERNELS, *FLOAT_KERNELS, *(f"plan_products_{tokens}" for tokens in TOKENS))
     return {name: device.kernel(SOURCE, name, HEAD_SIZE=head_size) for name in names}
 
 
-def blocks_of(matrix: CudaMatrix) -> int:
-    """Count the blocks that a product is shared out to."""
+def product_kernel(matrices: Sequence[CudaMatrix], tokens: int) -> str:
+    """Choose the kernel for a launch's products, by what it need not know."""
+    kinds = {bool(matrix.code & BY_COLUMNS) for matrix in matrices}
+    if tokens > 1 or len(kinds) > 1 or any(m.format not in TYPES.values() for m in matrices):
+        return f"plan_products_{tokens}"
+    return FLOAT_KERNELS[kinds.pop()]
+
+
+def blocks_of(matrix: CudaMatrix, tokens: int) -> int:
+    """Count the blocks that a product for up to so many conversations is shared out to."""
     if matrix.code & BY_COLUMNS:
         return -(-matrix.rows // TILE) * min(MOST_SPLITS, -(-matrix.columns // SPLIT_COLUMNS))
-    return -(-matrix.rows // ROWS.get(matrix.format, 8))
+    if tokens > 1:
+        return -(-matrix.rows // ROWS.get(matrix.format, 8))
+    chunks = matrix.columns * BITS[matrix.format] // 128
+    warps = min(PRODUCT_WARPS, 1 << max(0, (-(-chunks // WARP) - 1).bit_length()))
+    return -(-matrix.rows // (VECTOR_ROWS * PRODUCT_WARPS // warps))

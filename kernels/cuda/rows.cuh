@@ -1,7 +1,10 @@
 // Products row by row: kernels for one conversation, which multiply floats, and for up to
 // kMaxTokens, which use tensor cores where there are some.
 //
-// A block makes a few groups of 8 rows; its warps share out the columns. A lane, 4 g + t, reads 16
+// For one conversation neighbouring threads read neighbouring chunks of 16 bytes of whole rows, four
+// rows at once; of everything that was tried on an H200 this came nearest to its memory's speed.
+//
+// For more a block makes a few groups of 8 rows; its warps share out the columns. A lane, 4 g + t, reads 16
 // bytes of row g of each group; the t-th share of a chunk of columns. Its first 8 such reads are
 // under way before the kernels ahead have finished; each that is used makes room for another.
 // Tensor cores multiply with the rows' weights as their second matrix (8 rows), so that the first
@@ -12,7 +15,8 @@
 #include "weights.cuh"
 
 constexpr int kRowGroup = 8, kReads = 8, kProductWarps = 8;
-constexpr int kMostRows = 2 * kRowGroup;  // of a block
+constexpr int kVectorRows = 4;
+constexpr int kMostRows = kVectorRows * kProductWarps;  // of a block
 
 // Groups of 8 rows that a block makes: formats of few bits use what is read of the inputs, and
 // split, more often.
@@ -23,7 +27,21 @@ constexpr int kRowGroups = kFormat == kInt8 || kFormat == kInt4 ? 2 : 1;
 template <int64 kFormat>
 constexpr int kEach = 128 / kBits<kFormat>;
 
+__device__ __forceinline__ int64 bits_of(const Matrix& m) {
+  return m.format == kFloat32 ? 32 : m.format == kInt8 ? 8 : m.format == kInt4 ? 4 : 16;
+}
+
+// Warps that share a row, for one conversation: as many as have a chunk each.
+__device__ __forceinline__ int warps_of_row(const Matrix& m) {
+  const int64 chunks = m.columns * bits_of(m) / 128;
+  int warps = 1;
+  while (warps < kProductWarps && warps * kWarp < chunks) warps *= 2;
+  return warps;
+}
+
+template <int kTokens>
 __device__ __forceinline__ int64 rows_of_block(const Matrix& m) {
+  if (kTokens == 1) return kVectorRows * kProductWarps / warps_of_row(m);
   return kRowGroup * (m.format == kInt8 || m.format == kInt4 ? 2 : 1);
 }
 
@@ -60,48 +78,27 @@ __device__ __forceinline__ void read_four(const float* x, bool is_there, float (
   v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
 }
 
-// Sums of floats: lanes of one g have shares of its rows.
-template <int64 kFormat, int kTokens>
+// Sums of a few rows' products with one conversation, of which the lanes have shares.
+template <int64 kFormat>
 struct FloatSums {
-  static constexpr int kGroups = kRowGroups<kFormat>;
-  float sums[kGroups][kTokens] = {};
+  float sums[kVectorRows] = {};
 
-  __device__ __forceinline__ void add(const Chunk (&chunks)[kGroups], const Rows& x, int tokens,
-                                      int column, int columns) {
-    float parts[kGroups][kTokens] = {};
+  __device__ __forceinline__ void add(const Chunk (&chunks)[kVectorRows], const float* x) {
+    float parts[kVectorRows] = {};
 #pragma unroll
     for (int p = 0; p < kEach<kFormat> / 4; ++p) {
-      float v[kTokens][4], w[4];
+      float v[4], w[4];
+      read_four(x + 4 * p, true, v);
 #pragma unroll
-      for (int t = 0; t < kTokens; ++t)
-        read_four(x[t] + column + 4 * p, t < tokens && column < columns, v[t]);
-#pragma unroll
-      for (int r = 0; r < kGroups; ++r) {
+      for (int r = 0; r < kVectorRows; ++r) {
         four_of<kFormat>(chunks[r], p, w);
 #pragma unroll
-        for (int t = 0; t < kTokens; ++t)
-#pragma unroll
-          for (int i = 0; i < 4; ++i) parts[r][t] += w[i] * v[t][i];
+        for (int i = 0; i < 4; ++i) parts[r] += w[i] * v[i];
       }
     }
 #pragma unroll
-    for (int r = 0; r < kGroups; ++r) {
-      const float scale = kFormat == kInt4 ? to_float(Half{chunks[r].scale}) : 1;
-#pragma unroll
-      for (int t = 0; t < kTokens; ++t) sums[r][t] += parts[r][t] * scale;
-    }
-  }
-
-  // To a warp's (kTokens, rows).
-  __device__ __forceinline__ void store(float* to) const {
-    const int g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
-#pragma unroll
-    for (int r = 0; r < kGroups; ++r)
-#pragma unroll
-      for (int token = 0; token < kTokens; ++token) {
-        const float y = sum_of_lanes<4>(sums[r][token]);
-        if (t == 0) to[(token * kGroups + r) * kRowGroup + g] = y;
-      }
+    for (int r = 0; r < kVectorRows; ++r)
+      sums[r] += kFormat == kInt4 ? parts[r] * to_float(Half{chunks[r].scale}) : parts[r];
   }
 };
 
@@ -213,10 +210,10 @@ struct TensorSums {
 };
 
 // One block's rows. parts: kProductWarps (kTokens, rows).
-template <int64 kFormat, int kTokens, class Sums>
+template <int64 kFormat, int kTokens>
 __device__ __forceinline__ void multiply_whole_rows(const Plan& plan, const Step& s,
                                                     const Matrix& m, int64 block, float* parts) {
-  constexpr int kGroups = kRowGroups<kFormat>, kAhead = kReads / kGroups / (kTokens > 1 && kGroups > 1 ? 2 : 1);
+  constexpr int kGroups = kRowGroups<kFormat>, kAhead = kReads / kGroups / (kGroups > 1 ? 2 : 1);
   constexpr int kRows = kGroups * kRowGroup, kShares = 4 * kProductWarps;
   const int warp = threadIdx.x / kWarp, g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
   // Places are counted in 16 bytes.
@@ -237,9 +234,9 @@ __device__ __forceinline__ void multiply_whole_rows(const Plan& plan, const Step
 #pragma unroll
   for (int u = 0; u < kAhead; ++u) read(ahead[u], first + u * kShares + t);
   wait_for_previous();
-  const int tokens = kTokens == 1 ? 1 : (int)plan.run->B;
+  const int tokens = (int)plan.run->B;
   const Rows x = rows_of(plan, s.in[0]);
-  Sums sums;
+  TensorSums<kFormat> sums;
   for (; first < width; first += kAhead * kShares) {
 #pragma unroll
     for (int u = 0; u < kAhead; ++u) {
@@ -261,14 +258,56 @@ __device__ __forceinline__ void multiply_whole_rows(const Plan& plan, const Step
   }
 }
 
+// One block's rows for one conversation. parts: a warp's kVectorRows sums.
+template <int64 kFormat>
+__device__ __forceinline__ void multiply_vector(const Plan& plan, const Step& s, const Matrix& m,
+                                                int64 block, float* parts) {
+  const int width = (int)m.columns / kEach<kFormat>, warps = warps_of_row(m);
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, group = warp / warps;
+  const int groups = kProductWarps / warps;
+  const int64 first = (block * groups + group) * kVectorRows;
+  unsigned starts[kVectorRows];
+#pragma unroll
+  for (int r = 0; r < kVectorRows; ++r)
+    starts[r] = (unsigned)(first + r < m.rows ? first + r : m.rows - 1) * width;  // read, not stored
+  Chunk ahead[kVectorRows];
+  const auto read = [&](int at) {
+#pragma unroll
+    for (int r = 0; r < kVectorRows; ++r)
+      ahead[r] = read_chunk<kFormat>(m, starts[r] + at, at < width);
+  };
+  int at = warp % warps * kWarp + lane;
+  read(at);
+  wait_for_previous();
+  const float* x = rows_of(plan, s.in[0])[0];
+  FloatSums<kFormat> sums;
+  while (at < width) {
+    sums.add(ahead, x + at * kEach<kFormat>);
+    at += warps * kWarp;
+    read(at);
+  }
+#pragma unroll
+  for (int r = 0; r < kVectorRows; ++r) {
+    const float y = sum_of_lanes<kWarp>(sums.sums[r]);
+    if (lane == 0) parts[warp * kVectorRows + r] = y;
+  }
+  __syncthreads();
+  const int own = threadIdx.x, of = own / kVectorRows, r = own % kVectorRows;
+  const int64 row = (block * groups + of) * kVectorRows + r;
+  if (of >= groups || row >= m.rows) return;
+  float y = 0;
+  for (int w = 0; w < warps; ++w) y += parts[(of * warps + w) * kVectorRows + r];
+  finish(plan, s, 0, row, kFormat == kInt8 ? y * ((const float*)m.scale)[row] : y);
+}
+
 template <int64 kFormat, int kTokens>
 __device__ __forceinline__ void multiply_format(const Plan& plan, const Step& s, int64 block,
                                              float* parts) {
   const Matrix m = matrix_of(s);
   if constexpr (kTokens == 1)
-    multiply_whole_rows<kFormat, kTokens, FloatSums<kFormat, kTokens>>(plan, s, m, block, parts);
+    multiply_vector<kFormat>(plan, s, m, block, parts);
   else if constexpr (TENSOR_CORES)
-    multiply_whole_rows<kFormat, kTokens, TensorSums<kFormat>>(plan, s, m, block, parts);
+    multiply_whole_rows<kFormat, kTokens>(plan, s, m, block, parts);
 }
 
 // A warp for each row.
@@ -276,18 +315,18 @@ template <int kTokens>
 __device__ __forceinline__ void multiply_ragged_rows(const Plan& plan, const Step& s, int64 block) {
   const Matrix m = matrix_of(s);
   wait_for_previous();
-  const int64 B = plan.run->B, end = (block + 1) * rows_of_block(m);
-  for (int64 row = block * rows_of_block(m) + threadIdx.x / kWarp; row < end && row < m.rows;
+  const int64 B = plan.run->B, end = (block + 1) * rows_of_block<kTokens>(m);
+  for (int64 row = block * rows_of_block<kTokens>(m) + threadIdx.x / kWarp; row < end && row < m.rows;
        row += kProductWarps)
     multiply_row<kTokens>(plan, s, m, row, 0, B);
 }
 
-template <int kTokens>
+template <int kTokens, bool kAreFloats>
 __device__ __forceinline__ void multiply_rows(const Plan& plan, const Step& s, const Matrix& m,
                                               int64 block, float* parts) {
   // Rows that do not begin on 16 bytes, and where tensor cores know too little: a warp for each.
-  const int64 bits = m.format == kFloat32 ? 32 : m.format == kInt8 ? 8 : m.format == kInt4 ? 4 : 16;
-  if ((kTokens > 1 && !TENSOR_CORES) || m.columns * bits % 128 || (unsigned long long)rows_of(plan, s.in[0]).data % 16) {
+  if ((kTokens > 1 && !TENSOR_CORES) || m.columns * bits_of(m) % 128 ||
+      (unsigned long long)rows_of(plan, s.in[0]).data % 16) {
     multiply_ragged_rows<kTokens>(plan, s, block);
     return;
   }
@@ -295,7 +334,12 @@ __device__ __forceinline__ void multiply_rows(const Plan& plan, const Step& s, c
     case kFloat32: multiply_format<kFloat32, kTokens>(plan, s, block, parts); break;
     case kFloat16: multiply_format<kFloat16, kTokens>(plan, s, block, parts); break;
     case kBfloat16: multiply_format<kBfloat16, kTokens>(plan, s, block, parts); break;
-    case kInt8: multiply_format<kInt8, kTokens>(plan, s, block, parts); break;
-    default: multiply_format<kInt4, kTokens>(plan, s, block, parts);
+    default:
+      if constexpr (!kAreFloats) {
+        if (m.format == kInt8)
+          multiply_format<kInt8, kTokens>(plan, s, block, parts);
+        else
+          multiply_format<kInt4, kTokens>(plan, s, block, parts);
+      }
   }
 }
