@@ -1,9 +1,9 @@
 // Products with inputs of which many are zero: their weights lie by columns, and columns that
 // meet a zero in every conversation are never read.
 //
-// A block makes kTile rows from one of several shares of the columns; its warps take 32 columns in
-// turn, a group of int4, and of those that are read 8 or 16 at a time: lane 4 g + t reads 8 rows,
-// from 8 g on, of the t-th, of the (t + 4)-th and so on. Of the blocks that share a tile the last to
+// A block makes a tile of rows from one of several shares of the columns; its warps take 32 columns
+// in turn, a group of int4. Of those that are read, for some conversations eight at a time, lane
+// 4 g + t reads 8 rows, from 8 g on, of the t-th and of the (t + 4)-th. Of the blocks that share a tile the last to
 // finish adds up the shares, in their order, so that the sum does not depend on who was last.
 #pragma once
 
@@ -14,7 +14,10 @@ constexpr int kHalves = 1, kTile = kHalves * 8 * 8;  // rows: each lane has 8 in
 constexpr int kMostSplits = 32;
 constexpr int kColumnWarps = 8;
 
-__device__ __forceinline__ int64 tiles_of(const Matrix& m) { return (m.rows + kTile - 1) / kTile; }
+// For one conversation: 8 for each lane.
+constexpr int kVectorTile = 8 * kWarp;
+template <int kTokens>
+constexpr int kTileRows = kTokens == 1 ? kVectorTile : kTile;
 
 // Into how many shares columns go: each has work for all warps.
 __device__ __forceinline__ int64 splits_of(const Matrix& m) {
@@ -78,7 +81,8 @@ __device__ __forceinline__ float scale_of(const Matrix& m, int64 group, int64 ro
   return to_float(((const Half*)m.scale)[group * m.rows + row]);
 }
 
-// Sums of floats for one conversation: lanes of one g have shares of their rows.
+// Sums of floats for one of some conversations, where there are no tensor cores: lanes of one g
+// have shares of their rows.
 template <int64 kFormat>
 struct ColumnSums {
   static constexpr int kTokens = 1;
@@ -182,8 +186,6 @@ __device__ __forceinline__ void add_columns(const Matrix& m, const Rows& x, int 
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
   const int groups = (int)(m.columns + kGroup - 1) / kGroup, step = (int)splits_of(m) * kColumnWarps;
   const int token = Sums::kTokens == 1 ? 0 : g;
-  // Of one conversation's columns some 16 of 32 are read: all at once.
-  constexpr int kLoads = Sums::kTokens == 1 && kFormat != kFloat32 ? 4 : 2;
   Sums sums;
   for (int group = (int)split * kColumnWarps + warp; group < groups; group += step) {
     const int own = group * kGroup + lane;
@@ -196,32 +198,76 @@ __device__ __forceinline__ void add_columns(const Matrix& m, const Rows& x, int 
     __syncwarp();
     if (is_read) order[__popc(read & ((1u << lane) - 1))] = lane;
     __syncwarp();
-    for (int i = 0; i < count; i += 4 * kLoads) {
-      EightRows<kFormat> w[kLoads][kHalves];
-      float v[kLoads];
+    for (int i = 0; i < count; i += 8) {
+      EightRows<kFormat> w[2][kHalves];
+      float v[2];
 #pragma unroll
-      for (int j = 0; j < kLoads; ++j) {
+      for (int j = 0; j < 2; ++j) {
         const int place = i + 4 * j + t;
         const int column = place < count ? group * kGroup + order[place] : -1;
 #pragma unroll
         for (int h = 0; h < kHalves; ++h) w[j][h].read(m, column, first + 64 * h + 8 * g);
         v[j] = column >= 0 && token < tokens ? x[token][column] : 0;
       }
-#pragma unroll
-      for (int j = 0; j < kLoads; j += 2) sums.add(w[j], w[j + 1], v[j], v[j + 1]);
+      sums.add(w[0], w[1], v[0], v[1]);
     }
     sums.end_group(m, group, first);
   }
   sums.store(parts);
 }
 
+// A warp's sums over its columns in a share, for one conversation: kVectorTile rows, 8 a lane, so
+// that whole pieces of columns are read, some of them at once.
+template <int64 kFormat>
+__device__ __forceinline__ void add_vector(const Matrix& m, const float* x, int64 first,
+                                           int64 split, float* to) {
+  constexpr int kAtATime = kFormat == kFloat32 ? 4 : 8;
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const int groups = (int)(m.columns + kGroup - 1) / kGroup, step = (int)splits_of(m) * kColumnWarps;
+  const int64 row = first + 8 * lane;
+  float sums[8] = {};
+  const auto input = [&](int group) {
+    const int64 own = (int64)group * kGroup + lane;
+    return group < groups && own < m.columns ? x[own] : 0.0f;
+  };
+  int group = (int)split * kColumnWarps + warp;
+  float next = input(group);
+  for (; group < groups; group += step) {
+    const float v = next;
+    next = input(group + step);
+    float parts[8] = {};
+    for (unsigned left = __ballot_sync(0xffffffffu, v != 0); left;) {  // NaN is read
+      EightRows<kFormat> w[kAtATime];
+      float u[kAtATime];
+#pragma unroll
+      for (int j = 0; j < kAtATime; ++j) {
+        const int from = __ffs(left) - 1;  // -1: there are no more
+        left &= left - 1;
+        u[j] = __shfl_sync(0xffffffffu, v, from < 0 ? 0 : from);
+        w[j].read(m, from < 0 ? -1 : (int64)group * kGroup + from, row);
+        if (from < 0) u[j] = 0;
+      }
+#pragma unroll
+      for (int j = 0; j < kAtATime; ++j)
+#pragma unroll
+        for (int i = 0; i < 8; ++i) parts[i] += w[j][i] * u[j];
+    }
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sums[i] += parts[i] * scale_of<kFormat>(m, group, row + i);
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) to[8 * lane + i] = sums[i];
+}
+
 // parts: of this warp (kTokens, kTile), which become its sums.
 template <int64 kFormat, int kTokens>
 __device__ __forceinline__ void add_format(const Plan& plan, const Step& s, int tokens, int64 first,
-                                        int64 split, int* order, float* parts) {
+                                           int64 split, int* order, float* parts) {
   const Matrix m = matrix_of(s);
   const Rows x = rows_of(plan, s.in[0]);
-  if constexpr (kTokens > 1 && TENSOR_CORES) {
+  if constexpr (kTokens == 1) {
+    add_vector<kFormat>(m, x[0], first, split, parts);
+  } else if constexpr (TENSOR_CORES) {
     add_columns<kFormat, TensorColumnSums<kFormat>>(m, x, tokens, first, split, order, parts);
   } else {
     for (int t = 0; t < kTokens; ++t) {
@@ -234,36 +280,34 @@ __device__ __forceinline__ void add_format(const Plan& plan, const Step& s, int 
 // One block's part for up to kTokens conversations. shares: (tiles, kMostSplits, kMaxTokens,
 // kTile); done: of each tile, how many shares are made, 0 before and after. parts: kColumnWarps
 // (kTokens, kTile).
-template <int kTokens, bool kAreFloats>
+template <int kTokens, bool kIsNotInt4>
 __device__ __forceinline__ void multiply_columns(const Plan& plan, const Step& s, const Matrix& m,
                                                  int64 block, float* parts, float* shares,
                                                  unsigned* done) {
   SHARED(int, order, kColumnWarps * kWarp);
   SHARED(unsigned, before, 1);
   wait_for_previous();
+  constexpr int kRows = kTileRows<kTokens>;
   const int tokens = kTokens == 1 ? 1 : (int)plan.run->B;
   const int splits = (int)splits_of(m), warp = threadIdx.x / kWarp;
-  const int64 tile = block / splits, split = block % splits, first = tile * kTile;
+  const int64 tile = block / splits, split = block % splits, first = tile * kRows;
   int* own = order + warp * kWarp;
-  float* to = parts + warp * kTokens * kTile;
+  float* to = parts + warp * kTokens * kRows;
   switch (m.format) {
     case kFloat32: add_format<kFloat32, kTokens>(plan, s, tokens, first, split, own, to); break;
     case kFloat16: add_format<kFloat16, kTokens>(plan, s, tokens, first, split, own, to); break;
     case kBfloat16: add_format<kBfloat16, kTokens>(plan, s, tokens, first, split, own, to); break;
+    case kInt8: add_format<kInt8, kTokens>(plan, s, tokens, first, split, own, to); break;
     default:
-      if constexpr (!kAreFloats) {
-        if (m.format == kInt8)
-          add_format<kInt8, kTokens>(plan, s, tokens, first, split, own, to);
-        else
-          add_format<kInt4, kTokens>(plan, s, tokens, first, split, own, to);
-      }
+      if constexpr (!kIsNotInt4)
+        add_format<kInt4, kTokens>(plan, s, tokens, first, split, own, to);
   }
   __syncthreads();
   float* share = shares + (tile * kMostSplits + split) * kMaxTokens * kTile;
-  for (int i = threadIdx.x; i < tokens * kTile; i += kColumnWarps * kWarp) {
+  for (int i = threadIdx.x; i < tokens * kRows; i += kColumnWarps * kWarp) {
     float total = 0;
 #pragma unroll
-    for (int w = 0; w < kColumnWarps; ++w) total += parts[w * kTokens * kTile + i];
+    for (int w = 0; w < kColumnWarps; ++w) total += parts[w * kTokens * kRows + i];
     share[i] = total;
   }
   // The shares are seen by all before the count is.
@@ -274,13 +318,13 @@ __device__ __forceinline__ void multiply_columns(const Plan& plan, const Step& s
   if (before[0] != splits - 1) return;
   __threadfence();
   const volatile float* all = shares + tile * kMostSplits * kMaxTokens * kTile;
-  for (int i = threadIdx.x; i < tokens * kTile; i += kColumnWarps * kWarp) {
-    const int64 row = first + i % kTile;
+  for (int i = threadIdx.x; i < tokens * kRows; i += kColumnWarps * kWarp) {
+    const int64 row = first + i % kRows;
     if (row >= m.rows) continue;
     float total = 0;
 #pragma unroll 8
     for (int k = 0; k < splits; ++k) total += all[k * kMaxTokens * kTile + i];
-    finish(plan, s, i / kTile, row, m.format == kInt8 ? total * ((const float*)m.scale)[row] : total);
+    finish(plan, s, i / kRows, row, m.format == kInt8 ? total * ((const float*)m.scale)[row] : total);
   }
   if (threadIdx.x == 0) done[tile] = 0;
 }

@@ -89,7 +89,10 @@ class SlicesStruct(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("sources", "tasks", "run")),
-        *((name, ctypes.c_int64) for name in ("n_sources", "n_tasks", "channels", "wkv_size")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("n_sources", "n_tasks", "channels", "wkv_size", "size")
+        ),
     ]
 
 

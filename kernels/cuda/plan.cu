@@ -16,7 +16,13 @@ constexpr int kProductThreads = kProductWarps * kWarp;
 
 // Which products a kernel knows. Those that know less need fewer registers, so that more blocks
 // read at a time.
-enum Kinds { kAllKinds, kFloatRows, kFloatColumns };
+enum Kinds { kAllKinds, kRowsButInt4, kColumnsButInt4 };
+
+// The products of a launch, steps from `first` on, and how many blocks each has.
+constexpr int kMostProducts = 8;
+struct Products {
+  int64 first, count, blocks[kMostProducts];
+};
 
 // What a slice's block works with; before it waits for the kernels ahead of it.
 template <class Slice, int kWidth, int kThreads>
@@ -27,35 +33,31 @@ __device__ __forceinline__ Slice open_slice(const Slices& given, Task* tasks, So
   for (int64 i = threadIdx.x; i < given.n_tasks * (int64)(sizeof(Task) / 8); i += kThreads)
     ((int64*)tasks)[i] = from[i];
   for (int64 i = threadIdx.x; i < given.n_sources; i += kThreads) sources[i] = given.sources[i];
-  __syncthreads();
   const int64 row = blockIdx.y, first = (int64)blockIdx.x * kWidth;
   return Slice{given, tasks, made, parts, token, row, first};
 }
 
 // kKinds: of products that there are; see Kinds.
 template <int kTokens, Kinds kKinds = kAllKinds>
-__device__ __forceinline__ void products(const Plan& plan, int64 first, int64 count, float* shares,
+__device__ __forceinline__ void products(const Plan& plan, const Products& which, float* shares,
                                          unsigned* done) {
   static_assert(kTile >= kMostRows);
-  SHARED(float, parts, kProductWarps * kTokens * kTile);
+  SHARED(float, parts, kProductWarps * (kTokens == 1 ? kVectorTile : kTokens * kTile));
   let_next_start();
-  int64 block = blockIdx.x;
-  for (int64 i = 0; i < count; ++i) {
-    const Step& s = plan.steps[first + i];
-    const Matrix m = matrix_of(s);
-    const int64 each = rows_of_block<kTokens>(m);
-    const bool by_columns =
-        kKinds == kAllKinds ? (m.flags & kByColumns) != 0 : kKinds == kFloatColumns;
-    const int64 blocks = by_columns ? tiles_of(m) * splits_of(m) : (m.rows + each - 1) / each;
-    if (block < blocks) {
-      if (by_columns)
-        multiply_columns<kTokens, kKinds != kAllKinds>(plan, s, m, block, parts, shares, done);
-      else
-        multiply_rows<kTokens, kKinds != kAllKinds>(plan, s, m, block, parts);
-      return;
-    }
-    block -= blocks;
+  int64 block = blockIdx.x, step = which.first;
+#pragma unroll
+  for (int i = 0; i < kMostProducts - 1; ++i) {
+    if (i + 1 == which.count || block < which.blocks[i]) break;
+    block -= which.blocks[i], ++step;
   }
+  const Step& s = plan.steps[step];
+  const Matrix m = matrix_of(s);
+  const bool by_columns =
+      kKinds == kAllKinds ? (m.flags & kByColumns) != 0 : kKinds == kColumnsButInt4;
+  if (by_columns)
+    multiply_columns<kTokens, kKinds != kAllKinds>(plan, s, m, block, parts, shares, done);
+  else
+    multiply_rows<kTokens, kKinds != kAllKinds>(plan, s, m, block, parts);
 }
 
 }  // namespace
@@ -70,7 +72,8 @@ __global__ void __launch_bounds__(kSliceWidth) plan_slices(Slices given) {
   SHARED(float, parts, kSliceWidth / kWarp);
   using Own = Slice<kSliceWidth, kSliceWidth>;
   Own slice = open_slice<Own, kSliceWidth, kSliceWidth>(given, tasks, sources, made, parts, nullptr);
-  slice.fetch(sources, true);
+  slice.fetch(given.sources, true);
+  __syncthreads();
   wait_for_previous();
   const int64 rows = given.run->B * given.run->T;
   for (; slice.row < rows; slice.row += gridDim.y) {
@@ -91,7 +94,8 @@ __global__ void __launch_bounds__(Tile<N>::kThreads, Tile<N>::kThreads > 256 ? 1
   SHARED(float, token, kWkv7Vectors * N);
   const Own slice{open_slice<typename Own::Base, N, Own::kThreads>(given, tasks, sources, made,
                                                                    parts, token)};
-  slice.fetch(sources, true);
+  slice.fetch(given.sources, true);
+  __syncthreads();
   slice.prefetch_products();
   wait_for_previous();
   if (slice.row >= given.run->B * given.run->T) return;
@@ -112,8 +116,9 @@ __global__ void __launch_bounds__(kSliceWidth) plan_teams(Slices given) {
   SHARED(float, parts, kSliceWidth / kWarp);
   Own slice{open_slice<typename Own::Base, N, kSliceWidth>(given, tasks, sources, made, parts,
                                                            nullptr)};
-  const bool has_channel = slice.channel() < tasks[0].size;
-  slice.fetch_own(sources, true, has_channel);
+  const bool has_channel = slice.channel() < given.size;
+  slice.fetch_own(given.sources, true, has_channel);
+  __syncthreads();
   wait_for_previous();
   const int64 rows = given.run->B * given.run->T;
   for (int64 base = blockIdx.y * Own::kTeams; base < rows; base += gridDim.y * Own::kTeams) {
@@ -124,9 +129,9 @@ __global__ void __launch_bounds__(kSliceWidth) plan_teams(Slices given) {
   }
 }
 
-// One token of a recurrence: a block for each head (x) of each conversation (y).
+// One token of a layer's recurrence: a block for each head (x) of each conversation (y).
 __global__ void __launch_bounds__(Tile<N>::kThreads, Tile<N>::kThreads > 256 ? 1 : 4)
-    plan_recurrence(Slices given) {
+    plan_recurrence(Slices given, int64 layer) {
   using Own = HeadSlice<N>;
   SHARED(Task, tasks, 1);
   SHARED(Source, sources, kWkv7Vectors + 2);
@@ -134,13 +139,15 @@ __global__ void __launch_bounds__(Tile<N>::kThreads, Tile<N>::kThreads > 256 ? 1
   SHARED(float, token, kWkv7Vectors * N);
   const Own slice{open_slice<typename Own::Base, N, Own::kThreads>(given, tasks, sources, made,
                                                                    nullptr, token)};
-  slice.fetch(sources, true);
   wait_for_previous();
   if (slice.row >= given.run->B) return;
+  // The state is most of what is read, so it goes first.
   float S[Tile<N>::kEach];
-  Tile<N>::load_row(given.run->wkv_before + slice.state_at(tasks[0].number[0]), S);
-  slice.fetch(sources, false);
-  slice.run_task(0, S);
+  Tile<N>::load_row(given.run->wkv_before + slice.state_at(layer), S);
+  slice.fetch(given.sources, true);
+  slice.fetch(given.sources, false);
+  __syncthreads();
+  slice.run_recurrence(tasks[0], slice.entry(0), S);
 }
 
 // A norm of whole tokens, a block for each.
@@ -165,22 +172,22 @@ __global__ void __launch_bounds__(kSliceWidth) plan_norm(Slices given) {
 }
 
 // Matrix products of a phase for up to as many conversations as the name says; the first two
-// are for floats alone. Blocks share out the products' rows, or tiles of them by columns; see rows.cuh and columns.cuh.
+// know no int4. Blocks share out the products' rows, or tiles of them by columns; see rows.cuh and columns.cuh.
 __global__ void __launch_bounds__(kProductThreads, 4)
-    plan_rows_1(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
-  products<1, kFloatRows>(plan, first, count, shares, done);
-}
-__global__ void __launch_bounds__(kProductThreads, 3)
-    plan_columns_1(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
-  products<1, kFloatColumns>(plan, first, count, shares, done);
+    plan_rows_1(Plan plan, Products which, float* shares, unsigned* done) {
+  products<1, kRowsButInt4>(plan, which, shares, done);
 }
 __global__ void __launch_bounds__(kProductThreads, 2)
-    plan_products_1(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
-  products<1>(plan, first, count, shares, done);
+    plan_columns_1(Plan plan, Products which, float* shares, unsigned* done) {
+  products<1, kColumnsButInt4>(plan, which, shares, done);
 }
 __global__ void __launch_bounds__(kProductThreads, 2)
-    plan_products_8(Plan plan, int64 first, int64 count, float* shares, unsigned* done) {
-  products<8>(plan, first, count, shares, done);
+    plan_products_1(Plan plan, Products which, float* shares, unsigned* done) {
+  products<1>(plan, which, shares, done);
+}
+__global__ void __launch_bounds__(kProductThreads, 2)
+    plan_products_8(Plan plan, Products which, float* shares, unsigned* done) {
+  products<8>(plan, which, shares, done);
 }
 
 // Puts a product that a library has made, y (rows, outputs) of float, to its place; its factor is

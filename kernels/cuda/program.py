@@ -43,7 +43,6 @@ from kernels.cuda.starts import (
     start_kernel,
     start_slices,
 )
-from kernels.packed import TYPES
 from kernels.plan import KINDS, Plan
 from kernels.plan_parts import Slot, Step
 
@@ -56,8 +55,10 @@ ROWS = {"int8": 16, "int4": 16}
 TILE, MOST_SPLITS, SPLIT_COLUMNS = 64, 32, 256
 WARP = 32
 VECTOR_ROWS = 4
-# For one conversation and matrices of floats: by rows, by columns.
-FLOAT_KERNELS = ("plan_rows_1", "plan_columns_1")
+VECTOR_TILE = 256
+MOST_PRODUCTS = 8
+# For one conversation and no int4: by rows, by columns.
+VECTOR_KERNELS = ("plan_rows_1", "plan_columns_1")
 BITS: dict[str, int] = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8, "int4": 4}
 LINE_THREADS = 4
 # Kernels for so many conversations exist.
@@ -76,6 +77,16 @@ class _PlanStruct(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("slots", "steps", "run", "arena")),
         *((name, ctypes.c_int64) for name in ("rows", "channels", "wkv_size")),
+    ]
+
+
+class ProductsStruct(ctypes.Structure):
+    """Which products a launch makes; Products in plan.cu."""
+
+    _fields_ = [
+        ("first", ctypes.c_int64),
+        ("count", ctypes.c_int64),
+        ("blocks", ctypes.c_int64 * MOST_PRODUCTS),
     ]
 
 
@@ -285,7 +296,7 @@ class CudaProgram:
             width, rows_each = N, SLICE_WIDTH // N
         elif launch.kernel in ("heads", "recurrence"):
             width, threads, most = N, LINE_THREADS * N, MAX_ROWS * size
-        if launch.kernel == "heads":
+        if launch.kernel in ("heads", "recurrence"):
             recurrent = [KINDS.index(name) for name in RECURRENCES[:2]]
             layers = [s.number[0] for s in layout.steps_of(launch) if s.kind in recurrent]
             arguments.append(layers[0] if layers else -1)
@@ -300,7 +311,7 @@ class CudaProgram:
         self._described += held
         return SlicesStruct(
             *(tensor.data_ptr() for tensor in held), self._run.data_ptr(),
-            len(sources), len(tasks), self._channels, self._wkv_size,
+            len(sources), len(tasks), self._channels, self._wkv_size, tasks[0].size,
         )  # fmt: skip
 
     def _recurrence(self, layout: Layout, step: Step, capacity: int) -> Start:
@@ -320,12 +331,14 @@ class CudaProgram:
         matrices = [self._few.matrix(step) for step in launch.steps]
         # They would share the memory for their parts.
         assert sum(bool(matrix.code & BY_COLUMNS) for matrix in matrices) <= 1
-        grid, threads = (sum(blocks_of(m, tokens) for m in matrices), 1), PRODUCT_WARPS * WARP
         kernel, scratch = (
             self._kernels[product_kernel(matrices, tokens)],
             (self._shares, self._done),
         )
-        arguments = (plan, launch.steps[0], len(launch.steps), *scratch)
+        which = ProductsStruct(launch.steps[0], len(matrices))
+        which.blocks[: len(matrices)] = [blocks_of(matrix, tokens) for matrix in matrices]
+        arguments = (plan, which, *scratch)
+        grid, threads = (sum(which.blocks), 1), PRODUCT_WARPS * WARP
         return partial(start_kernel, self.device, kernel, grid, threads, arguments)
 
     def _product(self, layout: Layout, launch: Launch, capacity: int) -> Start:
@@ -352,22 +365,23 @@ def load_kernels(device: Device, head_size: int) -> dict[str, ctypes.c_void_p]:
     Raises:
         BuildError: they cannot be compiled here.
     """
-    names = (*KERNELS, *FLOAT_KERNELS, *(f"plan_products_{tokens}" for tokens in TOKENS))
+    names = (*KERNELS, *VECTOR_KERNELS, *(f"plan_products_{tokens}" for tokens in TOKENS))
     return {name: device.kernel(SOURCE, name, HEAD_SIZE=head_size) for name in names}
 
 
 def product_kernel(matrices: Sequence[CudaMatrix], tokens: int) -> str:
     """Choose the kernel for a launch's products, by what it need not know."""
     kinds = {bool(matrix.code & BY_COLUMNS) for matrix in matrices}
-    if tokens > 1 or len(kinds) > 1 or any(m.format not in TYPES.values() for m in matrices):
+    if tokens > 1 or len(kinds) > 1 or any(m.format == "int4" for m in matrices):
         return f"plan_products_{tokens}"
-    return FLOAT_KERNELS[kinds.pop()]
+    return VECTOR_KERNELS[kinds.pop()]
 
 
 def blocks_of(matrix: CudaMatrix, tokens: int) -> int:
     """Count the blocks that a product for up to so many conversations is shared out to."""
     if matrix.code & BY_COLUMNS:
-        return -(-matrix.rows // TILE) * min(MOST_SPLITS, -(-matrix.columns // SPLIT_COLUMNS))
+        tile = VECTOR_TILE if tokens == 1 else TILE
+        return -(-matrix.rows // tile) * min(MOST_SPLITS, -(-matrix.columns // SPLIT_COLUMNS))
     if tokens > 1:
         return -(-matrix.rows // ROWS.get(matrix.format, 8))
     chunks = matrix.columns * BITS[matrix.format] // 128

@@ -321,7 +321,7 @@ __device__ __forceinline__ void multiply_ragged_rows(const Plan& plan, const Ste
     multiply_row<kTokens>(plan, s, m, row, 0, B);
 }
 
-template <int kTokens, bool kAreFloats>
+template <int kTokens, bool kIsNotInt4>
 __device__ __forceinline__ void multiply_rows(const Plan& plan, const Step& s, const Matrix& m,
                                               int64 block, float* parts) {
   // Rows that do not begin on 16 bytes, and where tensor cores know too little: a warp for each.
@@ -334,12 +334,8 @@ __device__ __forceinline__ void multiply_rows(const Plan& plan, const Step& s, c
     case kFloat32: multiply_format<kFloat32, kTokens>(plan, s, block, parts); break;
     case kFloat16: multiply_format<kFloat16, kTokens>(plan, s, block, parts); break;
     case kBfloat16: multiply_format<kBfloat16, kTokens>(plan, s, block, parts); break;
+    case kInt8: multiply_format<kInt8, kTokens>(plan, s, block, parts); break;
     default:
-      if constexpr (!kAreFloats) {
-        if (m.format == kInt8)
-          multiply_format<kInt8, kTokens>(plan, s, block, parts);
-        else
-          multiply_format<kInt4, kTokens>(plan, s, block, parts);
-      }
+      if constexpr (!kIsNotInt4) multiply_format<kInt4, kTokens>(plan, s, block, parts);
   }
 }

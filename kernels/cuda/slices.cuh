@@ -10,6 +10,9 @@
 #include "wkv6.cuh"
 #include "wkv7.cuh"
 
+// Values of a thread that are on their way together.
+constexpr int kFetched = 8;
+
 // As in layout.py: most steps of a launch, and most entries by width.
 constexpr int kMaxSteps = 24;
 template <int kWidth>
@@ -34,12 +37,12 @@ struct Task {
   int64 from[8];
 };
 
-// What a launch is given; arrays lie in the GPU's memory.
+// What a launch is given; arrays lie in the GPU's memory. size: of its steps' results.
 struct Slices {
   const Source* sources;
   const Task* tasks;
   const Run* run;
-  int64 n_sources, n_tasks, channels, wkv_size;
+  int64 n_sources, n_tasks, channels, wkv_size, size;
 };
 
 __device__ __forceinline__ void store(const Task& t, int64 row, int64 c, float y) {
@@ -68,13 +71,25 @@ struct Slice {
     return t.from[i] < 0 ? otherwise : made[t.from[i] * kWidth + threadIdx.x % kWidth];
   }
 
-  // Constants before the wait, values after it.
+  // Constants before the wait, values after it. Reads do not wait for each other.
   __device__ void fetch(const Source* sources, bool are_constant) const {
-    const int64 size = tasks[0].size;
-    for (int64 i = threadIdx.x; i < given.n_sources * kWidth; i += kThreads) {
-      const Source s = sources[i / kWidth];
-      const int64 c = first + i % kWidth;
-      if ((s.ld == 0) == are_constant && c < size) made[i] = s.data[row * s.ld + c];
+    constexpr int kStep = kThreads / kWidth;
+    const int64 c = first + threadIdx.x % kWidth;
+    for (int64 i = threadIdx.x / kWidth; i < given.n_sources; i += kStep * kFetched) {
+      float x[kFetched];
+#pragma unroll
+      for (int j = 0; j < kFetched; ++j) {
+        const int64 at = i + j * kStep;
+        const Source s = sources[at < given.n_sources ? at : 0];
+        const bool is_read = at < given.n_sources && (s.ld == 0) == are_constant && c < given.size;
+        if (is_read) x[j] = s.data[row * s.ld + c];
+      }
+#pragma unroll
+      for (int j = 0; j < kFetched; ++j) {
+        const int64 at = i + j * kStep;
+        const bool is_read = at < given.n_sources && (sources[at].ld == 0) == are_constant;
+        if (is_read && c < given.size) made[at * kWidth + threadIdx.x % kWidth] = x[j];
+      }
     }
   }
 
@@ -180,10 +195,18 @@ struct TeamSlice : Slice<kThreads, kThreads> {
   __device__ __forceinline__ int64 channel() const { return first + threadIdx.x % N; }
 
   __device__ void fetch_own(const Source* sources, bool are_constant, bool is_there) const {
-    for (int64 i = 0; i < given.n_sources; ++i) {
-      const Source s = sources[i];
-      if (is_there && (s.ld == 0) == are_constant)
-        made[i * kThreads + threadIdx.x] = s.data[row * s.ld + channel()];
+    for (int64 i = 0; i < given.n_sources; i += kFetched) {
+      float x[kFetched];
+#pragma unroll
+      for (int j = 0; j < kFetched; ++j) {
+        const Source s = sources[i + j < given.n_sources ? i + j : 0];
+        const bool is_read = i + j < given.n_sources && (s.ld == 0) == are_constant;
+        if (is_there && is_read) x[j] = s.data[row * s.ld + channel()];
+      }
+#pragma unroll
+      for (int j = 0; j < kFetched; ++j)
+        if (is_there && i + j < given.n_sources && (sources[i + j].ld == 0) == are_constant)
+          made[(i + j) * kThreads + threadIdx.x] = x[j];
     }
   }
 
@@ -335,8 +358,14 @@ struct HeadSlice : Slice<kWidth, Tile<kWidth>::kThreads> {
     }
   }
 
-  __device__ __forceinline__ static bool is_recurrence(const Task& t) {
-    return t.kind == kWkv7 || t.kind == kWkv6;
+  // What it reads must be there for all threads.
+  __device__ __forceinline__ void run_recurrence(const Task& t, float* to,
+                                                 float (&S)[Tile<kWidth>::kEach]) const {
+    const float y = recurrence(t, S);
+    if (Tile<kWidth>::is_first()) to[Tile<kWidth>::line()] = y;
+    __syncthreads();
+    const int64 c = first + threadIdx.x;
+    if (threadIdx.x < kWidth && c < t.size) store(t, row, c, to[threadIdx.x]);
   }
 
   __device__ void run_task(int64 i, float (&S)[Tile<kWidth>::kEach]) const {
@@ -348,10 +377,9 @@ struct HeadSlice : Slice<kWidth, Tile<kWidth>::kThreads> {
       product(t, to);
       // Products that follow each other do not wait for each other.
       if (i + 1 < given.n_tasks && tasks[i + 1].kind == kProduct && !t.out) return;
-    } else if (is_recurrence(t)) {
+    } else if (t.kind == kWkv7 || t.kind == kWkv6) {
       __syncthreads();
-      const float y = recurrence(t, S);
-      if (Tile<kWidth>::is_first()) to[Tile<kWidth>::line()] = y;
+      return run_recurrence(t, to, S);
     } else if (t.kind == kNormalize || t.kind == kGroupNorm || t.kind == kBonus) {
       const float y = of_head<kWidth>(t, in(t, 0), *this);
       if (is_own) to[threadIdx.x] = y, store(t, row, c, y);
