@@ -3,14 +3,16 @@
 //
 // A block makes a tile of rows from one of several shares of the columns; its warps take 32 columns
 // in turn, a group of int4. Of those that are read, for some conversations eight at a time, lane
-// 4 g + t reads 8 rows, from 8 g on, of the t-th and of the (t + 4)-th. Of the blocks that share a tile the last to
-// finish adds up the shares, in their order, so that the sum does not depend on who was last.
+// 4 g + t reads 8 rows, from 8 g on, of the t-th and of the (t + 4)-th. Of the blocks that share a
+// tile the last to finish adds up the shares, in their order, so that the sum does not depend on
+// who was last.
 #pragma once
 
 #include "tensor.cuh"
 #include "weights.cuh"
 
-constexpr int kHalves = 1, kTile = kHalves * 8 * 8;  // rows: each lane has 8 in each of so many parts
+// Rows of a tile: each lane has 8 in each of so many parts.
+constexpr int kHalves = 1, kTile = kHalves * 8 * 8;
 constexpr int kMostSplits = 32;
 constexpr int kColumnWarps = 8;
 
@@ -184,7 +186,8 @@ template <int64 kFormat, class Sums>
 __device__ __forceinline__ void add_columns(const Matrix& m, const Rows& x, int tokens,
                                             int64 first, int64 split, int* order, float* parts) {
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
-  const int groups = (int)(m.columns + kGroup - 1) / kGroup, step = (int)splits_of(m) * kColumnWarps;
+  const int groups = (int)(m.columns + kGroup - 1) / kGroup;
+  const int step = (int)splits_of(m) * kColumnWarps;
   const int token = Sums::kTokens == 1 ? 0 : g;
   Sums sums;
   for (int group = (int)split * kColumnWarps + warp; group < groups; group += step) {
@@ -223,7 +226,8 @@ __device__ __forceinline__ void add_vector(const Matrix& m, const float* x, int6
                                            int64 split, float* to) {
   constexpr int kAtATime = kFormat == kFloat32 ? 4 : 8;
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  const int groups = (int)(m.columns + kGroup - 1) / kGroup, step = (int)splits_of(m) * kColumnWarps;
+  const int groups = (int)(m.columns + kGroup - 1) / kGroup;
+  const int step = (int)splits_of(m) * kColumnWarps;
   const int64 row = first + 8 * lane;
   float sums[8] = {};
   const auto input = [&](int group) {
@@ -324,7 +328,8 @@ __device__ __forceinline__ void multiply_columns(const Plan& plan, const Step& s
     float total = 0;
 #pragma unroll 8
     for (int k = 0; k < splits; ++k) total += all[k * kMaxTokens * kTile + i];
-    finish(plan, s, i / kRows, row, m.format == kInt8 ? total * ((const float*)m.scale)[row] : total);
+    if (m.format == kInt8) total *= ((const float*)m.scale)[row];
+    finish(plan, s, i / kRows, row, total);
   }
   if (threadIdx.x == 0) done[tile] = 0;
 }

@@ -71,7 +71,8 @@ __global__ void __launch_bounds__(kSliceWidth) plan_slices(Slices given) {
   SHARED(float, made, kMaxEntries<kSliceWidth> * kSliceWidth);
   SHARED(float, parts, kSliceWidth / kWarp);
   using Own = Slice<kSliceWidth, kSliceWidth>;
-  Own slice = open_slice<Own, kSliceWidth, kSliceWidth>(given, tasks, sources, made, parts, nullptr);
+  Own slice = open_slice<Own, kSliceWidth, kSliceWidth>(given, tasks, sources, made, parts,
+                                                        nullptr);
   slice.fetch(given.sources, true);
   __syncthreads();
   wait_for_previous();
@@ -172,7 +173,8 @@ __global__ void __launch_bounds__(kSliceWidth) plan_norm(Slices given) {
 }
 
 // Matrix products of a phase for up to as many conversations as the name says; the first two
-// know no int4. Blocks share out the products' rows, or tiles of them by columns; see rows.cuh and columns.cuh.
+// know no int4. Blocks share out the products' rows, or tiles of them by columns; see rows.cuh and
+// columns.cuh.
 __global__ void __launch_bounds__(kProductThreads, 4)
     plan_rows_1(Plan plan, Products which, float* shares, unsigned* done) {
   products<1, kRowsButInt4>(plan, which, shares, done);

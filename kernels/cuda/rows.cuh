@@ -1,14 +1,14 @@
 // Products row by row: kernels for one conversation, which multiply floats, and for up to
 // kMaxTokens, which use tensor cores where there are some.
 //
-// For one conversation neighbouring threads read neighbouring chunks of 16 bytes of whole rows, four
+// For one conversation neighbouring threads read neighbouring chunks of 16 bytes of whole rows, 4
 // rows at once; of everything that was tried on an H200 this came nearest to its memory's speed.
 //
-// For more a block makes a few groups of 8 rows; its warps share out the columns. A lane, 4 g + t, reads 16
-// bytes of row g of each group; the t-th share of a chunk of columns. Its first 8 such reads are
-// under way before the kernels ahead have finished; each that is used makes room for another.
-// Tensor cores multiply with the rows' weights as their second matrix (8 rows), so that the first
-// (16) has both parts of the inputs of 8 conversations.
+// For more a block makes a few groups of 8 rows; its warps share out the columns. A lane, 4 g + t,
+// reads 16 bytes of row g of each group; the t-th share of a chunk of columns. Its first 8 such
+// reads are under way before the kernels ahead have finished; each that is used makes room for
+// another. Tensor cores multiply with the rows' weights as their second matrix (8 rows), so that the
+// first (16) has both parts of the inputs of 8 conversations.
 #pragma once
 
 #include "tensor.cuh"
@@ -269,7 +269,8 @@ __device__ __forceinline__ void multiply_vector(const Plan& plan, const Step& s,
   unsigned starts[kVectorRows];
 #pragma unroll
   for (int r = 0; r < kVectorRows; ++r)
-    starts[r] = (unsigned)(first + r < m.rows ? first + r : m.rows - 1) * width;  // read, not stored
+    // What is beyond the last row is read, but not stored.
+    starts[r] = (unsigned)(first + r < m.rows ? first + r : m.rows - 1) * width;
   Chunk ahead[kVectorRows];
   const auto read = [&](int at) {
 #pragma unroll
@@ -315,9 +316,9 @@ template <int kTokens>
 __device__ __forceinline__ void multiply_ragged_rows(const Plan& plan, const Step& s, int64 block) {
   const Matrix m = matrix_of(s);
   wait_for_previous();
-  const int64 B = plan.run->B, end = (block + 1) * rows_of_block<kTokens>(m);
-  for (int64 row = block * rows_of_block<kTokens>(m) + threadIdx.x / kWarp; row < end && row < m.rows;
-       row += kProductWarps)
+  const int64 B = plan.run->B, first = block * rows_of_block<kTokens>(m);
+  const int64 last = first + rows_of_block<kTokens>(m), end = last < m.rows ? last : m.rows;
+  for (int64 row = first + threadIdx.x / kWarp; row < end; row += kProductWarps)
     multiply_row<kTokens>(plan, s, m, row, 0, B);
 }
 

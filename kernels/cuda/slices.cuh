@@ -342,7 +342,8 @@ struct HeadSlice : Slice<kWidth, Tile<kWidth>::kThreads> {
     for (int64 i = 0; i < given.n_tasks; ++i) {
       const Task& t = tasks[i];
       if (t.kind != kProduct) continue;
-      const int64 row_bytes = bytes_of_row(t), rows = t.size - first < kWidth ? t.size - first : kWidth;
+      const int64 row_bytes = bytes_of_row(t), left = t.size - first;
+      const int64 rows = left < kWidth ? left : kWidth;
       const char* from = (const char*)t.data[0] + first * row_bytes;
       for (int64 at = threadIdx.x * 128; at < rows * row_bytes; at += kThreads * 128)
         prefetch(from + at);

@@ -175,7 +175,7 @@ def test_products_of_odd_sizes_equal_torchs(
 
 
 # Rows and columns: of no whole group, tile or read; of several reads ahead; of several tiles.
-SHAPES = [(17, 40), (5, 33), (3, 4128), (264, 64)]
+SHAPES = [(17, 40), (5, 33), (3, 4128), (264, 64), (9, 1024)]
 
 
 def check_products(
