@@ -101,6 +101,23 @@ __device__ __forceinline__ float sum_of_block(float x, float* parts) {
   return total;
 }
 
+// A row's mean, and 1 over its deviation.
+struct Moments {
+  float mean, scale;
+};
+
+// All threads of a block come here, and may go on to use `parts`.
+__device__ __forceinline__ Moments moments_of(const float* x, int64 n, float eps, float* parts) {
+  float total = 0, squares = 0;
+  for (int64 c = threadIdx.x; c < n; c += blockDim.x) total += x[c];
+  const float mean = sum_of_block(total, parts) / n;
+  for (int64 c = threadIdx.x; c < n; c += blockDim.x) squares += (x[c] - mean) * (x[c] - mean);
+  __syncthreads();
+  const float scale = 1 / sqrtf(sum_of_block(squares, parts) / n + eps);
+  __syncthreads();
+  return {mean, scale};
+}
+
 // What the inspector asks of one token's step: squares of the new state, of the change made to
 // it, and of that change's three parts, of which change = write - fade - erase.
 struct Measure {

@@ -161,15 +161,9 @@ __global__ void __launch_bounds__(kSliceWidth) plan_norm(Slices given) {
   const int64 row = blockIdx.y;
   if (row >= given.run->B * given.run->T) return;
   const float* x = t.whole + row * t.whole_ld;
-  float total = 0, squares = 0;
-  for (int64 c = threadIdx.x; c < t.size; c += kSliceWidth) total += x[c];
-  const float mean = sum_of_block(total, parts) / t.size;
+  const Moments all = moments_of(x, t.size, (float)t.value, parts);
   for (int64 c = threadIdx.x; c < t.size; c += kSliceWidth)
-    squares += (x[c] - mean) * (x[c] - mean);
-  __syncthreads();
-  const float scale = 1 / sqrtf(sum_of_block(squares, parts) / t.size + (float)t.value);
-  for (int64 c = threadIdx.x; c < t.size; c += kSliceWidth)
-    store(t, row, c, (x[c] - mean) * scale * weight[c] + bias[c]);
+    store(t, row, c, (x[c] - all.mean) * all.scale * weight[c] + bias[c]);
 }
 
 // Matrix products of a phase for up to as many conversations as the name says; the first two

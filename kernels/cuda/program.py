@@ -113,6 +113,8 @@ class CudaProgram:
         self._few = self._layouts[Way.FEW]
         self._kept, self._channels, self._head_size = plan.kept, plan.channels, plan.head_size
         self._logits_size, self._wkv_size = plan.logits_size, 0
+        # The product that makes logits.
+        self._head = next(n for n, s in enumerate(plan.steps) if s.kind == PRODUCT and s.out < 0)
         self._kernels = load_kernels(device, plan.head_size)
         where = device.torch_device
         slots, steps = self._few.slots, plan.steps
@@ -178,22 +180,22 @@ class CudaProgram:
             with self._lock:
                 xn, state = self._read_piece(part, state)
                 if all_logits:
-                    logits.append(self._head(xn).view(*part.shape, -1))
+                    logits.append(self._few.matrix(self._head).multiply(xn).view(*part.shape, -1))
                 elif start + piece >= T:
-                    logits.append(self._head(xn.view(*part.shape, -1)[:, -1]))
+                    logits.append(
+                        self._few.matrix(self._head).multiply(xn.view(*part.shape, -1)[:, -1])
+                    )
         return (torch.cat(logits, 1) if all_logits else logits[0]), state
-
-    def _head(self, xn: Tensor) -> Tensor:
-        step = next(n for n, s in enumerate(self._few.steps) if s.kind == PRODUCT and s.out < 0)
-        return self._few.matrix(step).multiply(xn)
 
     def _read_piece(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
         """Read tokens that there is room for; the normed stream (rows, C), and the state."""
         rows, (B, T) = ids.numel(), ids.shape
         capacity = max(16, 1 << (rows - 1).bit_length())
         self._make_room(capacity)
-        # Lengths that texts are cut to are recorded; a recording needs states that stay in place.
-        is_recorded = rows == capacity >= RECORDED_ROWS and not self.graphs.why_not
+        # Lengths that texts are cut to are recorded; a recording needs states that stay in place,
+        # and so memory for two more of them.
+        is_whole = rows == capacity >= RECORDED_ROWS and B <= MAX_TOKENS
+        is_recorded = is_whole and not self.graphs.why_not
         if is_recorded:
             state, after = self._still(B, state)
         else:
@@ -205,9 +207,8 @@ class CudaProgram:
             after = copy_of(after)
         else:
             launch()
-        layout = self._layouts[Way.TEXT]
-        last = next(s for s in layout.steps if s.kind == PRODUCT and s.out < 0)
-        return layout.view(last.inputs[0], self._arena, capacity, rows), after
+        xn = self._few.steps[self._head].inputs[0]
+        return self._layouts[Way.TEXT].view(xn, self._arena, capacity, rows), after
 
     def _still(self, B: int, state: StateParts) -> tuple[StateParts, StateParts]:
         """Copy a state to where recordings for so many conversations read it, and write another."""

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from kernels.cuda import wkv
 from kernels.cuda.device import Device
+from kernels.cuda.starts import StateParts
 from kernels.plan import KINDS
 from kernels.plan_parts import Step
-
-StateParts = tuple[Tensor, Tensor, Tensor]
 
 
 def run_recurrence(

@@ -95,15 +95,9 @@ struct Slice {
 
   __device__ float norm(const Task& t) const {
     const float* x = t.whole + row * t.whole_ld;
-    float total = 0, squares = 0;
-    for (int64 c = threadIdx.x; c < t.size; c += kThreads) total += x[c];
-    const float mean = sum_of_block(total, parts) / t.size;
-    for (int64 c = threadIdx.x; c < t.size; c += kThreads) squares += (x[c] - mean) * (x[c] - mean);
-    __syncthreads();
-    const float scale = 1 / sqrtf(sum_of_block(squares, parts) / t.size + (float)t.value);
+    const Moments all = moments_of(x, t.size, (float)t.value, parts);
     const int64 c = first + threadIdx.x;
-    __syncthreads();
-    return c < t.size ? (x[c] - mean) * scale * in(t, 6) + in(t, 7) : 0;
+    return c < t.size ? (x[c] - all.mean) * all.scale * in(t, 6) + in(t, 7) : 0;
   }
 
   // dx = (xn of the token before, or what the state holds) - xn; the state gets the last xn.
