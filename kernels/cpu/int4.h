@@ -40,15 +40,16 @@ struct NibbleSum {
   }
   IntVec result() const { return (IntVec)_mm512_madd_epi16(total, _mm512_set1_epi16(1)); }
 #elif defined(__AVX2__)
-  __m256i total = _mm256_setzero_si256();
-  static __m256i spread(const int32_t* x) { return _mm256_set1_epi32(*x); }
-  static __m256i low(__m256i w) { return _mm256_and_si256(w, _mm256_set1_epi8(15)); }
-  static __m256i high(__m256i w) { return low(_mm256_srli_epi16(w, 4)); }
-  static __m256i load(const void* p) { return load_as<__m256i>(p); }
-  void add(__m256i nibbles, __m256i x) {
-    total = _mm256_add_epi16(total, _mm256_maddubs_epi16(nibbles, x));
+  typedef int16_t Shorts __attribute__((vector_size(32)));
+  Shorts total{};
+  static IntVec spread(const int32_t* x) { return IntVec{} + *x; }
+  static IntVec low(IntVec w) { return w & 0x0f0f0f0f; }
+  static IntVec high(IntVec w) { return (w >> 4) & 0x0f0f0f0f; }
+  static IntVec load(const void* p) { return load_as<IntVec>(p); }
+  void add(IntVec nibbles, IntVec x) {
+    total += (Shorts)_mm256_maddubs_epi16((__m256i)nibbles, (__m256i)x);
   }
-  IntVec result() const { return (IntVec)_mm256_madd_epi16(total, _mm256_set1_epi16(1)); }
+  IntVec result() const { return (IntVec)_mm256_madd_epi16((__m256i)total, _mm256_set1_epi16(1)); }
 #else
   IntVec total{};
   static const int8_t* spread(const int32_t* x) { return (const int8_t*)x; }

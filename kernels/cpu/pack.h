@@ -73,7 +73,7 @@ inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to
   const float scale = std::fmax(largest_of(x.data(), x.size()), 1e-30f) / 127;
   for (int64_t c = 0; c < columns; c += kLanes) {
     const Vec whole = nearest(load(&x[c]) / splat(scale));
-    const ByteVec bytes = __builtin_convertvector(__builtin_convertvector(whole, IntVec), ByteVec);
+    const ByteVec bytes = narrow(__builtin_convertvector(whole, IntVec), ByteVec{});
     std::memcpy(to + c, &bytes, std::min<int64_t>(kLanes, columns - c));
   }
   return scale;
@@ -159,14 +159,15 @@ inline void pack_int4(const Source& from, int64_t first, uint8_t* panel, Place p
 inline void pack_int8(const Source& from, int64_t first, uint8_t* panel) {
   const int64_t rows = std::min<int64_t>(kRows, from.rows - first);
   std::vector<float> x;
-  std::vector<int8_t> bytes(rows * from.columns);
+  const int64_t pairs = Int8::pairs(from.columns);
+  std::vector<int8_t> bytes(rows * pairs * 2);
   for (int64_t row = 0; row < rows; ++row) {
     read_row(from, first + row, x);
-    const float scale = round_int8(x, from.columns, &bytes[row * from.columns]);
-    std::memcpy(panel + from.columns * kRows + row * 4, &scale, 4);
+    const float scale = round_int8(x, from.columns, &bytes[row * pairs * 2]);
+    std::memcpy(panel + pairs * Int8::kPair + row * 4, &scale, 4);
   }
-  pack_elements<uint8_t>(Source{bytes.data(), 0, rows, from.columns, from.columns, 1}, 0, panel,
-                         [](int64_t row) { return row; });
+  pack_elements<uint16_t>(Source{bytes.data(), 0, rows, pairs, pairs, 1}, 0, panel,
+                          [](int64_t row) { return row; });
 }
 
 // Packs one panel after another, by several threads.

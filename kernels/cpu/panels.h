@@ -15,13 +15,6 @@ constexpr int64_t kSummed = 64;
 
 typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 
-template <class T>
-inline T load_as(const void* p) {
-  T x;
-  std::memcpy(&x, p, sizeof(x));
-  return x;
-}
-
 inline Vec as_floats(IntVec bits) { return load_as<Vec>(&bits); }
 
 // kLanes fp16 numbers as floats.
@@ -40,63 +33,49 @@ inline Vec load_fp16(const uint8_t* p) {
 #endif
 }
 
-// kLanes signed bytes as floats.
-inline Vec load_int8(const uint8_t* p) {
-#if defined(__AVX512F__)
-  const IntVec whole = (IntVec)_mm512_cvtepi8_epi32(load_as<__m128i>(p));
-#elif defined(__AVX2__)
-  const IntVec whole = (IntVec)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p));
-#else
-  const IntVec whole = __builtin_convertvector(load_as<ByteVec>(p), IntVec);
-#endif
-  return __builtin_convertvector(whole, Vec);
-}
-
-// Each format: bytes of a column, and of what stands at a panel's end. for_column hands out a
-// column's kVecs vectors one by one, so that each is used before the next takes its register.
+// Formats that become floats: bytes of a column, and vectors j and j + 1 of one, j being even.
 struct Float32 {
-  static constexpr int kColumn = 4 * kRows, kTail = 0;
-  template <class Use>
-  static void for_column(const uint8_t* p, Use use) {
-    for (int j = 0; j < kVecs; ++j) use(j, load_as<Vec>(p + j * sizeof(Vec)));
+  static constexpr int kColumn = 4 * kRows;
+  static void two(const uint8_t* column, int j, Vec& first, Vec& second) {
+    first = load_as<Vec>(column + j * sizeof(Vec));
+    second = load_as<Vec>(column + (j + 1) * sizeof(Vec));
   }
 };
 
 struct Float16 {
-  static constexpr int kColumn = 2 * kRows, kTail = 0;
-  template <class Use>
-  static void for_column(const uint8_t* p, Use use) {
-    for (int j = 0; j < kVecs; ++j) use(j, load_fp16(p + j * 2 * kLanes));
+  static constexpr int kColumn = 2 * kRows;
+  static void two(const uint8_t* column, int j, Vec& first, Vec& second) {
+    first = load_fp16(column + j * 2 * kLanes);
+    second = load_fp16(column + (j + 1) * 2 * kLanes);
   }
 };
 
 // bf16 is the upper half of a float. Lane i of a pair holds rows i and i + kLanes, so that a
 // shift and a mask unpack them.
 struct Bfloat16 {
-  static constexpr int kColumn = 2 * kRows, kTail = 0;
-  template <class Use>
-  static void for_column(const uint8_t* p, Use use) {
-    for (int j = 0; j < kVecs; j += 2) {
-      const IntVec pair = load_as<IntVec>(p + j * 2 * kLanes);
-      use(j, as_floats(pair << 16));
-      use(j + 1, as_floats(pair & (int32_t)0xffff0000));
-    }
+  static constexpr int kColumn = 2 * kRows;
+  static void two(const uint8_t* column, int j, Vec& first, Vec& second) {
+    const IntVec pair = load_as<IntVec>(column + j * 2 * kLanes);
+    first = as_floats(pair << 16);
+    second = as_floats(pair & (int32_t)0xffff0000);
   }
 };
 
-// The panel ends in a float32 scale for each row.
-struct Int8 {
-  static constexpr int kColumn = kRows, kTail = 4 * kRows;
-  template <class Use>
-  static void for_column(const uint8_t* p, Use use) {
-    for (int j = 0; j < kVecs; ++j) use(j, load_int8(p + j * kLanes));
+// Hands out a column's vectors, so that each is used before the next takes its register.
+template <class F, class Use>
+inline void for_column(const uint8_t* column, Use use) {
+  for (int j = 0; j < kVecs; j += 2) {
+    Vec first, second;
+    F::two(column, j, first, second);
+    use(j, first);
+    use(j + 1, second);
   }
-};
+}
 
 // 4 bits for products that skip columns; all others use Int4 of int4.h. A group of 32 columns is
 // followed by an fp16 scale for each row. A column is kVecs nibbles for each lane: nibble j of lane i belongs to row j kLanes + i. They mean nibble - 8.
 struct Int4Columns {
-  static constexpr int kColumn = kRows / 2, kTail = 0;
+  static constexpr int kColumn = kRows / 2;
   static constexpr int kGroupBytes = kGroup * kColumn + 2 * kRows;
   static constexpr int kNibbles = kVecs < 8 ? kVecs : 8;  // of one lane in one word
 
@@ -131,7 +110,7 @@ struct Int4Columns {
 
 template <class F>
 inline int64_t panel_bytes(int64_t columns) {
-  return columns * F::kColumn + F::kTail;
+  return columns * F::kColumn;
 }
 
 template <>
@@ -167,12 +146,6 @@ struct SomeColumns {
   }
 };
 
-// Where vector j of a column goes among unpacked ones: parts of two vectors, each with its columns
-// in order.
-inline int64_t unpacked_at(int j, int64_t column, int64_t columns) {
-  return ((j / 2 * columns + column) * 2 + j % 2) * kLanes;
-}
-
 // Shares tokens out to tiles of at most `most`, as evenly as can be: small ones wait for their own
 // sums. Calls use(first token, how many).
 template <class Use>
@@ -199,23 +172,10 @@ struct Panel {
         const int64_t c = visited[i];
         visited.prefetch(panel, i, F::kColumn);
         const Vec xc = splat(x[c]);
-        F::for_column(panel + c * F::kColumn, [&](int j, Vec w) { total[j] += w * xc; });
+        for_column<F>(panel + c * F::kColumn, [&](int j, Vec w) { total[j] += w * xc; });
       }
       for (int j = 0; j < kVecs; ++j) y[j] += total[j];
     }
-    const uint8_t* scale = panel + columns * F::kColumn;
-    if (F::kTail)
-      for (int j = 0; j < kVecs; ++j) y[j] *= load_as<Vec>(scale + j * sizeof(Vec));
-  }
-
-  // Columns first to last as floats, in the order of unpacked_at.
-  static void unpack(const uint8_t* panel, int64_t columns, int64_t first, int64_t last, float* w) {
-    const uint8_t* scale = panel + columns * F::kColumn;
-    for (int64_t c = first; c < last; ++c)
-      F::for_column(panel + c * F::kColumn, [&](int j, Vec v) {
-        if (F::kTail) v *= load_as<Vec>(scale + j * sizeof(Vec));
-        store(w + unpacked_at(j, c - first, last - first), v);
-      });
   }
 };
 
@@ -243,18 +203,6 @@ struct Panel<Int4Columns> {
       Int4Columns::for_scales(group, [&](int j, Vec scale) {
         y[j] += (total[j] * Int4Columns::factor(j) - offset) * scale;
       });
-    }
-  }
-
-  static void unpack(const uint8_t* panel, int64_t, int64_t first, int64_t last, float* w) {
-    for (int64_t c = first; c < last;) {
-      const uint8_t* group = panel + c / kGroup * Int4Columns::kGroupBytes;
-      Vec scales[kVecs];
-      Int4Columns::for_scales(group, [&](int j, Vec scale) { scales[j] = scale; });
-      for (const int64_t end = std::min(last, (c / kGroup + 1) * kGroup); c < end; ++c)
-        Int4Columns::for_column(group + c % kGroup * Int4Columns::kColumn, [&](int j, Vec v) {
-          store(w + unpacked_at(j, c - first, last - first), (v * Int4Columns::factor(j) - 8.0f) * scales[j]);
-        });
     }
   }
 };

@@ -51,6 +51,8 @@ struct Run {
 };
 
 constexpr int64_t kBlockRows = 32;
+// Rows (tokens) of a chunk: what one step writes should still be in the cache for the next one.
+constexpr int64_t kChunkRows = 8;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -96,7 +98,7 @@ class PlanJob : public Job {
   }
 
  private:
-  int64_t rows_of_chunk() const { return ceil_div(M_, 4 * threads_); }
+  int64_t rows_of_chunk() const { return std::min(kChunkRows, ceil_div(M_, 4 * threads_)); }
 
   // An eighth of a thread's share: late threads lose little, and streams stay long.
   int64_t panels_of_chunk(const Phase& p) const { return ceil_div(p.chunks_of, 8 * threads_); }
@@ -338,7 +340,7 @@ class ReadJob : public Job {
   void run(int64_t, int64_t chunk, Scratch& scratch) override {
     Vec total[kVecs] = {};
     for (int64_t at = chunk * part_; at < (chunk + 1) * part_; at += kColumn)
-      Float32::for_column(data_ + at, [&](int j, Vec x) { total[j] += x; });
+      for_column<Float32>(data_ + at, [&](int j, Vec x) { total[j] += x; });
     for (int j = 0; j < kVecs; ++j) store(scratch.y + j * kLanes, total[j]);
   }
 

@@ -3,21 +3,20 @@
 
 #include <type_traits>
 
-#include "int4.h"
 #include "integers.h"
 
 constexpr int kMaxTokens = 256;        // of one product
-constexpr int kDirectTokens = 3;      // so few read a panel again instead of unpacking it
-constexpr int kUnpackedColumns = 128;  // at a time, so that they stay in the cache
+// So few of int4 read a panel again instead of unpacking it for all.
+template <class F>
+constexpr int kDirectTokens = std::is_same_v<F, Int4> || std::is_same_v<F, Int4Columns> ? 3 : 1;
+constexpr int64_t kBlockBytes = 16384;  // of a panel at a time, which stay in the first cache
+constexpr int64_t kFloatColumns = 128;  // added up before they join the sum of all, at most
 // Totals of a tile fill the vector registers: 16 of them, or 32 with AVX-512.
 constexpr int kTileTokens = kLanes == 16 ? 12 : 6;
 
 // What a thread needs to multiply, allocated once.
 struct alignas(64) Scratch {
-  union {
-    float weights[kRows * kUnpackedColumns];
-    int32_t words[kRows * kBlockWords];
-  };
+  int32_t words[kRows * kBlockWords];
   float y[kMaxTokens * kRows];
 };
 
@@ -44,12 +43,23 @@ struct Matrix {
   }
 };
 
-// y[token][0..2 kLanes] += w · x[token] for N tokens; w as unpacked, x with ldx between tokens.
-template <int N>
-inline void tile(const float* w, int64_t columns, const float* x, int64_t ldx, float* y) {
+// Columns `first` to `last` of a panel and two vectors of its rows, from vector j on.
+template <class F>
+struct Part {
+  const uint8_t *panel, *next;  // next: what will be read soon
+  int64_t first, last;
+  int j;
+};
+
+// y[token][0..2 kLanes] += w · x[token] for N tokens, ldx floats apart.
+template <class F, int N>
+inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
   Vec total[N][2] = {};
-  for (int64_t c = 0; c < columns; ++c) {
-    const Vec w0 = load(w + c * 2 * kLanes), w1 = load(w + (c * 2 + 1) * kLanes);
+  for (int64_t c = w.first; c < w.last; ++c) {
+    // While two vectors of rows are multiplied, as large a part of the next block is fetched.
+    __builtin_prefetch(w.next + (c - w.first) * (F::kColumn / (kVecs / 2)));
+    Vec w0, w1;
+    F::two(w.panel + c * F::kColumn, w.j, w0, w1);
     for (int t = 0; t < N; ++t) {
       const Vec xc = splat(x[t * ldx + c]);
       total[t][0] += w0 * xc;
@@ -64,56 +74,44 @@ inline void tile(const float* w, int64_t columns, const float* x, int64_t ldx, f
 }
 
 // The same for up to N tokens.
-template <int N>
-inline void tile_of(int64_t tokens, const float* w, int64_t columns, const float* x, int64_t ldx,
-                    float* y) {
-  if (tokens == N) return tile<N>(w, columns, x, ldx, y);
-  if constexpr (N > 1) tile_of<N - 1>(tokens, w, columns, x, ldx, y);
+template <class F, int N>
+inline void tile_of(int64_t tokens, const Part<F>& w, const float* x, int64_t ldx, float* y) {
+  if (tokens == N) return tile<F, N>(w, x, ldx, y);
+  if constexpr (N > 1) tile_of<F, N - 1>(tokens, w, x, ldx, y);
 }
 
-// multiply_panel for formats that become floats.
+// y[token][0..63] = panel · x for several tokens, in floats; y is written whole.
 template <class F>
-inline void multiply_floats(const Matrix& m, const uint8_t* data, const float* x, int64_t ldx,
-                            int64_t tokens, const SomeColumns* some, Scratch& scratch) {
-  if (tokens <= kDirectTokens) {
-    for (int64_t t = 0; t < tokens; ++t) {
-      Vec y[kVecs];
-      if (some)
-        Panel<F>::multiply(data, m.columns, x, *some, y);
-      else
-        Panel<F>::multiply(data, m.columns, x + t * ldx, AllColumns{m.columns}, y);
-      std::memcpy(scratch.y + t * kRows, y, sizeof(y));
-    }
-    return;
-  }
-  std::memset(scratch.y, 0, sizeof(float) * kRows * tokens);
-  for (int64_t first = 0; first < m.columns; first += kUnpackedColumns) {
-    const int64_t last = std::min(m.columns, first + kUnpackedColumns), count = last - first;
-    Panel<F>::unpack(data, m.columns, first, last, scratch.weights);
-    for (int part = 0; part < kVecs / 2; ++part) {
-      const float* w = scratch.weights + part * count * 2 * kLanes;
-      float* y = scratch.y + part * 2 * kLanes;
-      for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
-        tile_of<kTileTokens>(n, w, count, x + t * ldx + first, ldx, y + t * kRows);
-      });
-    }
+inline void multiply_floats(const uint8_t* panel, int64_t columns, const float* x, int64_t ldx,
+                            int64_t tokens, float* y) {
+  constexpr int64_t kBlock = std::min<int64_t>(kFloatColumns, kBlockBytes / F::kColumn);
+  std::memset(y, 0, sizeof(float) * kRows * tokens);
+  for (int64_t first = 0; first < columns; first += kBlock) {
+    const int64_t last = std::min(columns, first + kBlock);
+    for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
+      for (int j = 0; j < kVecs; j += 2) {
+        const uint8_t* next = panel + (first + kBlock + j * kBlock / kVecs) * F::kColumn;
+        tile_of<F, kTileTokens>(n, Part<F>{panel, next, first, last, j}, x + t * ldx, ldx,
+                                y + t * kRows + j * kLanes);
+      }
+    });
   }
 }
 
 // Floats that hold one token's rounded inputs; 0 for formats that multiply floats.
 inline int64_t rounded_floats(int64_t format, int64_t columns) {
-  if (format == kInt4) return RoundedBytes::floats(columns);
-  if (format == kInt8 || format == kInt4Columns) return RoundedShorts::floats(columns);
+  if (format == kInt4 || format == kInt4Columns) return RoundedBytes::floats(columns);
+  if (format == kInt8) return RoundedShorts::floats(columns);
   return 0;
 }
 
 // Rounds one of so many tokens for a product, where the product will read it.
 inline void round_inputs(int64_t format, const float* x, int64_t columns, int64_t tokens,
                          float* to) {
-  if (format == kInt4)
-    RoundedBytes::round(x, columns, to);
-  else if (tokens > kDirectTokens)
+  if (format == kInt8)
     RoundedShorts::round(x, columns, to);
+  else if (format == kInt4 || tokens > kDirectTokens<Int4Columns>)
+    RoundedBytes::round(x, columns, to);
 }
 
 // Some tokens, and the same rounded; rows that many floats apart.
@@ -124,6 +122,27 @@ struct Inputs {
   int64_t rounded_ld;
 };
 
+// y[0..63] = one panel · one token.
+template <class F>
+inline void multiply_token(const uint8_t* data, int64_t columns, const float* x,
+                           const float* rounded, const SomeColumns* some, float* y) {
+  if constexpr (std::is_same_v<F, Int8>) {
+    if (some)
+      multiply_int8(data, columns, rounded, SomePairs{*some}, y);
+    else
+      multiply_int8(data, columns, rounded, AllPairs{}, y);
+  } else if constexpr (std::is_same_v<F, Int4>) {
+    multiply_int4(data, columns, rounded, y);
+  } else {
+    Vec result[kVecs];
+    if (some)
+      Panel<F>::multiply(data, columns, x, *some, result);
+    else
+      Panel<F>::multiply(data, columns, x, AllColumns{columns}, result);
+    std::memcpy(y, result, sizeof(result));
+  }
+}
+
 // scratch.y[token][0..63] = one panel · x[token]. A list of columns (one token only) names those
 // whose input is not zero, and the others are not read.
 inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int64_t tokens,
@@ -131,15 +150,15 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
   with_format(m.format, [&](auto format) {
     using F = decltype(format);
     const uint8_t* data = m.data + panel * panel_bytes<F>(m.columns);
-    if constexpr (IntegerFormat<F>::kExists)
-      if (tokens > kDirectTokens)
-        return multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens,
-                                    scratch.words, scratch.y);
-    if constexpr (std::is_same_v<F, Int4>) {
+    if (tokens <= kDirectTokens<F>) {
       for (int64_t t = 0; t < tokens; ++t)
-        multiply_int4(data, m.columns, in.rounded + t * in.rounded_ld, scratch.y + t * kRows);
+        multiply_token<F>(data, m.columns, in.x + t * in.ld, in.rounded + t * in.rounded_ld, some,
+                          scratch.y + t * kRows);
+    } else if constexpr (IntegerFormat<F>::kExists) {
+      multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens, scratch.words,
+                           scratch.y);
     } else {
-      multiply_floats<F>(m, data, in.x, in.ld, tokens, some, scratch);
+      multiply_floats<F>(data, m.columns, in.x, in.ld, tokens, scratch.y);
     }
   });
 }

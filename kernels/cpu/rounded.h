@@ -21,6 +21,21 @@ inline IntVec to_integers(Vec x, Vec inverse) {
   return bits - 0x4b400000;
 }
 
+// Whole numbers of so few bits, in as many bytes.
+inline ByteVec narrow(IntVec x, ByteVec) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  // The compiler would move each lane by itself.
+  const __m128i shorts = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)x),
+                                         _mm256_extracti128_si256((__m256i)x, 1));
+  const __m128i bytes = _mm_packs_epi16(shorts, shorts);
+  return load_as<ByteVec>(&bytes);
+#else
+  return __builtin_convertvector(x, ByteVec);
+#endif
+}
+
+inline ShortVec narrow(IntVec x, ShortVec) { return __builtin_convertvector(x, ShortVec); }
+
 // Rounds n vectors of numbers, the largest becoming `end`, and stores them as Narrow.
 // Returns their scale, which is NaN where an input is not finite, and adds them up in total.
 template <int n, class Narrow, class Element>
@@ -36,12 +51,15 @@ inline float round_together(const float* x, int64_t count, int end, Element* to,
   const Vec inverse = splat(most > 1e-30f ? end / most : 0);
   for (int i = 0; i < n; ++i) {
     const IntVec whole = to_integers(part[i], inverse);
-    const Narrow narrow = __builtin_convertvector(whole, Narrow);
-    std::memcpy(to + i * kLanes, &narrow, sizeof(narrow));
+    const Narrow few = narrow(whole, Narrow{});
+    std::memcpy(to + i * kLanes, &few, sizeof(few));
     total += whole;
   }
   return most / end + sum(poison);
 }
+
+// A row's floats, so many that all rows lie alike in the cache's lines.
+inline int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 // For int4: groups of 32 bytes, then the groups' scales, then 8 times the bytes' sums.
 struct RoundedBytes {
@@ -50,7 +68,7 @@ struct RoundedBytes {
   int64_t groups;
 
   static int64_t count(int64_t columns) { return (columns + kGroup - 1) / kGroup; }
-  static int64_t floats(int64_t columns) { return count(columns) * (kWords + 2); }
+  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * (kWords + 2)); }
 
   const int32_t* words() const { return (const int32_t*)row; }
   float scale(int64_t group) const { return row[groups * kWords + group]; }
@@ -69,14 +87,14 @@ struct RoundedBytes {
   }
 };
 
-// For int8 and several tokens: blocks of 256 integers of 16 bits, then the blocks' scales.
+// For int8: blocks of 256 integers of 16 bits, then the blocks' scales.
 struct RoundedShorts {
   static constexpr int kWords = kBlockColumns / 2;
   const float* row;
   int64_t blocks;
 
   static int64_t count(int64_t columns) { return (columns + kBlockColumns - 1) / kBlockColumns; }
-  static int64_t floats(int64_t columns) { return count(columns) * (kWords + 1); }
+  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * (kWords + 1)); }
 
   const int32_t* words() const { return (const int32_t*)row; }
   float scale(int64_t block) const { return row[blocks * kWords + block]; }

@@ -20,11 +20,14 @@ constexpr int kLanes = 4;
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
 
-inline Vec load(const float* p) {
-  Vec x;
+template <class T>
+inline T load_as(const void* p) {
+  T x;
   std::memcpy(&x, p, sizeof(x));
   return x;
 }
+
+inline Vec load(const float* p) { return load_as<Vec>(p); }
 
 inline void store(float* p, Vec x) { std::memcpy(p, &x, sizeof(x)); }
 

@@ -67,6 +67,12 @@ def rounded_inputs(x: Tensor) -> Tensor:
     return rounded[:, : x.shape[1]]
 
 
+def inputs_of(format: PackedFormat, x: Tensor) -> Tensor:
+    """What a product multiplies, but for int8's 16 bits: see rounding_of_pairs."""
+    is_rounded = format == "int4" or (format == "int4_columns" and len(x) > 3)
+    return rounded_inputs(x) if is_rounded else x.double()
+
+
 def rounding_of_pairs(x: Tensor, weight: Tensor) -> Tensor:
     """How far 16-bit inputs may move a product: half a unit of each block of 256, all one way."""
     blocks = F.pad(x, (0, -x.shape[1] % 256)).view(len(x), -1, 256)
@@ -101,13 +107,12 @@ def test_products_are_those_of_the_definition(
     weight, x = draw(rows, columns), draw(tokens, columns, seed=1)
     expected = DEFINITIONS[format](weight).double()
     actual = pack(weight, format, threads=2)(x)
-    inputs = rounded_inputs(x) if format == "int4" else x.double()
+    inputs = inputs_of(format, x)
     magnitude = inputs.abs() @ expected.abs().T
     if format == "int4_columns":
         # Nibbles 0 to 15 are multiplied before 8 is taken off.
         magnitude = magnitude * 4
-    is_rounded = format in ("int8", "int4_columns") and tokens > 3
-    rounding = rounding_of_pairs(x.double(), expected) if is_rounded else 0.0
+    rounding = rounding_of_pairs(x.double(), expected) if format == "int8" else 0.0
     assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)
 
 
@@ -122,7 +127,7 @@ def test_weights_are_kept_bit_by_bit(
     # An input of one 1 reads out one column of weights.
     parts = torch.split(torch.eye(columns), tokens)
     kept = torch.cat([packed(part) for part in parts]).T
-    if format == "int4" or (format in ("int8", "int4_columns") and tokens > 3):
+    if format in ("int4", "int8") or (format == "int4_columns" and tokens > 3):
         # The inputs' scale is multiplied too, which rounds in another place.
         torch.testing.assert_close(kept, DEFINITIONS[format](weight), rtol=3e-7, atol=0)
     else:
@@ -155,12 +160,13 @@ def test_weights_of_any_type_are_rounded_as_in_torch(
     # From subnormal numbers of fp16 to its largest, each row of a size of its own.
     sizes = torch.logspace(-7, 3, 70)[:, None]
     weight, x = (draw(70, 45) * sizes).to(dtype), draw(1, 45)
-    inputs = rounded_inputs(x) if format == "int4" else x.double()
+    inputs = inputs_of(format, x)
     for values in (weight, weight.mT.contiguous().mT):
         expected = DEFINITIONS[format](weight).double()
         magnitude = 4 * (inputs.abs() @ expected.abs().T)
         actual = pack(values, format, threads=2)(x)
-        assert_sums_close(actual, (inputs @ expected.T).float(), magnitude)
+        rounding = rounding_of_pairs(x.double(), expected) if format == "int8" else 0.0
+        assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)
 
 
 def test_a_weight_larger_than_one_block_is_packed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
