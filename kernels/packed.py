@@ -139,9 +139,9 @@ class PackedMatrix:
         rows: outputs.
         columns: inputs.
         format: how numbers are kept; int8 and int4 as in rwkv_core.quantization. Products with
-            int4 round their inputs to 8 bits, in groups of 32; int4_columns holds the same
-            weights for products that leave out columns. It and int8 round the inputs of more
-            than 3 tokens to 16 bits, in blocks of 256.
+            int8 round their inputs to 16 bits, in blocks of 256, with int4 to 8 bits, in groups of
+            32. int4_columns holds the same weights as int4 for products that leave out columns,
+            and rounds the inputs of more than 3 tokens.
         threads: that multiply.
         rounded_floats: room that one token's rounded inputs take; 0 where none are rounded.
     """

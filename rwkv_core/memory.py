@@ -223,8 +223,9 @@ def packed_bytes(kept: str, rows: int, columns: int) -> int:
     panels = -(-rows // 64)
     if kept in ("int4", "int4_columns"):
         return panels * -(-columns // GROUP) * 64 * (GROUP // 2 + 2)
-    per_column = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}[kept]
-    return panels * 64 * (columns * per_column + (4 if kept == "int8" else 0))
+    if kept == "int8":  # columns in pairs, and a scale for each row
+        return panels * 64 * (-(-columns // 2) * 2 + 4)
+    return panels * 64 * columns * {"fp32": 4, "fp16": 2, "bf16": 2}[kept]
 
 
 def _bytes(entry: Entry) -> int:
