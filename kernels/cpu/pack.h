@@ -44,14 +44,13 @@ inline void read_row(const Source& from, int64_t row, std::vector<float>& to) {
   to.assign((from.columns + kGroup - 1) / kGroup * kGroup, 0.0f);
   const int64_t size = from.type == kFloat32 ? 4 : 2, step = from.column_stride * size;
   const uint8_t* values = (const uint8_t*)from.values + row * from.row_stride * size;
-  for (int64_t c = 0; c < from.columns; c += kLanes) {
+  const int64_t whole = step == size ? from.columns / kLanes * kLanes : 0;
+  for (int64_t c = 0; c < whole; c += kLanes) store(&to[c], floats_of(from.type, values + c * size));
+  for (int64_t c = whole; c < from.columns; c += kLanes) {
     const int64_t count = std::min<int64_t>(kLanes, from.columns - c);
     uint8_t part[4 * kLanes] = {};
-    if (step == size)
-      std::memcpy(part, values + c * size, count * size);
-    else
-      for (int64_t i = 0; i < count; ++i)
-        std::memcpy(part + i * size, values + (c + i) * step, size);
+    for (int64_t i = 0; i < count; ++i)
+      std::memcpy(part + i * size, values + (c + i) * step, size);
     store(&to[c], floats_of(from.type, part));
   }
 }
@@ -79,31 +78,49 @@ inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to
   return scale;
 }
 
+// Numbers that are not negative, as the nearest fp16 and back.
+inline void through_fp16(float* x, uint16_t* half, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) half[i] = std::max<uint16_t>(to_fp16(x[i]), 1);
+  for (int64_t i = 0; i < count; i += kLanes) store(x + i, load_fp16((const uint8_t*)(half + i)));
+}
+
+// x / scale, rounded and limited to what a nibble holds.
+inline Vec nibble(Vec x, Vec scale) {
+  const Vec q = nearest(x / scale), low = splat(-7.0f), high = splat(7.0f);
+  return larger(low, high < q ? high : q);
+}
+
 // Bytes of a group of int4, whose scale in fp16 is returned: the one with the least squared error.
 inline uint16_t round_int4(const float* x, uint8_t* bytes) {
-  constexpr int n = kGroup / kLanes;
+  constexpr int n = kGroup / kLanes, tries = (kTries + kLanes - 1) / kLanes * kLanes;
   const float largest = largest_of(x, kGroup);
-  const auto rounded = [&](int i, float scale) {
-    const Vec q = nearest(load(x + i * kLanes) / splat(scale));
-    return q > splat(7.0f) ? splat(7.0f) : q < splat(-7.0f) ? splat(-7.0f) : q;
-  };
-  float best_error = INFINITY, best_scale = 0;
-  uint16_t best_half = 0;
-  for (int attempt = 0; attempt < kTries; ++attempt) {
-    // Rounded first: the error that counts is that of the scale which is stored.
-    uint16_t half[kLanes] = {std::max<uint16_t>(to_fp16(largest * share_of(attempt)), 1)};
-    const float scale = load_fp16((const uint8_t*)half)[0];
-    Vec errors{};
-    for (int i = 0; i < n; ++i) {
-      const Vec d = rounded(i, scale) * splat(scale) - load(x + i * kLanes);
-      errors += d * d;
+  // Rounded first: the error that counts is that of the scale which is stored.
+  alignas(64) float scales[tries];
+  uint16_t half[tries];
+  for (int attempt = 0; attempt < tries; ++attempt)
+    scales[attempt] = largest * share_of(std::min(attempt, kTries - 1));
+  through_fp16(scales, half, tries);
+  Vec part[n];
+  for (int i = 0; i < n; ++i) part[i] = load(x + i * kLanes);
+  alignas(64) float errors[tries];
+  for (int first = 0; first < tries; first += kLanes) {
+    Vec each[kLanes];
+    for (int k = 0; k < kLanes; ++k) {
+      const Vec scale = splat(scales[first + k]);
+      each[k] = Vec{};
+      for (int i = 0; i < n; ++i) {
+        const Vec d = nibble(part[i], scale) * scale - part[i];
+        each[k] += d * d;
+      }
     }
-    const float error = sum(errors);
-    if (error < best_error) best_error = error, best_scale = scale, best_half = half[0];
+    store(errors + first, sum_each_row(each));
   }
+  const int best = std::min_element(errors, errors + kTries) - errors;
+  const uint16_t best_half = half[best];
+  const Vec best_scale = splat(scales[best]);
   int32_t nibbles[kGroup];
   for (int i = 0; i < n; ++i) {
-    const IntVec whole = __builtin_convertvector(rounded(i, best_scale), IntVec) + 8;
+    const IntVec whole = __builtin_convertvector(nibble(part[i], best_scale), IntVec) + 8;
     std::memcpy(nibbles + i * kLanes, &whole, sizeof(whole));
   }
   for (int c = 0; c < kGroup / 2; ++c) bytes[c] = nibbles[c] | nibbles[c + kGroup / 2] << 4;
