@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import load_memory
-from benchmarks.load_memory import PeakSampler, main, measure, measure_all
+from benchmarks.load_memory import PeakSampler, clocked, main, measure, measure_all
 from tests.benchmarks.test_prefill_memory import write_status
 from tests.checkpoints import random_weights, write_pth
 
@@ -28,6 +28,15 @@ def test_a_load_is_measured_against_its_limit(tmp_path: Path) -> None:
     assert found["strategy"] == "cpu fp32"
     assert found["is_within_limit"] is True
     assert found["limit_mib"] == pytest.approx(32.1, abs=0.1)
+
+
+def test_a_load_is_timed_by_the_file(tmp_path: Path) -> None:
+    path = write_pth(tmp_path / "m.pth", random_weights(n_layer=2))
+    found = clocked(path, "cpu fp32")
+    assert found.keys() == {"new_memory_s", "load_s", "load_s_per_gb"}
+    # Both are rounded; a small file takes many seconds for each of its GB.
+    seconds, each = float(str(found["load_s"])), float(str(found["load_s_per_gb"]))
+    assert each * path.stat().st_size / 1e9 == pytest.approx(seconds, abs=0.006)
 
 
 @pytest.mark.parametrize("is_within", [True, False])
