@@ -32,7 +32,7 @@ TYPES: dict[torch.dtype, PackedFormat] = {
 }
 PANEL_ROWS = 64
 # Share of zero inputs from which on their weights are left out, where not any; as in plan.cpp.
-SKIPPED_FROM: dict[str, float] = {"int8": 0.6}
+SKIPPED_FROM: dict[str, float] = {"int8": 0.85}
 # Memory asked of the system at a time.
 AREA_BYTES = 64 * 2**20
 

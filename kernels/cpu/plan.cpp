@@ -255,10 +255,10 @@ class PlanJob : public Job {
       }
     }
     const SomeColumns some{(const int32_t*)list.data + 1, list.data ? ((int32_t*)list.data)[0] : 0};
-    // A column of int8 is a line of memory. To leave some out takes longer than to read on, unless
-    // most are left out; wider columns gain from any.
+    // A pair of int8's columns is two lines of memory. To leave some out takes longer than to read
+    // on, unless most are left out; wider columns gain from any.
     const bool is_sparse =
-        list.data && M_ == 1 && (m.format != kInt8 || some.count * 5 < m.columns * 2);
+        list.data && M_ == 1 && (m.format != kInt8 || some.count * 20 < m.columns * 3);
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
     Vec nothing{};  // NaN where a result is NaN or infinite
     for (int64_t row = first_row; row < last_row; row += kMaxTokens) {

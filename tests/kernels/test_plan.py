@@ -263,10 +263,11 @@ def test_a_product_is_activated_scaled_and_added(rows: int) -> None:
 
 
 @pytest.mark.parametrize("format", ["fp32", "fp16", "bf16", "int8", "int4"])
-@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.97, 1.0])
-def test_weights_of_zero_inputs_are_never_read(format: str, zeros: float) -> None:
-    weight, x = draw(70, 200), draw(1, 200, seed=1)
-    is_zero = torch.rand(200, generator=torch.Generator().manual_seed(2)) < zeros
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.9, 0.97, 1.0])
+@pytest.mark.parametrize("columns", [200, 699])  # int8 has scales for 256 inputs each
+def test_weights_of_zero_inputs_are_never_read(format: str, zeros: float, columns: int) -> None:
+    weight, x = draw(70, columns), draw(1, columns, seed=1)
+    is_zero = torch.rand(columns, generator=torch.Generator().manual_seed(2)) < zeros
     x[:, is_zero] = 0
     plain = pack(weight, format, threads=1)  # type: ignore[arg-type]
     poisoned = weight.clone()
@@ -285,7 +286,9 @@ def test_weights_of_zero_inputs_are_never_read(format: str, zeros: float) -> Non
     found, *_ = Program(p, threads=1).run(
         torch.zeros(1, 1, dtype=torch.int64), empty, all_logits=False
     )
-    assert_close(found, plain(x))
+    # Sums in another order.
+    magnitude = x.abs() @ weight.abs().T
+    assert ((found - plain(x)).abs() <= 3e-7 * magnitude).all()
 
 
 @pytest.mark.parametrize("value", [1.0, math.nan, math.inf, -math.inf])
