@@ -60,7 +60,7 @@ struct AllPairs {
   void visit(const uint8_t* panel, int64_t end, Use use) {
     for (; at < end; ++at) {
       for (int line = 0; line < Int8::kPair; line += 64)
-        __builtin_prefetch(panel + at * Int8::kPair + 2048 + line);
+        __builtin_prefetch(panel + at * Int8::kPair + 1024 + line);
       use(at);
     }
   }
