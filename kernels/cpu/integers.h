@@ -139,7 +139,6 @@ template <class F>
 inline void multiply_integers(const uint8_t* panel, int64_t columns, const float* x, int64_t ld,
                               int64_t tokens, int32_t* words, float* y) {
   using Format = IntegerFormat<F>;
-  constexpr int kTile = kLanes == 16 ? 12 : 6;
   const int64_t scales_of_token = Format::Tokens::count(columns);
   alignas(64) float unpacked_scales[kBlockColumns / kGroup * kRows];
   std::memset(y, 0, sizeof(float) * kRows * tokens);
@@ -156,13 +155,13 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
     }
     const int64_t count = (last - first + Format::kColumns - 1) / Format::kColumns;
     // All rows for a few tokens, which stay in the first cache meanwhile.
-    for_tiles(tokens, kTile, [&](int64_t t, int64_t n) {
+    for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
       for (int j = 0; j < kVecs; j += 2) {
         const int64_t at = Format::kIsUnpacked ? j * kBlockWords * sizeof(IntVec) : j * 2 * kLanes;
         const Words w{data + at, next + j / 2 * kBlockColumns / Format::kColumns * Format::kAhead,
                       first / Format::kColumns, count, scales + j * kLanes};
-        integer_tile_of<Format, kTile>(n, w, x + t * ld, ld, scales_of_token,
-                                       y + t * kRows + j * kLanes);
+        integer_tile_of<Format, kTileTokens>(n, w, x + t * ld, ld, scales_of_token,
+                                             y + t * kRows + j * kLanes);
       }
     });
   }

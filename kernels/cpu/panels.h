@@ -146,6 +146,9 @@ struct SomeColumns {
   }
 };
 
+// Totals of a tile fill the vector registers: 16 of them, or 32 with AVX-512.
+constexpr int kTileTokens = kLanes == 16 ? 12 : 6;
+
 // Shares tokens out to tiles of at most `most`, as evenly as can be: small ones wait for their own
 // sums. Calls use(first token, how many).
 template <class Use>

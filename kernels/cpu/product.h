@@ -11,8 +11,6 @@ template <class F>
 constexpr int kDirectTokens = std::is_same_v<F, Int4> || std::is_same_v<F, Int4Columns> ? 3 : 1;
 constexpr int64_t kBlockBytes = 16384;  // of a panel at a time, which stay in the first cache
 constexpr int64_t kFloatColumns = 128;  // added up before they join the sum of all, at most
-// Totals of a tile fill the vector registers: 16 of them, or 32 with AVX-512.
-constexpr int kTileTokens = kLanes == 16 ? 12 : 6;
 
 // What a thread needs to multiply, allocated once.
 struct alignas(64) Scratch {
