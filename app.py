@@ -7,22 +7,24 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from server.options import Hosting, defaults_for, parse_options, read_hosting
+from server.quick_imports import quick_imports
 
 
 def serve(options: argparse.Namespace, hosting: Hosting) -> None:
     """Load the model, say what was chosen and why, and serve until stopped."""
     # Slow imports, kept from --help.
-    from gradio import Blocks
+    with quick_imports():
+        from gradio import Blocks
 
-    from presets.limits import read_limits
-    from rwkv_core.switching import Running
-    from server.options import reads_drafts, who_may_switch
-    from server.service import Options, Service
-    from ui import build_app
-    from ui.lean_sessions import make_sessions_lean
-    from ui.models_desk import open_desk
-    from ui.replacing import make_replaceable, replace_page
-    from ui.theme import launch_look
+        from presets.limits import read_limits
+        from rwkv_core.switching import Running
+        from server.options import reads_drafts, who_may_switch
+        from server.service import Options, Service
+        from ui import build_app
+        from ui.lean_sessions import make_sessions_lean
+        from ui.models_desk import open_desk
+        from ui.replacing import make_replaceable, replace_page
+        from ui.theme import launch_look
 
     limits = read_limits(options.limits)
     desk = open_desk(options, who_may_switch(options, hosting), limits)
@@ -36,12 +38,10 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
 
     with closing(desk):
         page = build(desk.switch.now)
-        make_replaceable(page.queue(max_size=limits.requests.events))
+        make_replaceable(page)
+        look = launch_look() | service.launch_arguments()
         page.launch(
-            server_name=options.host,
-            server_port=options.port,
-            prevent_thread_lock=True,
-            **launch_look() | service.launch_arguments(),
+            server_name=options.host, server_port=options.port, prevent_thread_lock=True, **look
         )
         make_sessions_lean(page)
 

@@ -8,6 +8,7 @@ from ui.chat_tab import build_chat_tab
 from ui.completion_tab import build_completion_tab
 from ui.endpoints import build_endpoints
 from ui.kept_settings import browser_state
+from ui.late_application import without_applications
 from ui.masthead import build_masthead
 from ui.models_desk import Desk
 from ui.models_tab import build_models_tab
@@ -21,7 +22,7 @@ TITLE = "RWKV playground"
 def build_app(
     engine: Engine, name: str = "", *, desk: Desk, may_read_ahead: bool = False
 ) -> gr.Blocks:
-    """Build the page; it is served by `launch` with the theme and style of `ui.theme`.
+    """Build the page and its queue; `launch` serves it, with the theme and style of `ui.theme`.
 
     Args:
         engine: runs the model.
@@ -35,8 +36,11 @@ def build_app(
     def forget(request: gr.Request) -> None:
         engine.drop_session(new_visitor(request))
 
-    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600))
-    with page:
+    page: gr.Blocks
+    with (
+        without_applications(),
+        gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page,
+    ):
         visitor, conversation = gr.State(""), gr.State(Conversation())
         ports, kept = new_ports(), browser_state("completion-settings")
         opener = build_masthead(engine, name, page, is_watchful=desk.is_open)
@@ -58,4 +62,5 @@ def build_app(
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)
         page.load(language_of, None, ports.language, **QUIET_EVENT)
         page.unload(forget)
+        page.queue(max_size=desk.limits.requests.events)
     return page
