@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
+from torch import nn
 
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import SettingsError
@@ -111,7 +112,7 @@ def inventory_of_sizes(sizes: Sizes, dtype: torch.dtype = torch.bfloat16) -> Inv
     """
     # Two layers tell all: only the first differs from the others.
     few = outline(_with_layers(sizes, min(2, sizes.layers)))
-    found = _inventory(few, ((name, dtype) for name, _ in few.named_parameters()))
+    found = _inventory(few, lambda _: dtype)
     layers = (*found.layers[:1], *found.layers[1:] * (sizes.layers - 1))
     config = detect_config(_telling_shapes(sizes))
     return Inventory(config, layers, found.last, found.tables)
@@ -122,27 +123,30 @@ def inventory_of_file(checkpoint: Checkpoint) -> Inventory:
     with torch.device("meta"):
         network = checkpoint.make_network()
     dtypes: Mapping[str, torch.dtype] = checkpoint.tensors.dtypes
-    return _inventory(network, ((name, dtypes[name]) for name, _ in network.named_parameters()))
+    return _inventory(network, dtypes.__getitem__)
 
 
-def _inventory(network: Network, dtypes: Iterable[tuple[str, torch.dtype]]) -> Inventory:
+def _inventory(network: Network, dtype_of: Callable[[str], torch.dtype]) -> Inventory:
     parts: dict[str, Counter[Entry]] = {}
-    for name, dtype in dtypes:
-        kind, parameter = _kind_of(network, name), network.get_parameter(name)
-        layer = re.match(r"blocks\.(\d+)\.", name)
-        place = "tables" if kind == "table" else layer[1] if layer else "last"
-        parts.setdefault(place, Counter())[Entry(kind, tuple(parameter.shape), dtype)] += 1
+    for path, owner in network.named_modules():
+        # Each module's own, as looking every name up takes longer than all the rest.
+        for name, parameter in owner.named_parameters(path, recurse=False):
+            kind = _kind_of(network, owner, name, parameter)
+            layer = re.match(r"blocks\.(\d+)\.", name)
+            place = "tables" if kind == "table" else layer[1] if layer else "last"
+            entry = Entry(kind, tuple(parameter.shape), dtype_of(name))
+            parts.setdefault(place, Counter())[entry] += 1
     frozen = {place: tuple(sorted(found.items(), key=str)) for place, found in parts.items()}
     layers = tuple(frozen[str(layer)] for layer in range(network.config.n_layer))
     return Inventory(network.config, layers, frozen["last"], frozen["tables"])
 
 
-def _kind_of(network: Network, name: str) -> Kind:
-    if is_table(network, name):
+def _kind_of(network: Network, owner: nn.Module, name: str, parameter: torch.Tensor) -> Kind:
+    if is_table(network, owner):
         return "table"
-    if not is_matrix(name, network.get_parameter(name)):
+    if not is_matrix(name, parameter):
         return "vector"
-    if not isinstance(network.get_submodule(name.rpartition(".")[0]), Matrix):
+    if not isinstance(owner, Matrix):
         return "low_rank"
     return "sparse" if SPARSE.match(name) else "matrix"
 

@@ -56,7 +56,8 @@ def build_network(
         tensor = checkpoint.tensors.stored(name)
         if network.rescale_every and (found := _RESCALED.match(name)):
             tensor = _divided(tensor, 2 ** (int(found[1]) // network.rescale_every))
-        if is_packed and is_matrix(name, tensor) and not is_table(network, name):
+        owner = network.get_submodule(name.rpartition(".")[0])
+        if is_packed and is_matrix(name, tensor) and not is_table(network, owner):
             _pack(network, name, tensor, _place_of(name, places), make)
         else:
             _put(network, name, tensor, _place_of(name, places))
@@ -69,9 +70,8 @@ def _place_of(name: str, places: list[Place]) -> Place:
     return places[int(layer[1])] if layer else places[-1]
 
 
-def is_table(network: Network, name: str) -> bool:
-    """Whether rows of this tensor are looked up, not multiplied."""
-    owner = network.get_submodule(name.rpartition(".")[0])
+def is_table(network: Network, owner: nn.Module) -> bool:
+    """Whether rows of this module's tensor are looked up, not multiplied."""
     return isinstance(owner, Lookup) or owner is network.emb
 
 
@@ -92,7 +92,7 @@ def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> Non
     """Replace one empty parameter, or one empty matrix by a quantised one."""
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
-    if is_table(network, name):
+    if is_table(network, owner):
         owner.register_parameter(leaf, nn.Parameter(tensor[:], requires_grad=False))
         return
     is_streamed = place.is_streamed and isinstance(owner, Matrix)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
 def network_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Read the network's weights from a training checkpoint, in official names."""
+    """Read a network's weights, in official names, from a run's last.ckpt or a .safetensors."""
+    if checkpoint.suffix == ".safetensors":
+        return load_file(checkpoint)
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return {
         name.removeprefix("network."): tensor
@@ -22,17 +26,35 @@ def network_weights(checkpoint: Path) -> dict[str, Tensor]:
     }
 
 
-def export_model(checkpoint: Path, tokenizer: Path, folder: Path) -> Path:
+def scale_logits(weights: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """Multiply all logits by one number: below 1, a model becomes less sure of itself.
+
+    The final norm takes the factor, as it has the fewest numbers to round again.
+    """
+    final = ("ln_out.weight", "ln_out.bias")
+    return {name: x.float() * scale if name in final else x for name, x in weights.items()}
+
+
+def export_model(
+    checkpoint: Path, tokenizer: Path, folder: Path, *, logit_scale: float = 1.0
+) -> Path:
     """Write model.safetensors in bf16 and tokenizer.json beside it.
 
     The weights are renamed into place at the end, so that a page that has the old file
     open keeps it.
 
+    Args:
+        checkpoint: as of `network_weights`.
+        tokenizer: to copy.
+        folder: to write to, made where it is missing.
+        logit_scale: what all logits are multiplied by.
+
     Returns:
         The weights file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: x.bfloat16() for name, x in network_weights(checkpoint).items()}
+    scaled = scale_logits(network_weights(checkpoint), logit_scale)
+    weights = {name: x.bfloat16() for name, x in scaled.items()}
     target = folder / "model.safetensors"
     save_file(weights, target.with_suffix(".new"))
     target.with_suffix(".new").replace(target)
@@ -45,11 +67,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m rwkv_core.training.export", description=__doc__
     )
-    parser.add_argument("checkpoint", type=Path, help="last.ckpt of a run")
+    parser.add_argument("checkpoint", type=Path, help="last.ckpt of a run, or .safetensors")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--logit-scale", type=float, default=1.0, help="below 1: less sure of itself (default 1)"
+    )
     options = parser.parse_args()
-    target = export_model(options.checkpoint, options.tokenizer, options.out)
+    if not 0 < options.logit_scale < math.inf:
+        parser.error(f"--logit-scale is {options.logit_scale}; give a number above 0")
+    target = export_model(
+        options.checkpoint, options.tokenizer, options.out, logit_scale=options.logit_scale
+    )
     sys.stdout.write(f"{target}: {target.stat().st_size / 1e6:.2f} MB\n")
 
 

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from rwkv_core.models import load_model
 from rwkv_core.tokenizer import load_tokenizer
 from rwkv_core.training import __main__ as command
+from rwkv_core.training import export
 from rwkv_core.training.export import export_model
 from tests.checkpoints import random_weights, write_safetensors
 
@@ -82,6 +83,29 @@ def test_a_run_learns_resumes_and_becomes_a_model_that_loads(
     # It has seen little else than these words.
     likely = logits[0].topk(8).indices.tolist()
     assert " cat" in [tokenizer.decode([token]) for token in likely]
+
+
+def test_a_model_is_exported_again_with_all_logits_scaled(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    weights = random_weights(n_layer=2, n_embd=128, head_size=64)
+    stored = {name: tensor.bfloat16() for name, tensor in weights.items()}
+    found = write_safetensors(tmp_path / "found.safetensors", stored)
+    # By a power of two: nothing is rounded anew.
+    path = export_model(found, tmp_path / "tokenizer.json", tmp_path / "out", logit_scale=0.5)
+    before, _ = load_model(found, "cpu fp32").forward([1, 2, 3])
+    after, _ = load_model(path, "cpu fp32").forward([1, 2, 3])
+    torch.testing.assert_close(after, 0.5 * before)
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "nan", "inf"])
+def test_a_scale_of_logits_that_makes_no_model_is_refused(
+    scale: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"export last.ckpt --tokenizer t.json --out out --logit-scale {scale}"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(SystemExit):
+        export.main()
+    assert f"--logit-scale is {float(scale)}; give a number above 0" in capsys.readouterr().err
 
 
 def test_a_student_learns_from_a_teacher_of_another_size(
