@@ -3,13 +3,20 @@ import subprocess
 import sys
 
 import pytest
-from gradio import component_meta
+from gradio import component_meta, events
 
 from server.quick_imports import quick_imports
 
 # Gradio can be imported for the first time only once in a process.
 PROGRAM = """
 import ast, gc, sys
+
+import jinja2
+class Template(jinja2.Template):
+    def __new__(cls, *arguments, **named):
+        assert sys._getframe(1).f_globals["__name__"] != "gradio.events", "a docstring is filled in"
+        return super().__new__(cls, *arguments, **named)
+jinja2.Template = Template
 
 parse = ast.parse
 def watched(*arguments, **named):
@@ -40,8 +47,9 @@ def test_components_are_imported_and_defined_without_stubs_and_work() -> None:
     assert run.stdout.strip().endswith("reached the end"), run.stderr
 
 
-def test_gradio_still_has_the_function_that_is_left_out() -> None:
+def test_gradio_still_has_what_is_left_out() -> None:
     assert component_meta.create_or_modify_pyi.__code__.co_argcount == 3
+    assert events.EventListener.set_doc.__code__.co_argcount == 2
 
 
 def test_an_import_that_fails_leaves_everything_as_it_was() -> None:
