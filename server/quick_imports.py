@@ -57,8 +57,8 @@ def quick_imports() -> Iterator[None]:
     sys.meta_path.insert(0, finder)
     gc.disable()
     try:
-        # It looks for the source of what it registers in all modules there are: before the many.
-        import torch  # noqa: F401
+        # First, as it brings PyTorch, which looks through all modules there are a hundred times.
+        import rwkv_core.switching  # noqa: F401
 
         yield
     finally:

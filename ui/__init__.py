@@ -8,7 +8,7 @@ from ui.chat_tab import build_chat_tab
 from ui.completion_tab import build_completion_tab
 from ui.endpoints import build_endpoints
 from ui.kept_settings import browser_state
-from ui.late_application import without_applications
+from ui.late_application import LatePage, without_applications
 from ui.masthead import build_masthead
 from ui.models_desk import Desk
 from ui.models_tab import build_models_tab
@@ -36,10 +36,10 @@ def build_app(
     def forget(request: gr.Request) -> None:
         engine.drop_session(new_visitor(request))
 
-    page: gr.Blocks
+    page: LatePage
     with (
         without_applications(),
-        gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page,
+        LatePage(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page,
     ):
         visitor, conversation = gr.State(""), gr.State(Conversation())
         ports, kept = new_ports(), browser_state("completion-settings")

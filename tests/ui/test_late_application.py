@@ -1,10 +1,11 @@
 import gradio as gr
 import gradio.blocks
 import pytest
+from gradio.data_classes import BlocksConfigDict
 from gradio.routes import App
 from gradio_client import Client
 
-from ui.late_application import without_applications
+from ui.late_application import LatePage, without_applications
 
 
 def test_a_page_gets_its_application_when_it_is_launched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,11 +17,19 @@ def test_a_page_gets_its_application_when_it_is_launched(monkeypatch: pytest.Mon
         return make(blocks, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(App, "create_app", count)
-    with without_applications(), gr.Blocks(analytics_enabled=False) as page:
+    described: list[gr.Blocks] = []
+    describe = gr.Blocks.get_config_file
+
+    def count_description(page: gr.Blocks) -> BlocksConfigDict:
+        described.append(page)
+        return describe(page)
+
+    monkeypatch.setattr(gr.Blocks, "get_config_file", count_description)
+    with without_applications(), LatePage(analytics_enabled=False) as page:
         box = gr.Textbox()
         box.submit(str.upper, box, box, api_name="shout")
         page.queue(max_size=3)
-    assert made == []
+    assert (made, described) == ([], [])
     assert vars(gradio.blocks)["App"] is App
     page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
     try:
