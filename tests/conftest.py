@@ -18,7 +18,16 @@ pytest_plugins = ("pytester",)
 
 
 def pytest_configure() -> None:
+    # Two tests run at a time, and threads that wait for each other take twice as long meanwhile.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def two_threads() -> Generator[None]:
+    """For what divides its work by torch's number of threads."""
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

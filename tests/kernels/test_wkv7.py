@@ -14,6 +14,7 @@ from kernels.reference import MEASURES
 from tests.references import rwkv7_float64
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.usefixtures("two_threads")
 SHAPES = [(1, 1, 1), (1, 17, 3), (2, 16, 2), (3, 63, 1), (2, 100, 3)]
 
 
@@ -187,10 +188,7 @@ def test_one_thread_gives_the_same_bits_as_two() -> None:
     operator, inputs = compiled(), draw_inputs(3, 33, 5, 64)
     y, state = run(operator, inputs)
     torch.set_num_threads(1)
-    try:
-        alone = run(operator, inputs)
-    finally:
-        torch.set_num_threads(2)
+    alone = run(operator, inputs)
     assert torch.equal(y, alone[0])
     assert torch.equal(state, alone[1])
 

@@ -18,6 +18,8 @@ from tests.references.rwkv4_float64 import Reference
 from tests.references.rwkv7_float64 import ReferenceState
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 def random_tokens(batch: int, length: int) -> torch.Tensor:
     return torch.randint(0, 50, (batch, length), generator=torch.Generator().manual_seed(1))

@@ -18,6 +18,8 @@ from tests.references.rwkv5_float64 import Reference
 from tests.references.rwkv7_float64 import ReferenceState
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 GENERATIONS = ("5.0", "5.1", "5.2")
 # n_embd, head_size: tiny heads, which torch runs, and the head size of every released model.
 SIZES = [(32, 8), (128, 64)]

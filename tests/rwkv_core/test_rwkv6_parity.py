@@ -23,6 +23,8 @@ from tests.references.pypi_rwkv import run_package
 from tests.references.rwkv6_float64 import Reference
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 # n_embd, head_size: tiny heads, which torch runs, and the head size of every released model.
 SIZES = [(32, 8), (128, 64)]
 

@@ -11,9 +11,8 @@ from kernels.build import BuildError
 from kernels.cuda.device import SOURCE_FOLDER, read_sources
 from kernels.cuda.nvrtc import OPTIONS, Nvrtc, load_nvrtc
 
-# Turing to Blackwell, and those that nvcc is asked for: no source tells them apart.
+# Turing to Blackwell; no source tells them apart.
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
-OF_NVCC = (75, 90, 120)
 HEADS = {"HEAD_SIZE": "64", "INPUT": "Half"}
 # With which macros a source is compiled for every architecture, and with others for one, halfway.
 DEFINES: dict[str, dict[str, str]] = {
