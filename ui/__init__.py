@@ -17,6 +17,9 @@ from ui.shelf_card import PREPARE, build_shelf, new_ports
 from ui.words import language_of, say
 
 TITLE = "RWKV playground"
+# How often the queue looks for events. Gradio does so a thousand times a second, for which an idle
+# page keeps a tenth of a core busy; nobody feels a hundredth of a second.
+SECONDS_BETWEEN_LOOKS = 0.01
 
 
 def build_app(
@@ -63,4 +66,5 @@ def build_app(
         page.load(language_of, None, ports.language, **QUIET_EVENT)
         page.unload(forget)
         page.queue(max_size=desk.limits.requests.events)
+        page._queue.sleep_when_free = SECONDS_BETWEEN_LOOKS
     return page
