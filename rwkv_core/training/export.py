@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
+
+from rwkv_core.errors import CheckpointError
+from rwkv_core.models.loading import open_checkpoint
 
 
 def network_weights(checkpoint: Path) -> dict[str, Tensor]:
     """Read a network's weights, in official names, from a run's last.ckpt or a .safetensors."""
     if checkpoint.suffix == ".safetensors":
-        return load_file(checkpoint)
+        return dict(open_checkpoint(checkpoint).tensors.items())
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return {
         name.removeprefix("network."): tensor
@@ -76,9 +79,12 @@ def main() -> None:
     options = parser.parse_args()
     if not 0 < options.logit_scale < math.inf:
         parser.error(f"--logit-scale is {options.logit_scale}; give a number above 0")
-    target = export_model(
-        options.checkpoint, options.tokenizer, options.out, logit_scale=options.logit_scale
-    )
+    try:
+        target = export_model(
+            options.checkpoint, options.tokenizer, options.out, logit_scale=options.logit_scale
+        )
+    except CheckpointError as error:
+        parser.error(str(error))
     sys.stdout.write(f"{target}: {target.stat().st_size / 1e6:.2f} MB\n")
 
 

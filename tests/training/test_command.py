@@ -108,6 +108,19 @@ def test_a_scale_of_logits_that_makes_no_model_is_refused(
     assert f"--logit-scale is {float(scale)}; give a number above 0" in capsys.readouterr().err
 
 
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no model")
+    words = f"export {broken} --tokenizer t.json --out {tmp_path / 'out'}"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(SystemExit):
+        export.main()
+    assert "export: error: " in (said := capsys.readouterr().err)
+    assert "broken.safetensors" in said
+
+
 def test_a_student_learns_from_a_teacher_of_another_size(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
