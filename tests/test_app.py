@@ -8,6 +8,7 @@ import pytest
 import app
 import presets
 import ui
+from kernels.build import default_cache
 from rwkv_core.engine import Engine
 from ui.models_desk import Desk
 
@@ -45,6 +46,9 @@ def test_a_path_with_tilde_and_without_suffix_finds_model_and_tokenizer(
         raise Served
 
     shutil.copytree(presets.default_model_path().parent, tmp_path / "pip")
+    # Compiled kernels lie at home too.
+    (tmp_path / ".cache/rwkv-playground").mkdir(parents=True)
+    (tmp_path / ".cache/rwkv-playground/kernels").symlink_to(default_cache())
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(ui, "build_app", build)
     with pytest.raises(Served):

@@ -1,6 +1,7 @@
 """The rules of docs/architecture.md, each checked on the repository and on a tree that breaks it."""
 
 import ast
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -101,11 +102,16 @@ def files(root: Path, suffixes: set[str]) -> Iterator[Path]:
         yield from (here / name for name in sorted(names) if (here / name).suffix in suffixes)
 
 
-def modules(root: Path) -> Iterator[Module]:
+@functools.cache
+def modules(root: Path) -> list[Module]:
+    """Parse a tree of files, once."""
+    found = []
     for path in files(root, {".py"}):
         parts = list(path.relative_to(root).with_suffix("").parts)
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        yield Module(name, path.relative_to(root), ast.parse(path.read_text(encoding="utf-8")))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found.append(Module(name, path.relative_to(root), tree))
+    return found
 
 
 def imported_names(module: Module) -> Iterator[str]:

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,21 +44,30 @@ def test_a_task_is_one_table() -> None:
     assert table(results, "batch").splitlines()[2:] == ["| int8 | 2 | 9.0 |", "| int8 | 8 | 20.0 |"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
-def test_all_runtimes_compute_the_same_on_a_tiny_shape(precision: str, tmp_path: Path) -> None:
-    # A process of its own: the package rwkv reads the environment when it is imported.
-    program = (
-        "import json\n"
-        "from pathlib import Path\n"
-        "from benchmarks.speed import Work, run\n"
-        "from tests.checkpoints import random_weights, write_pth\n"
-        f"path = write_pth(Path('{tmp_path}') / 'm.pth', random_weights(n_layer=2, n_embd=64, head_size=64))\n"
-        f"found = run(path, Work(2, 5, 1, (2,)), ['{precision}'])['precisions']['{precision}']\n"
-        "print(json.dumps(found))"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", program]
+PRECISIONS = ["fp32", "bf16", "int8", "int4"]
+# A process of its own: the package rwkv reads the environment when it is imported.
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from benchmarks.speed import Work, run
+from tests.checkpoints import random_weights, write_pth
+path = write_pth(Path(sys.argv[1]), random_weights(n_layer=2, n_embd=64, head_size=64))
+print(json.dumps(run(path, Work(2, 5, 1, (2,)), sys.argv[2:])["precisions"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def by_precision(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What the benchmarks found of a tiny shape."""
+    path = tmp_path_factory.mktemp("speed") / "m.pth"
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, path, *PRECISIONS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_all_runtimes_compute_the_same_on_a_tiny_shape(by_precision: Any, precision: str) -> None:
+    found = by_precision[precision]
     names = {"torch", "rwkv"} if precision in ("fp32", "bf16") else {"torch"}
     assert found["logits_apart"].keys() == names
     # torch rounds products of bf16, and packed int4 its inputs.

@@ -2,7 +2,7 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,15 @@ def chosen(key: str = FIRST, place: str = COMPUTER, size: str = "8", **kwargs: A
     return Chosen(place, size, values["sessions"], key, values["strategy"])
 
 
-def views_of(stream: AsyncIterator[View]) -> list[View]:
+def views_of(
+    stream: AsyncIterator[View], on_view: Callable[[], object] = lambda: None
+) -> list[View]:
     async def collect() -> list[View]:
-        return [view async for view in stream]
+        views = []
+        async for view in stream:
+            views.append(view)
+            on_view()
+        return views
 
     return asyncio.run(collect())
 
@@ -165,13 +171,15 @@ class TestGetting:
     def test_a_download_is_shown_to_its_end_with_its_checksum(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        content = bytes(5_000_000)
-        with serving(HubServer({"o/rwkv-x/x.pth": content}), monkeypatch) as hub:
+        # The rest is not sent before the first view.
+        hub = HubServer({"o/rwkv-x/x.pth": bytes(5_000_000)}, held_after=2_000_000)
+        with serving(hub, monkeypatch):
             desk = make_desk(cache=tmp_path, endpoint=hub.endpoint)
             choices, said, *_ = asyncio.run(actions.search(desk, VISIT, " o ", chosen()))
             assert "1 files of o" in said
             assert ("x.pth", "o/rwkv-x/x.pth") in choices["choices"]
-            views = views_of(actions.get(desk, VISIT, chosen("o/rwkv-x/x.pth")))
+            getting = actions.get(desk, VISIT, chosen("o/rwkv-x/x.pth"))
+            views = views_of(getting, hub.released.set)
         assert shown(views[0]) == ["cancel"]
         assert "its checksum (sha256) is right" in views[-1].status
         assert shown(look(desk, VISIT, chosen("o/rwkv-x/x.pth"))) == ["use"]
