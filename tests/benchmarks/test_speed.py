@@ -60,7 +60,7 @@ print(json.dumps(run(path, Work(2, 5, 1, (2,)), sys.argv[2:])["precisions"]))
 def by_precision(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the benchmarks found of a tiny shape."""
     path = tmp_path_factory.mktemp("speed") / "m.pth"
-    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, path, *PRECISIONS]
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(path), *PRECISIONS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
