@@ -15,6 +15,8 @@ constexpr int64_t kSummed = 64;
 
 typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 inline Vec as_floats(IntVec bits) { return load_as<Vec>(&bits); }
 
 // kLanes fp16 numbers as floats.

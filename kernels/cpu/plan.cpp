@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "pack.h"
+#include "single.h"
 #include "steps.h"
 
 namespace {
@@ -53,8 +54,7 @@ struct Run {
 constexpr int64_t kBlockRows = 32;
 // Rows (tokens) of a chunk: what one step writes should still be in the cache for the next one.
 constexpr int64_t kChunkRows = 8;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t kFewTokens = 8;
 
 class PlanJob : public Job {
  public:
@@ -97,11 +97,31 @@ class PlanJob : public Job {
     }
   }
 
+  // Where a thread's share of the next products begins. For many tokens weights are not what
+  // takes the time.
+  const uint8_t* ahead(int64_t phase, int64_t thread) const override {
+    while (++phase < plan_.n_phases && plan_.phases[phase].space != kProducts) {
+    }
+    if (M_ > kFewTokens || phase == plan_.n_phases) return nullptr;
+    const Phase& p = plan_.phases[phase];
+    return panel_at(p, thread * chunks(phase) / threads_ * panels_of_chunk(p));
+  }
+
  private:
   int64_t rows_of_chunk() const { return std::min(kChunkRows, ceil_div(M_, 4 * threads_)); }
 
-  // An eighth of a thread's share: late threads lose little, and streams stay long.
-  int64_t panels_of_chunk(const Phase& p) const { return ceil_div(p.chunks_of, 8 * threads_); }
+  // A sixteenth of a thread's share: late threads lose little.
+  int64_t panels_of_chunk(const Phase& p) const { return ceil_div(p.chunks_of, 16 * threads_); }
+
+  // Where some panel of a phase's products begins, counted through all of them.
+  const uint8_t* panel_at(const Phase& p, int64_t panel) const {
+    for (int64_t i = 0; i < p.count; ++i) {
+      const Matrix m = matrix(plan_.steps[p.first + i]);
+      if (panel < m.panels()) return m.data + panel * (m.bytes() / m.panels());
+      panel -= m.panels();
+    }
+    return nullptr;
+  }
 
   Rows rows(int64_t slot) const {
     if (slot < 0) return Rows{};
@@ -282,72 +302,6 @@ class PlanJob : public Job {
   const Run& run_;
   const int64_t threads_, M_;
   std::atomic<bool> is_finite_{true};
-};
-
-// One matrix and many tokens, outside of a plan: inputs are rounded, then multiplied.
-class ProductJob : public Job {
- public:
-  ProductJob(const Matrix& m, const float* x, float* y, int64_t tokens, int64_t threads)
-      : m_(m), x_(x), y_(y), tokens_(tokens), panels_(ceil_div(m.panels(), 8 * threads)),
-        ld_(rounded_floats(m.format, m.columns)), rounded_(ld_ * tokens) {}
-
-  int64_t phases() const override { return 2; }
-  int64_t chunks(int64_t phase) const override {
-    if (phase == 0) return ld_ ? ceil_div(tokens_, kTokens) : 0;
-    return ceil_div(m_.panels(), panels_);
-  }
-
-  void run(int64_t phase, int64_t chunk, Scratch& scratch) override {
-    if (phase == 0) return round(chunk * kTokens, std::min(tokens_, (chunk + 1) * kTokens));
-    const int64_t last = std::min(m_.panels(), (chunk + 1) * panels_);
-    for (int64_t panel = chunk * panels_; panel < last; ++panel)
-      for (int64_t row = 0; row < tokens_; row += kMaxTokens) multiply(panel, row, scratch);
-  }
-
- private:
-  static constexpr int64_t kTokens = 16;
-
-  void round(int64_t first, int64_t last) {
-    for (int64_t t = first; t < last; ++t)
-      round_inputs(m_.format, x_ + t * m_.columns, m_.columns, tokens_, &rounded_[t * ld_]);
-  }
-
-  void multiply(int64_t panel, int64_t row, Scratch& scratch) {
-    const int64_t tokens = std::min<int64_t>(kMaxTokens, tokens_ - row);
-    const int64_t first = panel * kRows, count = std::min<int64_t>(kRows, m_.rows - first);
-    const Inputs in{x_ + row * m_.columns, m_.columns, rounded_.data() + row * ld_, ld_};
-    multiply_panel(m_, panel, in, tokens, nullptr, scratch);
-    for (int64_t t = 0; t < tokens; ++t)
-      std::memcpy(y_ + (row + t) * m_.rows + first, scratch.y + t * kRows, sizeof(float) * count);
-  }
-
-  const Matrix m_;
-  const float* x_;
-  float* y_;
-  const int64_t tokens_, panels_, ld_;
-  std::vector<float> rounded_;
-};
-
-// Reads memory and does nothing with it: the speed that products are compared with.
-class ReadJob : public Job {
- public:
-  ReadJob(const uint8_t* data, int64_t bytes, int64_t threads)
-      : data_(data), count_(8 * threads), part_(bytes / count_ / kColumn * kColumn) {}
-
-  int64_t phases() const override { return 1; }
-  int64_t chunks(int64_t) const override { return count_; }
-
-  void run(int64_t, int64_t chunk, Scratch& scratch) override {
-    Vec total[kVecs] = {};
-    for (int64_t at = chunk * part_; at < (chunk + 1) * part_; at += kColumn)
-      for_column<Float32>(data_ + at, [&](int j, Vec x) { total[j] += x; });
-    for (int j = 0; j < kVecs; ++j) store(scratch.y + j * kLanes, total[j]);
-  }
-
- private:
-  static constexpr int64_t kColumn = Float32::kColumn;
-  const uint8_t* data_;
-  const int64_t count_, part_;
 };
 
 }  // namespace

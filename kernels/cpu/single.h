@@ -1,0 +1,70 @@
+// Jobs without a plan: a product, and what its speed is compared with.
+#pragma once
+
+#include "pool.h"
+
+// One matrix and many tokens, outside of a plan: inputs are rounded, then multiplied.
+class ProductJob : public Job {
+ public:
+  ProductJob(const Matrix& m, const float* x, float* y, int64_t tokens, int64_t threads)
+      : m_(m), x_(x), y_(y), tokens_(tokens), panels_(ceil_div(m.panels(), 8 * threads)),
+        ld_(rounded_floats(m.format, m.columns)), rounded_(ld_ * tokens) {}
+
+  int64_t phases() const override { return 2; }
+  int64_t chunks(int64_t phase) const override {
+    if (phase == 0) return ld_ ? ceil_div(tokens_, kTokens) : 0;
+    return ceil_div(m_.panels(), panels_);
+  }
+
+  void run(int64_t phase, int64_t chunk, Scratch& scratch) override {
+    if (phase == 0) return round(chunk * kTokens, std::min(tokens_, (chunk + 1) * kTokens));
+    const int64_t last = std::min(m_.panels(), (chunk + 1) * panels_);
+    for (int64_t panel = chunk * panels_; panel < last; ++panel)
+      for (int64_t row = 0; row < tokens_; row += kMaxTokens) multiply(panel, row, scratch);
+  }
+
+ private:
+  static constexpr int64_t kTokens = 16;
+
+  void round(int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; ++t)
+      round_inputs(m_.format, x_ + t * m_.columns, m_.columns, tokens_, &rounded_[t * ld_]);
+  }
+
+  void multiply(int64_t panel, int64_t row, Scratch& scratch) {
+    const int64_t tokens = std::min<int64_t>(kMaxTokens, tokens_ - row);
+    const int64_t first = panel * kRows, count = std::min<int64_t>(kRows, m_.rows - first);
+    const Inputs in{x_ + row * m_.columns, m_.columns, rounded_.data() + row * ld_, ld_};
+    multiply_panel(m_, panel, in, tokens, nullptr, scratch);
+    for (int64_t t = 0; t < tokens; ++t)
+      std::memcpy(y_ + (row + t) * m_.rows + first, scratch.y + t * kRows, sizeof(float) * count);
+  }
+
+  const Matrix m_;
+  const float* x_;
+  float* y_;
+  const int64_t tokens_, panels_, ld_;
+  std::vector<float> rounded_;
+};
+
+// Reads memory and does nothing with it: the speed that products are compared with.
+class ReadJob : public Job {
+ public:
+  ReadJob(const uint8_t* data, int64_t bytes, int64_t threads)
+      : data_(data), count_(8 * threads), part_(bytes / count_ / kColumn * kColumn) {}
+
+  int64_t phases() const override { return 1; }
+  int64_t chunks(int64_t) const override { return count_; }
+
+  void run(int64_t, int64_t chunk, Scratch& scratch) override {
+    Vec total[kVecs] = {};
+    for (int64_t at = chunk * part_; at < (chunk + 1) * part_; at += kColumn)
+      for_column<Float32>(data_ + at, [&](int j, Vec x) { total[j] += x; });
+    for (int j = 0; j < kVecs; ++j) store(scratch.y + j * kLanes, total[j]);
+  }
+
+ private:
+  static constexpr int64_t kColumn = Float32::kColumn;
+  const uint8_t* data_;
+  const int64_t count_, part_;
+};
