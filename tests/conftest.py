@@ -14,6 +14,8 @@ import torch
 
 # cuBLAS refuses deterministic mode without it; CUDA reads it once, when it starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+# For programs that tests start, as pytest_configure says for the tests themselves.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 pytest_plugins = ("pytester",)
 
 

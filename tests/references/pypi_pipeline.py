@@ -149,8 +149,7 @@ def run_script(imports: str, tokenizer: Path, models: list[Path], *, is_v7: bool
     done = subprocess.run(
         [sys.executable, "-c", script, tokenizer, *(model.with_suffix("") for model in models)],
         cwd=ROOT,
-        # Two threads wait for each other at every step where a neighbour is busy.
-        env=os.environ | {"RWKV_V7_ON": str(int(is_v7)), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"RWKV_V7_ON": str(int(is_v7))},
         capture_output=True,
         text=True,
         timeout=300,

@@ -34,8 +34,7 @@ class PackageProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", NAME],
             cwd=ROOT,
-            # Two tests run at a time; more threads would wait for each other.
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | defaults | switches,
+            env=os.environ | defaults | switches,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
