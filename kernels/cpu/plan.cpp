@@ -104,7 +104,7 @@ class PlanJob : public Job {
     }
     if (M_ > kFewTokens || phase == plan_.n_phases) return nullptr;
     const Phase& p = plan_.phases[phase];
-    return panel_at(p, thread * chunks(phase) / threads_ * panels_of_chunk(p));
+    return panel_at(p, share_begin(thread, chunks(phase), threads_) * panels_of_chunk(p));
   }
 
  private:

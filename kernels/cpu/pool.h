@@ -28,6 +28,11 @@ struct Job {
   virtual const uint8_t* ahead(int64_t phase, int64_t thread) const { return nullptr; }
 };
 
+// The first chunk of a thread's share.
+inline int64_t share_begin(int64_t thread, int64_t chunks, int64_t threads) {
+  return thread * chunks / threads;
+}
+
 class Pool {
  public:
   explicit Pool(int threads) : scratch_(std::max(threads, 1)), shares_(scratch_.size()) {
@@ -77,7 +82,8 @@ class Pool {
         left_ = chunks;
         for (int64_t i = 0; i < n; ++i) shares_[i].ahead = job_->ahead(phase, i);
         for (int64_t i = 0; i < n; ++i)
-          shares_[i].word = (uint64_t)phase << 40 | (i + 1) * chunks / n << 20 | i * chunks / n;
+          shares_[i].word = (uint64_t)phase << 40 | share_begin(i + 1, chunks, n) << 20 |
+                            share_begin(i, chunks, n);
         return;
       }
       for (int64_t chunk = 0; chunk < chunks; ++chunk) job_->run(phase, chunk, scratch);

@@ -12,9 +12,13 @@ LONG_TEXT = "the dog went to the park. " * 12_000
 
 
 @contextmanager
-def visit(browser: Browser, address: str, width: int = 1280) -> Iterator[Page]:
+def visit(
+    browser: Browser, address: str, width: int = 1280, *, is_dark: bool = False
+) -> Iterator[Page]:
     """Open the page; errors in its console and requests to elsewhere fail at the end."""
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme="dark" if is_dark else "light"
+    )
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
@@ -67,7 +71,7 @@ def memory_size(page: Page) -> str:
 @pytest.fixture(scope="module")
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page for tests that leave it as good as new: to open one takes longer than most of them."""
-    with visit(browser, address) as opened:
+    with visit(browser, address, is_dark=True) as opened:
         yield opened
 
 
@@ -193,11 +197,11 @@ def test_the_inspector_reads_an_example_and_follows_the_word_that_is_pressed(
             expect(page.locator(f"#inspector-{view} .js-plotly-plot")).to_be_visible()
 
 
-def test_the_page_fits_its_window_in_the_light_and_in_the_dark(page: Page) -> None:
+def test_the_page_fits_its_window_opened_in_the_dark_and_then_in_the_light(page: Page) -> None:
     page.get_by_role("tab", name="Chat").click()
     with one_answer(page):
         say(page, "Hello")
-    for scheme in ("light", "dark"):
+    for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
         for width in (390, 1280):
             page.set_viewport_size({"width": width, "height": 844})

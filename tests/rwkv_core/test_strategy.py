@@ -18,6 +18,7 @@ from rwkv_core.strategy import (
 )
 from tests.checkpoints import write_pth
 from tests.checkpoints_v4 import random_weights
+from tests.references.pypi_pipeline import COLLECT_NOTHING
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -41,12 +42,10 @@ ALLOCATED = [
     "cuda fp16i8 *6 -> cpu fp32i8 ",
     "mps fp16 -> cpu bf16i8 *2",
 ]
-# Prints one line of the package's own account of every strategy, whose devices it then misses. It
-# collects garbage after every layer, which takes longer than all the rest.
-ALLOCATE = """
-import contextlib, gc, io, os, sys
-gc.collect = lambda: 0
-os.environ |= {"RWKV_JIT_ON": "0", "RWKV_CUDA_ON": "0", "RWKV_V7_ON": "0"}
+# Prints one line of the package's own account of every strategy, whose devices it then misses.
+ALLOCATE = f"""{COLLECT_NOTHING}
+import contextlib, io, os, sys
+os.environ |= {{"RWKV_JIT_ON": "0", "RWKV_CUDA_ON": "0", "RWKV_V7_ON": "0"}}
 from rwkv.model import RWKV
 for strategy in sys.argv[2:]:
     said = io.StringIO()
