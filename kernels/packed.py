@@ -15,7 +15,7 @@ from torch import Tensor
 from kernels.build import build_library, default_cache
 
 # How weights are kept; the numbers are those of Format in kernels/cpu/product.h.
-PackedFormat = Literal["fp32", "fp16", "bf16", "int8", "int4", "int4_columns"]
+PackedFormat = Literal["fp32", "fp16", "bf16", "int8", "int4", "int4_columns", "bf16_rounded"]
 FORMATS: dict[PackedFormat, int] = {
     "fp32": 0,
     "fp16": 1,
@@ -23,6 +23,7 @@ FORMATS: dict[PackedFormat, int] = {
     "int8": 3,
     "int4": 4,
     "int4_columns": 5,
+    "bf16_rounded": 6,
 }
 # Types of weights; formats of few bits are rounded from any of them.
 TYPES: dict[torch.dtype, PackedFormat] = {
@@ -30,6 +31,8 @@ TYPES: dict[torch.dtype, PackedFormat] = {
     torch.float16: "fp16",
     torch.bfloat16: "bf16",
 }
+# What inputs are rounded to before a product; the order is that of Rounding in product.h.
+INPUTS = ("fp32", "int8 by 32", "int16 by 256", "bf16")
 PANEL_ROWS = 64
 # Share of zero inputs from which on their weights are left out, where not any; as in plan.cpp.
 SKIPPED_FROM: dict[str, float] = {"int8": 0.85}
@@ -48,6 +51,8 @@ class PackedLibrary:
         self.pool_create.argtypes, self.pool_create.restype = [ctypes.c_int], pointer
         self.bytes = library.packed_bytes
         self.bytes.argtypes, self.bytes.restype = [size] * 3, size
+        self.rounding = library.packed_rounding
+        self.rounding.argtypes, self.rounding.restype = [size], size
         self.rounded_floats = library.packed_rounded_floats
         self.rounded_floats.argtypes, self.rounded_floats.restype = [size] * 2, size
         self.pack = library.packed_pack
@@ -138,10 +143,10 @@ class PackedMatrix:
         data: the panels' bytes.
         rows: outputs.
         columns: inputs.
-        format: how numbers are kept; int8 and int4 as in rwkv_core.quantization. Products with
-            int8 round their inputs to 16 bits, in blocks of 256, with int4 to 8 bits, in groups of
-            32. int4_columns holds the same weights as int4 for products that leave out columns,
-            and rounds the inputs of more than 3 tokens.
+        format: how numbers are kept; int8 and int4 as in rwkv_core.quantization. int4_columns
+            holds the same weights as int4 for products that leave out columns, and rounds the
+            inputs of more than 3 tokens; bf16_rounded those of bf16, but may round inputs.
+        inputs: one of INPUTS, what products round theirs to.
         threads: that multiply.
         rounded_floats: room that one token's rounded inputs take; 0 where none are rounded.
     """
@@ -169,6 +174,7 @@ class PackedMatrix:
         """
         self.rows, self.columns, self.format, self.threads = rows, columns, format, threads
         self._library, _ = packed_library(default_cache())
+        self.inputs = INPUTS[self._library.rounding(FORMATS[format])]
         self.rounded_floats = int(self._library.rounded_floats(FORMATS[format], columns))
         size = self._library.bytes(FORMATS[format], rows, columns)
         self.data = (memory or WeightMemory()).take(size)
@@ -193,7 +199,7 @@ class PackedMatrix:
         """
         type = TYPES[values.dtype]
         assert first % PANEL_ROWS == 0
-        assert self.format in (type, "int8", "int4", "int4_columns")
+        assert self.format in (type, f"{type}_rounded", "int8", "int4", "int4_columns")
         offset = self._library.bytes(FORMATS[self.format], first, self.columns)
         self._library.pack(
             thread_pool(self.threads),

@@ -89,7 +89,7 @@ class Plan:
         self.matrices: dict[int, StoredMatrix] = {}  # of products, by the number of the step
         self.logits_size = 0
         self._storages: list[_Storage] = []
-        self._rounded: dict[tuple[int, bool], Value] = {}
+        self._rounded: dict[tuple[int, str], Value] = {}
 
     @contextmanager
     def _phase(self, space: str, chunks_of: int) -> Iterator[None]:
@@ -310,7 +310,8 @@ class Plan:
     ) -> None:
         numbers = [weight.rows, weight.columns, weight.code + 16 * is_added]
         numbers.append(_ACTIVATIONS.index(activation))
-        if weight.rounded_floats:
+        # In blocks, where rows are short, whoever multiplies rounds.
+        if weight.rounded_floats and self.phases[-1].space == SPACES.index("products"):
             inputs = [*inputs, self._round(weight, inputs[0])]
         self.matrices[len(self.steps)] = weight
         data = [self._keep(tensor) for tensor in weight.tensors]
@@ -319,8 +320,7 @@ class Plan:
     def _round(self, weight: StoredMatrix, x: Value | None) -> Value:
         """Reserve what the phase before a phase of products makes of x, once for all of them."""
         assert x is not None
-        assert self.phases[-1].space == SPACES.index("products")
-        key = (x.number, weight.format == "int4")
+        key = (x.number, weight.format)
         if key not in self._rounded:
             self._rounded[key] = self._value(weight.rounded_floats)
             self._storages[-1].first_phase -= 1

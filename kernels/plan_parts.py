@@ -57,6 +57,10 @@ class StoredMatrix(Protocol):
         """The numbers, and their scales if those lie apart."""
 
     @property
+    def inputs(self) -> str:
+        """What products round their inputs to, one of kernels.packed.INPUTS."""
+
+    @property
     def rounded_floats(self) -> int:
         """Room that one token's rounded inputs take; 0 where none are rounded."""
 

@@ -223,9 +223,9 @@ def packed_bytes(kept: str, rows: int, columns: int) -> int:
     panels = -(-rows // 64)
     if kept in ("int4", "int4_columns"):
         return panels * -(-columns // GROUP) * 64 * (GROUP // 2 + 2)
-    if kept == "int8":  # columns in pairs, and a scale for each row
-        return panels * 64 * (-(-columns // 2) * 2 + 4)
-    return panels * 64 * columns * {"fp32": 4, "fp16": 2, "bf16": 2}[kept]
+    if kept == "int8":  # whole groups of columns, and a scale for each row
+        return panels * 64 * (-(-columns // GROUP) * GROUP + 4)
+    return panels * 64 * columns * {"fp32": 4, "fp16": 2, "bf16": 2, "bf16_rounded": 2}[kept]
 
 
 def _bytes(entry: Entry) -> int:

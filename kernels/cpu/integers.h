@@ -6,163 +6,212 @@
 #include "int4.h"
 #include "int8.h"
 
-constexpr int kBlockWords = kBlockColumns / 4;  // of a row, unpacked at a time, at most
+constexpr int kIntegerTokens = 6;  // of a tile: with 16 registers sums fill them, with 32 totals too
+constexpr int64_t kIntegerColumns = 256;  // at a time, which stay in the first cache
 
-// How a format meets integers: its sums, its tokens, the columns of a word and those that share a
-// scale in weights and tokens, and how words are found: their distance, and word j of two vectors
-// of rows. Formats with kIsUnpacked make words of columns `first` to `last` beforehand. While two
-// vectors of rows are multiplied, as large a part of the next block is fetched: kAhead a word.
+// How a format's weights meet rounded tokens, a group of columns at a time, those that share the
+// token's scale: where groups lie, and their words for two vectors of rows.
 template <class F>
 struct IntegerFormat {
   static constexpr bool kExists = false;
 };
 
 template <>
-struct IntegerFormat<Int8> {
-  static constexpr bool kExists = true, kIsUnpacked = false;
-  static constexpr int kSharing = kBlockColumns, kColumns = 2, kStep = Int8::kPair;
-  static constexpr int kAhead = kStep / (kVecs / 2);
-  using Sum = PairSum;
-  using Tokens = RoundedShorts;
-  static IntVec word(const uint8_t* p, int j) { return Int8::pair(p + j * 2 * kLanes); }
-  static const uint8_t* column(const uint8_t* panel, int64_t c) { return panel + c / 2 * Int8::kPair; }
+struct IntegerFormat<Int8> : Int8 {
+  static constexpr bool kExists = true, kIsUnpacked = false, kHasGroupScales = false;
+  static constexpr int kGroupBytes = Tokens::kWords * kStep;
+
+  static int64_t words_of_last(int64_t columns) {
+    return words(columns) - (Tokens::count(columns) - 1) * Tokens::kWords;
+  }
+
+  template <class Use>
+  static void visit(const uint8_t* group, int64_t words, Use use) {
+    // With 4 columns a word all groups are whole, which the compiler should know.
+    const int64_t count = kColumns == 4 ? Tokens::kWords : words;
+    for (int64_t i = 0; i < count; ++i, group += kStep)
+      use(i, word(group), word(group + kVector));
+  }
 };
 
-// Words of 4 columns, those of two vectors of rows side by side.
-struct NibbleWords {
-  static constexpr bool kExists = true, kIsUnpacked = true;
-  static constexpr int kSharing = kGroup, kColumns = 4, kStep = 2 * sizeof(IntVec);
-  static constexpr int kAhead = Int4::kGroupBytes / (kGroup / kColumns) / (kVecs / 2);
-  using Sum = NibbleSum;
+template <>
+struct IntegerFormat<Int4> : Int4 {
+  static constexpr bool kExists = true, kIsUnpacked = false, kHasGroupScales = true;
+  static constexpr int kVector = 4 * kLanes;
   using Tokens = RoundedBytes;
+  static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
-  static auto word(const uint8_t* p, int j) { return NibbleSum::load(p + j * sizeof(IntVec)); }
-
-  // Of a group's first column.
-  static const uint8_t* column(const uint8_t* panel, int64_t c) {
-    return panel + c / kGroup * Int4::kGroupBytes;
-  }
-
-  // Word `at` of vector j.
-  static void put(int32_t* to, int j, int64_t at, IntVec word) {
-    std::memcpy(to + ((j / 2 * kBlockWords + at) * 2 + j % 2) * kLanes, &word, sizeof(word));
-  }
-};
-
-template <>
-struct IntegerFormat<Int4Columns> : NibbleWords {
-  static void unpack(const uint8_t* panel, int64_t first, int64_t last, int32_t* to) {
-    for (int64_t c = first; c < last; c += kColumns) {
-      const uint8_t* at = column(panel, c) + c % kGroup * Int4Columns::kColumn;
-      for (int j = 0; j < kVecs; ++j) {
-        IntVec word{};
-        for (int i = 0; i < kColumns; ++i) {
-          const IntVec nibbles = Int4Columns::words(at + i * Int4Columns::kColumn, j);
-          word |= (nibbles >> (j % Int4Columns::kNibbles * 4) & 15) << (8 * i);
-        }
-        put(to, j, (c - first) / kColumns, word);
-      }
+  template <class Use>
+  static void visit(const uint8_t* group, int64_t, Use use) {
+    for (int q = 0; q < kQuarters; ++q, group += kQuarterBytes) {
+      const IntVec w0 = load_as<IntVec>(group), w1 = load_as<IntVec>(group + kVector);
+      use(q, low(w0), low(w1));
+      use(q + kQuarters, high(w0), high(w1));
     }
   }
 };
 
+// Words of 4 columns, made beforehand.
 template <>
-struct IntegerFormat<Int4> : NibbleWords {
-  static void unpack(const uint8_t* panel, int64_t first, int64_t last, int32_t* to) {
-    for (int64_t c = first; c < last; c += kGroup)
-      for (int q = 0; q < Int4::kQuarters; ++q)
-        for (int j = 0; j < kVecs; ++j) {
-          const IntVec w = load_as<IntVec>(column(panel, c) + (q * kRows + j * kLanes) * 4);
-          const int64_t at = (c - first) / kColumns + q;
-          put(to, j, at, w & 0x0f0f0f0f);
-          put(to, j, at + Int4::kQuarters, w >> 4 & 0x0f0f0f0f);
-        }
+struct IntegerFormat<Int4Columns> : Int4 {
+  static constexpr bool kExists = true, kIsUnpacked = true, kHasGroupScales = true;
+  static constexpr int kVector = 4 * kLanes, kStep = 4 * kRows;
+  using Tokens = RoundedBytes;
+  static int64_t words_of_last(int64_t) { return Tokens::kWords; }
+
+  template <class Use>
+  static void visit(const uint8_t* words, int64_t, Use use) {
+    for (int i = 0; i < Tokens::kWords; ++i, words += kStep)
+      use(i, load_as<IntVec>(words), load_as<IntVec>(words + kVector));
   }
+
+  static void unpack(const uint8_t* group, uint8_t* to) {
+    for (int i = 0; i < Tokens::kWords; ++i, group += 4 * Int4Columns::kColumn)
+      for (int j = 0; j < kVecs; ++j, to += sizeof(IntVec)) {
+        const IntVec word = four_columns(group, j);
+        std::memcpy(to, &word, sizeof(word));
+      }
+  }
+
+#if defined(__AVX512BW__)
+  // Each lane has 4 rows' nibbles of a column in 16 bits. Those of columns 0 and 2, and of 1 and 3,
+  // are put side by side first.
+  static IntVec four_columns(const uint8_t* p, int j) {
+    typedef int16_t Shorts __attribute__((vector_size(64)));
+    constexpr Shorts kEven = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                              8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+    const auto left = load_as<__m512i>(p), right = load_as<__m512i>(p + 64);
+    const auto even = (IntVec)_mm512_permutex2var_epi16(left, (__m512i)kEven, right);
+    const auto odd = (IntVec)_mm512_permutex2var_epi16(left, (__m512i)(kEven + 16), right);
+    return (even >> (4 * j) & 0x000f000f) | (odd >> (4 * j) & 0x000f000f) << 8;
+  }
+#else
+  static IntVec four_columns(const uint8_t* p, int j) {
+    IntVec word{};
+    for (int c = 0; c < 4; ++c) {
+      const IntVec nibbles = Int4Columns::words(p + c * Int4Columns::kColumn, j);
+      word |= (nibbles >> (j % Int4Columns::kNibbles * 4) & 15) << (8 * c);
+    }
+    return word;
+  }
+#endif
 };
 
-// Some columns of two vectors of rows: words, and what stands for the rows' scales, kRows apart.
-struct Words {
-  const uint8_t *data, *next;  // next: what will be read soon
-  int64_t first, count;  // of a whole row's words
-  const float* scales;
+// Some groups of columns, on from a vector of rows: words, so many bytes apart, the rows' scales, and
+// what will be read soon.
+struct Groups {
+  const uint8_t* words;
+  int64_t bytes;
+  const uint8_t *scales, *next;
+  int64_t count, words_of_last;
 };
 
-// y[token][0..2 kLanes] += words · x[token] for N tokens, ld floats apart.
+// Tokens of a tile, ld floats apart. The compiler would hold an address for each of them, more
+// than there are registers, if it knew how these lie to each other.
+template <int N>
+struct TokenRows {
+  const float* third[(N + 2) / 3];
+  int64_t ld;
+  TokenRows(const float* x, int64_t ld) : ld(ld) {
+    for (int i = 0; i < (N + 2) / 3; ++i) {
+      third[i] = x + 3 * i * ld;
+      asm("" : "+r"(third[i]));
+    }
+  }
+  const float* operator[](int t) const { return third[t / 3] + t % 3 * ld; }
+};
+
+inline void add_to(float* y, Vec x) { store(y, load(y) + x); }
+
+// y[token][0..2 kLanes] += words · x[token] for N tokens.
 template <class F, int N>
-inline void integer_tile(const Words& w, const float* x, int64_t ld, int64_t scales_of_token,
-                         float* y) {
-  using Sum = typename F::Sum;
+inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {
   using Tokens = typename F::Tokens;
-  constexpr int run = F::kSharing / F::kColumns;
-  for (int64_t begin = 0; begin < w.count; begin += run) {
-    Sum sums[N][2];
-    for (int64_t i = begin; i < std::min<int64_t>(w.count, begin + run); ++i) {
-      __builtin_prefetch(w.next + i * F::kAhead);
-      const auto w0 = F::word(w.data + i * F::kStep, 0), w1 = F::word(w.data + i * F::kStep, 1);
+  constexpr bool kKeepsTotals = kLanes == 16;
+  // While two vectors of rows are multiplied, as large a part of the next groups is fetched.
+  constexpr int64_t kAhead = F::kGroupBytes / Tokens::kWords / (kVecs / 2), kLines = (kAhead + 32) / 64;
+  Vec totals[N][2];  // which stay in memory if the compiler unrolls these loops too late
+#pragma GCC unroll 6
+  for (int t = 0; t < N; ++t) totals[t][0] = totals[t][1] = Vec{};
+  for (int64_t g = 0; g < w.count; ++g, x += Tokens::kSize) {
+    const TokenRows<N> tokens(x, ld);
+    IntVec sums[N][2];
+    for (int t = 0; t < N; ++t)
+      sums[t][0] = sums[t][1] = F::begin(Tokens::start(tokens[t]));
+    const int64_t words = g + 1 < w.count ? Tokens::kWords : w.words_of_last;
+    F::visit(w.words, words, [&](int64_t i, IntVec w0, IntVec w1) {
+      for (int line = 0; line < std::max<int64_t>(kLines, 1); ++line)
+        __builtin_prefetch(w.next + i * kAhead + line * 64);
       for (int t = 0; t < N; ++t) {
-        const auto spread = Sum::spread((const int32_t*)x + t * ld + w.first + i);
-        sums[t][0].add(w0, spread);
-        sums[t][1].add(w1, spread);
+        const IntVec spread = IntVec{} + Tokens::words(tokens[t])[i];
+        sums[t][0] = F::add(sums[t][0], w0, spread);
+        sums[t][1] = F::add(sums[t][1], w1, spread);
       }
-    }
-    const int64_t at = (w.first + begin) / Tokens::kWords;
-    for (int t = 0; t < N; ++t) {
-      const Tokens token{x + t * ld, scales_of_token};
+    });
+    Vec row_scales[2] = {splat(1), splat(1)};
+    if (F::kHasGroupScales)
+      for (int j = 0; j < 2; ++j) row_scales[j] = load_fp16(w.scales + j * 2 * kLanes);
+#pragma GCC unroll 6
+    for (int t = 0; t < N; ++t)
       for (int j = 0; j < 2; ++j) {
-        const Vec whole = __builtin_convertvector(sums[t][j].result() - token.offset(at), Vec);
-        float* sum = y + t * kRows + j * kLanes;
-        const Vec scale = load(w.scales + begin / run * kRows + j * kLanes) * token.scale(at);
-        store(sum, load(sum) + whole * scale);
+        const IntVec sum = F::result(sums[t][j], Tokens::start(tokens[t]));
+        const Vec scale = row_scales[j] * Tokens::scale(tokens[t]);
+        const Vec total = __builtin_convertvector(sum, Vec) * scale;
+        if constexpr (kKeepsTotals)
+          totals[t][j] += total;
+        else
+          add_to(y + t * kRows + j * kLanes, total);
       }
-    }
+    w.words += w.bytes, w.scales += F::kGroupBytes, w.next += Tokens::kWords * kAhead;
   }
+  if (kKeepsTotals)
+#pragma GCC unroll 6
+    for (int t = 0; t < N; ++t)
+      for (int j = 0; j < 2; ++j) add_to(y + t * kRows + j * kLanes, totals[t][j]);
 }
 
 // The same for up to N tokens.
 template <class F, int N>
-inline void integer_tile_of(int64_t tokens, const Words& w, const float* x, int64_t ld,
-                            int64_t scales_of_token, float* y) {
-  if (tokens == N) return integer_tile<F, N>(w, x, ld, scales_of_token, y);
-  if constexpr (N > 1) integer_tile_of<F, N - 1>(tokens, w, x, ld, scales_of_token, y);
+inline void integer_tile_of(int64_t tokens, const Groups& w, const float* x, int64_t ld, float* y) {
+  if (tokens == N) return integer_tile<F, N>(w, x, ld, y);
+  if constexpr (N > 1) integer_tile_of<F, N - 1>(tokens, w, x, ld, y);
 }
 
-// The scales of some groups of int4.
-inline void unpack_scales(const uint8_t* panel, int64_t first, int64_t last, float* to) {
-  static_assert(Int4::kGroupBytes == Int4Columns::kGroupBytes);
-  for (int64_t c = first; c < last; c += kGroup, to += kRows)
-    Int4Columns::for_scales(panel + c / kGroup * Int4::kGroupBytes,
-                            [&](int j, Vec scale) { store(to + j * kLanes, scale); });
-}
-
-// y[token][0..63] = panel · x; y is written whole. words: room for kRows * kBlockWords.
+// y[0..63] = panel · x for rounded tokens; y is written whole. room: for kIntegerColumns unpacked.
 template <class F>
 inline void multiply_integers(const uint8_t* panel, int64_t columns, const float* x, int64_t ld,
-                              int64_t tokens, int32_t* words, float* y) {
+                              int64_t tokens, uint8_t* room, float* y) {
   using Format = IntegerFormat<F>;
-  const int64_t scales_of_token = Format::Tokens::count(columns);
-  alignas(64) float unpacked_scales[kBlockColumns / kGroup * kRows];
+  using Tokens = typename Format::Tokens;
+  constexpr int64_t kGroups = kIntegerColumns / Tokens::kSharing;
+  const int64_t groups = Tokens::count(columns);
+  const uint8_t* scales = panel + kGroup / 2 * kRows;
   std::memset(y, 0, sizeof(float) * kRows * tokens);
-  for (int64_t first = 0; first < columns; first += kBlockColumns) {
-    const int64_t last = std::min(columns, first + kBlockColumns);
-    const uint8_t *data, *next = Format::column(panel, first + kBlockColumns);
-    const float* scales;
+  for (int64_t g = 0; g < groups; g += kGroups) {
+    const uint8_t* data = panel + g * Format::kGroupBytes;
+    Groups w{data, Format::kGroupBytes, scales + g * Format::kGroupBytes,
+             data + kGroups * Format::kGroupBytes, std::min(kGroups, groups - g), Tokens::kWords};
+    if (g + kGroups >= groups) w.words_of_last = Format::words_of_last(columns);
     if constexpr (Format::kIsUnpacked) {
-      Format::unpack(panel, first, last, words);
-      unpack_scales(panel, first, last, unpacked_scales);
-      data = (const uint8_t*)words, scales = unpacked_scales;
-    } else {
-      data = Format::column(panel, first), scales = Int8::scales(panel, columns);
+      w.words = room, w.bytes = Tokens::kWords * Format::kStep;
+      for (int64_t i = 0; i < w.count; ++i)
+        Format::unpack(data + i * Format::kGroupBytes, room + i * w.bytes);
     }
-    const int64_t count = (last - first + Format::kColumns - 1) / Format::kColumns;
     // All rows for a few tokens, which stay in the first cache meanwhile.
-    for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
+    for_tiles(tokens, kIntegerTokens, [&](int64_t t, int64_t n) {
       for (int j = 0; j < kVecs; j += 2) {
-        const int64_t at = Format::kIsUnpacked ? j * kBlockWords * sizeof(IntVec) : j * 2 * kLanes;
-        const Words w{data + at, next + j / 2 * kBlockColumns / Format::kColumns * Format::kAhead,
-                      first / Format::kColumns, count, scales + j * kLanes};
-        integer_tile_of<Format, kTileTokens>(n, w, x + t * ld, ld, scales_of_token,
-                                             y + t * kRows + j * kLanes);
+        Groups some = w;
+        some.words += j * Format::kVector, some.scales += j * 2 * kLanes;
+        some.next += j * kGroups * Format::kGroupBytes / kVecs;
+        integer_tile_of<Format, kIntegerTokens>(n, some, x + g * Tokens::kSize + t * ld, ld,
+                                                y + t * kRows + j * kLanes);
       }
     });
+  }
+  if constexpr (!Format::kHasGroupScales) {
+    const float* row_scales = Int8::scales(panel, columns);
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int j = 0; j < kRows; j += kLanes)
+        store(y + t * kRows + j, load(y + t * kRows + j) * load(row_scales + j));
   }
 }

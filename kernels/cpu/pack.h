@@ -176,15 +176,18 @@ inline void pack_int4(const Source& from, int64_t first, uint8_t* panel, Place p
 inline void pack_int8(const Source& from, int64_t first, uint8_t* panel) {
   const int64_t rows = std::min<int64_t>(kRows, from.rows - first);
   std::vector<float> x;
-  const int64_t pairs = Int8::pairs(from.columns);
-  std::vector<int8_t> bytes(rows * pairs * 2);
+  const int64_t words = Int8::words(from.columns);
+  std::vector<int8_t> bytes(rows * words * Int8::kColumns);
   for (int64_t row = 0; row < rows; ++row) {
+    int8_t* to = &bytes[row * words * Int8::kColumns];
     read_row(from, first + row, x);
-    const float scale = round_int8(x, from.columns, &bytes[row * pairs * 2]);
-    std::memcpy(panel + pairs * Int8::kPair + row * 4, &scale, 4);
+    const float scale = round_int8(x, from.columns, to);
+    for (int64_t c = 0; c < from.columns; ++c) to[c] += Int8::kZero;
+    std::memcpy(panel + words * Int8::kStep + row * 4, &scale, 4);
   }
-  pack_elements<uint16_t>(Source{bytes.data(), 0, rows, pairs, pairs, 1}, 0, panel,
-                          [](int64_t row) { return row; });
+  using Word = std::conditional_t<Int8::kColumns == 4, uint32_t, uint16_t>;
+  pack_elements<Word>(Source{bytes.data(), 0, rows, words, words, 1}, 0, panel,
+                      [](int64_t row) { return row; });
 }
 
 // Packs one panel after another, by several threads.
@@ -208,7 +211,8 @@ class PackJob : public Job {
     };
     switch (format_) {
       case kFloat16: pack_elements<uint16_t>(from_, first, panel, in_order); break;
-      case kBfloat16: pack_elements<uint16_t>(from_, first, panel, in_pairs); break;
+      case kBfloat16:
+      case kBfloat16Rounded: pack_elements<uint16_t>(from_, first, panel, in_pairs); break;
       case kInt8: pack_int8(from_, first, panel); break;
       case kInt4: pack_int4(from_, first, panel, place_int4); break;
       case kInt4Columns: pack_int4(from_, first, panel, place_int4_columns); break;

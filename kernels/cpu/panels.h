@@ -6,6 +6,8 @@
 // inside a column suits this processor's vectors, so panels never leave the process.
 #pragma once
 
+#include <type_traits>
+
 #include "rounded.h"
 
 constexpr int kRows = 64;
@@ -35,8 +37,19 @@ inline Vec load_fp16(const uint8_t* p) {
 #endif
 }
 
-// Formats that become floats: bytes of a column, and vectors j and j + 1 of one, j being even.
-struct Float32 {
+// Formats that become floats: bytes of a column, and vectors j and j + 1 of one, j being even. How
+// many columns meet inputs together, which `some` lays side by side; the last may be alone.
+template <class F>
+struct Floats {
+  static constexpr int kTogether = 1;
+  static void some(const uint8_t* column, bool is_alone, int j, Vec& first, Vec& second) {
+    F::two(column, j, first, second);
+  }
+  static Vec add(Vec total, Vec w, Vec x) { return total + w * x; }
+  static float input(const float* x, int64_t c) { return x[c]; }
+};
+
+struct Float32 : Floats<Float32> {
   static constexpr int kColumn = 4 * kRows;
   static void two(const uint8_t* column, int j, Vec& first, Vec& second) {
     first = load_as<Vec>(column + j * sizeof(Vec));
@@ -44,7 +57,7 @@ struct Float32 {
   }
 };
 
-struct Float16 {
+struct Float16 : Floats<Float16> {
   static constexpr int kColumn = 2 * kRows;
   static void two(const uint8_t* column, int j, Vec& first, Vec& second) {
     first = load_fp16(column + j * 2 * kLanes);
@@ -54,7 +67,7 @@ struct Float16 {
 
 // bf16 is the upper half of a float. Lane i of a pair holds rows i and i + kLanes, so that a
 // shift and a mask unpack them.
-struct Bfloat16 {
+struct Bfloat16 : Floats<Bfloat16> {
   static constexpr int kColumn = 2 * kRows;
   static void two(const uint8_t* column, int j, Vec& first, Vec& second) {
     const IntVec pair = load_as<IntVec>(column + j * 2 * kLanes);
@@ -62,6 +75,35 @@ struct Bfloat16 {
     second = as_floats(pair & (int32_t)0xffff0000);
   }
 };
+
+// The same weights for inputs that are rounded to bf16 too, where one instruction multiplies and
+// adds those of two columns.
+struct Bfloat16Rounded : Bfloat16 {
+#if defined(__AVX512BF16__)
+  static constexpr int kTogether = 2;
+
+  static void some(const uint8_t* column, bool is_alone, int j, Vec& first, Vec& second) {
+    const auto left = load_as<__m512i>(column + j * 2 * kLanes);
+    const auto right = is_alone ? __m512i{} : load_as<__m512i>(column + kColumn + j * 2 * kLanes);
+    constexpr __mmask32 odd = 0xaaaaaaaa;
+    first = (Vec)_mm512_mask_blend_epi16(odd, left, _mm512_slli_epi32(right, 16));
+    second = (Vec)_mm512_mask_blend_epi16(odd, _mm512_srli_epi32(left, 16), right);
+  }
+
+  static Vec add(Vec total, Vec w, Vec x) {
+    return (Vec)_mm512_dpbf16_ps((__m512)total, (__m512bh)w, (__m512bh)x);
+  }
+
+  static float input(const float* x, int64_t c) {
+    const uint32_t bits = (uint32_t)((const uint16_t*)x)[c] << 16;
+    return load_as<float>(&bits);
+  }
+#endif
+};
+
+// Whether inputs are rounded for a format that multiplies floats.
+template <class F>
+constexpr bool kIsRounded = std::is_same_v<F, Bfloat16Rounded> && Bfloat16Rounded::kTogether > 1;
 
 // Hands out a column's vectors, so that each is used before the next takes its register.
 template <class F, class Use>
@@ -163,12 +205,34 @@ inline void for_tiles(int64_t tokens, int64_t most, Use use) {
   }
 }
 
-// y[0..63] = panel · x, for one token. Never inlined: among other code the totals leave their
-// registers, and a product takes a third longer.
+// y[0..63] = panel · x, for one token; x is rounded if the format says so. Never inlined: among other
+// code the totals leave their registers, and a product takes a third longer.
 template <class F>
 struct Panel {
-  template <class Columns>
-  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns, const float* x, Columns visited,
+  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns, const float* x, AllColumns visited,
+                       Vec* y) {
+    for (int j = 0; j < kVecs; ++j) y[j] = Vec{};
+    for (int64_t c = 0; c < columns;) {
+      Vec total[kVecs] = {};
+      const auto step = [&](bool is_alone) {
+        visited.prefetch(panel, c, F::kColumn);
+        if (F::kTogether > 1) visited.prefetch(panel, c + 1, F::kColumn);
+        const Vec xc = splat(x[c / F::kTogether]);
+        for (int j = 0; j < kVecs; j += 2) {
+          Vec first, second;
+          F::some(panel + c * F::kColumn, is_alone, j, first, second);
+          total[j] = F::add(total[j], first, xc);
+          total[j + 1] = F::add(total[j + 1], second, xc);
+        }
+      };
+      const int64_t end = std::min(c + kSummed, columns), whole = end / F::kTogether * F::kTogether;
+      for (; c < whole; c += F::kTogether) step(false);
+      if (c < end) step(true), c = end;
+      for (int j = 0; j < kVecs; ++j) y[j] += total[j];
+    }
+  }
+
+  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns, const float* x, SomeColumns visited,
                        Vec* y) {
     for (int j = 0; j < kVecs; ++j) y[j] = Vec{};
     for (int64_t i = 0; i < visited.count;) {
@@ -176,7 +240,7 @@ struct Panel {
       for (const int64_t end = std::min(i + kSummed, visited.count); i < end; ++i) {
         const int64_t c = visited[i];
         visited.prefetch(panel, i, F::kColumn);
-        const Vec xc = splat(x[c]);
+        const Vec xc = splat(F::input(x, c));
         for_column<F>(panel + c * F::kColumn, [&](int j, Vec w) { total[j] += w * xc; });
       }
       for (int j = 0; j < kVecs; ++j) y[j] += total[j];

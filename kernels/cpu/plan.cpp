@@ -51,10 +51,10 @@ struct Run {
   int64_t is_finite;  // said of the logits afterwards
 };
 
-constexpr int64_t kBlockRows = 32;
 // Rows (tokens) of a chunk: what one step writes should still be in the cache for the next one.
 constexpr int64_t kChunkRows = 8;
 constexpr int64_t kFewTokens = 8;
+constexpr int64_t kWrittenAhead = 12;  // tokens
 
 class PlanJob : public Job {
  public:
@@ -86,7 +86,7 @@ class PlanJob : public Job {
       for (const Step* s = begin; s != end; ++s) {
         const Matrix m = matrix(*s);
         for (int64_t i = std::max(chunk * count, before); i < std::min(last, before + m.panels()); ++i)
-          product(*s, m, i - before, 0, M_, scratch);
+          product(*s, m, rows(s->in[3]), i - before, 0, M_, scratch);
         before += m.panels();
       }
     } else {
@@ -254,16 +254,24 @@ class PlanJob : public Job {
   }
 
   void products_of_block(const Step& s, const Range& r, Scratch& scratch) {
-    const Matrix m = matrix(s);
+    Matrix m = matrix(s);
+    Rows rounded;
+    if (m.format == kBfloat16Rounded && m.columns > kMostRounded) m.format = kBfloat16;
+    if (const int64_t ld = rounded_floats(m.format, m.columns)) {
+      rounded = Rows{scratch.rounded - r.first_row * ld, ld, ld};
+      const Rows x = rows(s.in[0]);
+      for (int64_t row = r.first_row; row < r.last_row; ++row)
+        round_inputs(m.format, x[row], m.columns, M_, rounded[row]);
+    }
     for (int64_t panel = r.first / kRows; panel * kRows < r.last; ++panel)
-      product(s, m, panel, r.first_row, r.last_row, scratch);
+      product(s, m, rounded, panel, r.first_row, r.last_row, scratch);
   }
 
   // One panel for some tokens. in: x; factor of the result, list of columns and rounded x, or
   // none. number: rows, columns, format + 16 if added to out, activation. Without out: the logits.
-  void product(const Step& s, const Matrix& m, int64_t panel, int64_t first_row, int64_t last_row,
-               Scratch& scratch) {
-    Rows x = rows(s.in[0]), rounded = rows(s.in[3]), out = rows(s.out);
+  void product(const Step& s, const Matrix& m, Rows rounded, int64_t panel, int64_t first_row,
+               int64_t last_row, Scratch& scratch) {
+    Rows x = rows(s.in[0]), out = rows(s.out);
     const Rows factor = rows(s.in[1]), list = rows(s.in[2]);
     if (s.out < 0) {
       if (run_.logits_kind == kNoLogits) return;
@@ -285,7 +293,10 @@ class PlanJob : public Job {
       const int64_t tokens = std::min<int64_t>(kMaxTokens, last_row - row);
       const Inputs inputs{x[row], x.ld, rounded.data ? rounded[row] : nullptr, rounded.ld};
       multiply_panel(m, panel, inputs, tokens, is_sparse ? &some : nullptr, scratch);
-      for (int64_t t = 0; t < tokens; ++t)
+      for (int64_t t = 0; t < tokens; ++t) {
+        // Rows lie far apart, so the processor does not see coming where the next one is written.
+        const float* ahead = out[row + std::min(t + kWrittenAhead, tokens - 1)];
+        for (int64_t c = first; c < last; c += 16) __builtin_prefetch(ahead + c, 1);
         for (int64_t c = first; c < last; c += kLanes) {
           Vec y = activate(s.number[3], load(scratch.y + t * kRows + c - first));
           float* to = out[row + t] + c;
@@ -294,6 +305,7 @@ class PlanJob : public Job {
           store_part(to, y, last - c);
           nothing += y - y;
         }
+      }
     }
     if (s.out < 0 && sum(nothing) != 0) is_finite_ = false;
   }
@@ -315,6 +327,8 @@ void pool_destroy(void* pool) { delete (Pool*)pool; }
 int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
   return Matrix{nullptr, rows, columns, format}.bytes();
 }
+
+int64_t packed_rounding(int64_t format) { return rounding(format); }
 
 int64_t packed_rounded_floats(int64_t format, int64_t columns) {
   return rounded_floats(format, columns);

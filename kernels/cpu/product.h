@@ -11,14 +11,17 @@ template <class F>
 constexpr int kDirectTokens = std::is_same_v<F, Int4> || std::is_same_v<F, Int4Columns> ? 3 : 1;
 constexpr int64_t kBlockBytes = 16384;  // of a panel at a time, which stay in the first cache
 constexpr int64_t kFloatColumns = 128;  // added up before they join the sum of all, at most
+// What steps on blocks round themselves: tokens, and columns, which are those of low ranks.
+constexpr int64_t kBlockRows = 32, kMostRounded = 512;
 
 // What a thread needs to multiply, allocated once.
 struct alignas(64) Scratch {
-  int32_t words[kRows * kBlockWords];
+  uint8_t unpacked[kRows * kIntegerColumns];
   float y[kMaxTokens * kRows];
+  float rounded[kBlockRows * kMostRounded / 2];
 };
 
-enum Format : int64_t { kFloat32, kFloat16, kBfloat16, kInt8, kInt4, kInt4Columns };
+enum Format : int64_t { kFloat32, kFloat16, kBfloat16, kInt8, kInt4, kInt4Columns, kBfloat16Rounded };
 
 template <class Use>
 inline auto with_format(int64_t format, Use use) {
@@ -28,6 +31,7 @@ inline auto with_format(int64_t format, Use use) {
     case kInt8: return use(Int8{});
     case kInt4: return use(Int4{});
     case kInt4Columns: return use(Int4Columns{});
+    case kBfloat16Rounded: return use(Bfloat16Rounded{});
     default: return use(Float32{});
   }
 }
@@ -53,17 +57,24 @@ struct Part {
 template <class F, int N>
 inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
   Vec total[N][2] = {};
-  for (int64_t c = w.first; c < w.last; ++c) {
-    // While two vectors of rows are multiplied, as large a part of the next block is fetched.
-    __builtin_prefetch(w.next + (c - w.first) * (F::kColumn / (kVecs / 2)));
+  // While two vectors of rows are multiplied, as large a part of the next block is fetched.
+  constexpr int64_t kAhead = F::kColumn / (kVecs / 2);
+  const uint8_t *column = w.panel + w.first * F::kColumn, *next = w.next;
+  x += w.first / F::kTogether;
+  const auto step = [&](bool is_alone) {
+    for (int i = 0; i < F::kTogether; ++i, next += kAhead) __builtin_prefetch(next);
     Vec w0, w1;
-    F::two(w.panel + c * F::kColumn, w.j, w0, w1);
+    F::some(column, is_alone, w.j, w0, w1);
     for (int t = 0; t < N; ++t) {
-      const Vec xc = splat(x[t * ldx + c]);
-      total[t][0] += w0 * xc;
-      total[t][1] += w1 * xc;
+      const Vec spread = splat(x[t * ldx]);
+      total[t][0] = F::add(total[t][0], w0, spread);
+      total[t][1] = F::add(total[t][1], w1, spread);
     }
-  }
+    column += F::kTogether * F::kColumn, ++x;
+  };
+  const int64_t count = w.last - w.first;
+  for (int64_t i = count / F::kTogether; i > 0; --i) step(false);
+  if (count % F::kTogether) step(true);
   for (int t = 0; t < N; ++t)
     for (int j = 0; j < 2; ++j) {
       float* sum = y + t * kRows + j * kLanes;
@@ -96,20 +107,33 @@ inline void multiply_floats(const uint8_t* panel, int64_t columns, const float* 
   }
 }
 
-// Floats that hold one token's rounded inputs; 0 for formats that multiply floats.
+enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves };
+
+inline int64_t rounding(int64_t format) {
+  if (format == kInt4 || format == kInt4Columns) return kToBytes;
+  if (format == kInt8) return std::is_same_v<Int8::Tokens, RoundedBytes> ? kToBytes : kToShorts;
+  return format == kBfloat16Rounded && kIsRounded<Bfloat16Rounded> ? kToHalves : kNotRounded;
+}
+
+// Floats that hold one token's rounded inputs.
 inline int64_t rounded_floats(int64_t format, int64_t columns) {
-  if (format == kInt4 || format == kInt4Columns) return RoundedBytes::floats(columns);
-  if (format == kInt8) return RoundedShorts::floats(columns);
-  return 0;
+  switch (rounding(format)) {
+    case kToBytes: return RoundedBytes::floats(columns);
+    case kToShorts: return RoundedShorts::floats(columns);
+    case kToHalves: return RoundedHalves::floats(columns);
+    default: return 0;
+  }
 }
 
 // Rounds one of so many tokens for a product, where the product will read it.
 inline void round_inputs(int64_t format, const float* x, int64_t columns, int64_t tokens,
                          float* to) {
-  if (format == kInt8)
-    RoundedShorts::round(x, columns, to);
-  else if (format == kInt4 || tokens > kDirectTokens<Int4Columns>)
-    RoundedBytes::round(x, columns, to);
+  if (format == kInt4Columns && tokens <= kDirectTokens<Int4Columns>) return;
+  switch (rounding(format)) {
+    case kToBytes: return RoundedBytes::round(x, columns, format == kInt8 ? Int8::kZero : Int4::kZero, to);
+    case kToShorts: return RoundedShorts::round(x, columns, Int8::kZero, to);
+    case kToHalves: return RoundedHalves::round(x, columns, to);
+  }
 }
 
 // Some tokens, and the same rounded; rows that many floats apart.
@@ -126,17 +150,18 @@ inline void multiply_token(const uint8_t* data, int64_t columns, const float* x,
                            const float* rounded, const SomeColumns* some, float* y) {
   if constexpr (std::is_same_v<F, Int8>) {
     if (some)
-      multiply_int8(data, columns, rounded, SomePairs{*some}, y);
+      multiply_int8(data, columns, rounded, SomeWords{*some}, y);
     else
-      multiply_int8(data, columns, rounded, AllPairs{}, y);
+      multiply_int8(data, columns, rounded, AllWords{}, y);
   } else if constexpr (std::is_same_v<F, Int4>) {
     multiply_int4(data, columns, rounded, y);
   } else {
     Vec result[kVecs];
+    const float* inputs = kIsRounded<F> ? rounded : x;
     if (some)
-      Panel<F>::multiply(data, columns, x, *some, result);
+      Panel<F>::multiply(data, columns, inputs, *some, result);
     else
-      Panel<F>::multiply(data, columns, x, AllColumns{columns}, result);
+      Panel<F>::multiply(data, columns, inputs, AllColumns{columns}, result);
     std::memcpy(y, result, sizeof(result));
   }
 }
@@ -153,10 +178,12 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
         multiply_token<F>(data, m.columns, in.x + t * in.ld, in.rounded + t * in.rounded_ld, some,
                           scratch.y + t * kRows);
     } else if constexpr (IntegerFormat<F>::kExists) {
-      multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens, scratch.words,
+      multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens, scratch.unpacked,
                            scratch.y);
     } else {
-      multiply_floats<F>(data, m.columns, in.x, in.ld, tokens, scratch.y);
+      constexpr bool is_rounded = kIsRounded<F>;
+      multiply_floats<F>(data, m.columns, is_rounded ? in.rounded : in.x,
+                         is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
     }
   });
 }

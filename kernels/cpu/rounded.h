@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "vec.h"
 
@@ -9,8 +10,6 @@ typedef int8_t ByteVec __attribute__((vector_size(kLanes)));
 typedef int16_t ShortVec __attribute__((vector_size(kLanes * 2)));
 
 constexpr int kGroup = 32;  // columns that share an int4 scale
-// Columns whose 16-bit inputs share a scale: a sum of as many products with int8 stays below 2^31.
-constexpr int kBlockColumns = 256;
 
 // x times inverse, rounded to integers below 2^22.
 inline IntVec to_integers(Vec x, Vec inverse) {
@@ -38,75 +37,71 @@ inline ShortVec narrow(IntVec x, ShortVec) { return __builtin_convertvector(x, S
 
 // Rounds n vectors of numbers, the largest becoming `end`, and stores them as Narrow.
 // Returns their scale, which is NaN where an input is not finite, and adds them up in total.
-template <int n, class Narrow, class Element>
-inline float round_together(const float* x, int64_t count, int end, Element* to, IntVec& total) {
-  Vec part[n], largest{}, poison{};
+template <int n, class Narrow>
+inline float round_together(const float* x, int64_t count, int end, void* to, IntVec& total) {
+  constexpr int32_t kInfinity = 0x7f800000;
+  Vec part[n];
+  IntVec largest{};  // the bits of numbers without a sign are in their order, NaN being the last
   for (int i = 0; i < n; ++i) {
     part[i] = count > i * kLanes ? load_part(x + i * kLanes, count - i * kLanes) : Vec{};
-    largest = larger(largest, part[i] < Vec{} ? -part[i] : part[i]);
-    poison += part[i] * 0.0f;
+    const IntVec bits = load_as<IntVec>(&part[i]) & 0x7fffffff;
+    largest = largest > bits ? largest : bits;
   }
-  float most = 0;
-  for (int i = 0; i < kLanes; ++i) most = std::max(most, largest[i]);
-  const Vec inverse = splat(most > 1e-30f ? end / most : 0);
+  const int32_t bits = largest_lane(largest);
+  const float most = load_as<float>(&bits);
+  const Vec inverse = splat(most > 1e-30f && bits < kInfinity ? end / most : 0);
   for (int i = 0; i < n; ++i) {
     const IntVec whole = to_integers(part[i], inverse);
     const Narrow few = narrow(whole, Narrow{});
-    std::memcpy(to + i * kLanes, &few, sizeof(few));
+    std::memcpy((uint8_t*)to + i * sizeof(few), &few, sizeof(few));
     total += whole;
   }
-  return most / end + sum(poison);
+  return bits < kInfinity ? most / end : NAN;
 }
 
 // A row's floats, so many that all rows lie alike in the cache's lines.
 inline int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
-// For int4: groups of 32 bytes, then the groups' scales, then 8 times the bytes' sums.
-struct RoundedBytes {
-  static constexpr int kWords = kGroup / 4;  // of 32 bits, that share a scale
-  const float* row;
-  int64_t groups;
+// Groups of columns one after the other: words of 32 bits that hold their integers, the scale, and
+// what to add to a group's products, as weights are kept with `zero` added to them.
+template <class Narrow, int kSharing_>
+struct Rounded {
+  static constexpr int kSharing = kSharing_, kBytes = sizeof(Narrow) / kLanes;
+  static constexpr int kWords = kSharing * kBytes / 4, kSize = kWords + 2;
 
-  static int64_t count(int64_t columns) { return (columns + kGroup - 1) / kGroup; }
-  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * (kWords + 2)); }
+  static int64_t count(int64_t columns) { return (columns + kSharing - 1) / kSharing; }
+  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * kSize); }
 
-  const int32_t* words() const { return (const int32_t*)row; }
-  float scale(int64_t group) const { return row[groups * kWords + group]; }
-  int32_t offset(int64_t group) const { return words()[groups * (kWords + 1) + group]; }
+  // Of a group.
+  static const int32_t* words(const float* group) { return (const int32_t*)group; }
+  static float scale(const float* group) { return group[kWords]; }
+  static int32_t start(const float* group) { return words(group)[kWords + 1]; }
 
-  static void round(const float* x, int64_t columns, float* row) {
-    const int64_t groups = count(columns);
-    for (int64_t g = 0; g < groups; ++g) {
+  static void round(const float* x, int64_t columns, int32_t zero, float* row) {
+    constexpr int end = (1 << (8 * kBytes - 1)) - 1;
+    for (int64_t first = 0; first < columns; first += kSharing, row += kSize) {
       IntVec total{};
-      row[groups * kWords + g] = round_together<kGroup / kLanes, ByteVec>(
-          x + g * kGroup, columns - g * kGroup, 127, (int8_t*)row + g * kGroup, total);
-      int32_t all = 0;
-      for (int i = 0; i < kLanes; ++i) all += total[i];
-      ((int32_t*)row)[groups * (kWords + 1) + g] = 8 * all;
+      row[kWords] = round_together<kSharing / kLanes, Narrow>(x + first, columns - first, end, row, total);
+      const int32_t start = zero ? -zero * sum(total) : 0;
+      std::memcpy(row + kWords + 1, &start, sizeof(start));
     }
   }
 };
 
-// For int8: blocks of 256 integers of 16 bits, then the blocks' scales.
-struct RoundedShorts {
-  static constexpr int kWords = kBlockColumns / 2;
-  const float* row;
-  int64_t blocks;
+using RoundedBytes = Rounded<ByteVec, kGroup>;
+// A sum of as many products of 16-bit inputs with int8 stays below 2^31.
+using RoundedShorts = Rounded<ShortVec, 256>;
 
-  static int64_t count(int64_t columns) { return (columns + kBlockColumns - 1) / kBlockColumns; }
-  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * (kWords + 1)); }
-
-  const int32_t* words() const { return (const int32_t*)row; }
-  float scale(int64_t block) const { return row[blocks * kWords + block]; }
-  static int32_t offset(int64_t) { return 0; }
+// Words of two neighbouring columns as bf16, for processors that multiply those.
+struct RoundedHalves {
+  static int64_t floats(int64_t columns) { return whole_lines((columns + 1) / 2); }
 
   static void round(const float* x, int64_t columns, float* row) {
-    const int64_t blocks = count(columns);
-    for (int64_t b = 0; b < blocks; ++b) {
-      IntVec total{};
-      row[blocks * kWords + b] = round_together<kBlockColumns / kLanes, ShortVec>(
-          x + b * kBlockColumns, columns - b * kBlockColumns, 32767,
-          (int16_t*)row + b * kBlockColumns, total);
+#if defined(__AVX512BF16__)
+    for (int64_t c = 0; c < columns; c += kLanes) {
+      const __m256bh halves = _mm512_cvtneps_pbh((__m512)load_part(x + c, columns - c));
+      std::memcpy((uint16_t*)row + c, &halves, sizeof(halves));
     }
+#endif
   }
 };

@@ -99,6 +99,19 @@ inline Vec sum_each_row(Vec* rows) {
   return rows[0];
 }
 
+// Lane i of vector j becomes lane j of vector i: each round moves one bit of a number's place from
+// the vector's number to the lane's.
+inline void transpose(Vec* rows) {
+  for (int round = 1; round < kLanes; round *= 2) {
+    Vec moved[kLanes];
+    for (int i = 0; i < kLanes / 2; ++i) {
+      moved[2 * i] = interleave<false>(rows[i], rows[i + kLanes / 2]);
+      moved[2 * i + 1] = interleave<true>(rows[i], rows[i + kLanes / 2]);
+    }
+    for (int i = 0; i < kLanes; ++i) rows[i] = moved[i];
+  }
+}
+
 // Bit i: whether lane i is not zero.
 inline uint32_t nonzero_lanes(Vec x) {
 #if defined(__AVX512F__)
@@ -113,9 +126,33 @@ inline uint32_t nonzero_lanes(Vec x) {
 }
 
 inline float sum(Vec x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)x);
+#else
   float total = 0;
   for (int i = 0; i < kLanes; ++i) total += x[i];
   return total;
+#endif
+}
+
+inline int32_t sum(IntVec x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_epi32((__m512i)x);
+#else
+  int32_t total = 0;
+  for (int i = 0; i < kLanes; ++i) total += x[i];
+  return total;
+#endif
+}
+
+inline int32_t largest_lane(IntVec x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_epi32((__m512i)x);
+#else
+  int32_t most = x[0];
+  for (int i = 1; i < kLanes; ++i) most = x[i] > most ? x[i] : most;
+  return most;
+#endif
 }
 
 // exp(x) for x <= 0, within 2 ulp; below -87 it stays at exp(-87). NaN stays NaN.

@@ -1,6 +1,8 @@
 // One token of RWKV-7's recurrence for one head; see wkv7.cpp.
 #pragma once
 
+#include <algorithm>
+
 #include "measure.h"
 
 template <int N>
@@ -49,5 +51,69 @@ struct Wkv7Step {
       }
       store(y + block, sum_each_row(rows));
     }
+  }
+};
+
+// Numbers of some tokens for one head: (n, N), ld floats apart.
+struct HeadRows {
+  const float* data;
+  int64_t ld;
+  const float* operator[](int64_t t) const { return data + t * ld; }
+};
+
+// Several tokens of one head. The state's rows lie across the lanes meanwhile: no vector's lanes are
+// added up, and one pass over the state updates it, reads it, and meets the next token's kk.
+template <int N>
+struct Wkv7Run {
+  static constexpr int kTogether = N >= 2 * kLanes ? 2 : 1;  // vectors of rows
+  static constexpr int kWidth = kTogether * kLanes;
+
+  // Some rows of S (N, N), column after column, from one to the other.
+  static void turn(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
+    Vec part[kLanes];
+    for (int i = 0; i < kLanes; ++i) part[i] = load(from + i * ld_from);
+    transpose(part);
+    for (int i = 0; i < kLanes; ++i) store(to + i * ld_to, part[i]);
+  }
+
+  // S becomes the state after n tokens; before may be the same array.
+  static void run(const float* before, float* S, int64_t n, const HeadRows& r, const HeadRows& w,
+                  const HeadRows& k, const HeadRows& v, const HeadRows& kk, const HeadRows& b,
+                  float* y, int64_t ld_y) {
+    alignas(64) float columns[N * kWidth];
+    for (int block = 0; block < N; block += kWidth) {
+      for (int u = 0; u < kWidth; u += kLanes)
+        for (int c = 0; c < N; c += kLanes)
+          turn(before + (block + u) * N + c, N, columns + c * kWidth + u, kWidth);
+      Vec sa[kTogether] = {};
+      for (int c = 0; c < N; ++c)
+        for (int u = 0; u < kTogether; ++u)
+          sa[u] += load(columns + c * kWidth + u * kLanes) * kk[0][c];
+      for (int64_t t = 0; t < n; ++t)
+        token(columns, r[t], w[t], k[t], v[t] + block, kk[std::min(t + 1, n - 1)], b[t], sa,
+              y + t * ld_y + block);
+      for (int u = 0; u < kWidth; u += kLanes)
+        for (int c = 0; c < N; c += kLanes)
+          turn(columns + c * kWidth + u, kWidth, S + (block + u) * N + c, N);
+    }
+  }
+
+  // sa = S kk, before the token of this kk and then of the next.
+  static void token(float* columns, const float* r, const float* w, const float* k, const float* v,
+                    const float* next_kk, const float* b, Vec* sa, float* y) {
+    Vec vs[kTogether], removed[kTogether], read[kTogether], next[kTogether];
+    for (int u = 0; u < kTogether; ++u) {
+      vs[u] = load(v + u * kLanes), removed[u] = sa[u];
+      read[u] = next[u] = Vec{};
+    }
+    for (int c = 0; c < N; ++c)
+      for (int u = 0; u < kTogether; ++u) {
+        float* at = columns + c * kWidth + u * kLanes;
+        const Vec now = load(at) * w[c] - removed[u] * b[c] + vs[u] * k[c];
+        store(at, now);
+        read[u] += now * r[c];
+        next[u] += now * next_kk[c];
+      }
+    for (int u = 0; u < kTogether; ++u) store(y + u * kLanes, read[u]), sa[u] = next[u];
   }
 };

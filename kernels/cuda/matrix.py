@@ -27,13 +27,15 @@ class CudaMatrix:
         format: how numbers are kept.
         by_columns: so that kernels can leave out columns whose input is zero.
         dtype: in which products of many tokens run; sums are float32.
-        rounded_floats: 0: kernels round no inputs.
+        inputs: "fp32", and
+        rounded_floats: 0: kernels round none.
         data: (rows, columns), by columns (columns, rows). int4: (rows, groups, 16) as
             quantize_int4 gives them, by columns (columns, rows / 2), a byte for two rows.
         scale: (rows,) float32 of int8; (rows, groups) float16 of int4, by columns
             (groups, rows); empty for floats.
     """
 
+    inputs = "fp32"
     rounded_floats = 0
 
     def __init__(

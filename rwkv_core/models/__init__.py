@@ -320,9 +320,12 @@ def _is_finite(numbers: Tensor) -> bool:
 
 def _packed_dtype(network: Network, asked: Choice) -> Choice:
     """Name the type of the weights in memory, which may be the file's, and of products."""
-    kept = {part.weight.format for part in network.modules() if isinstance(part, Packed)}
+    weights = [part.weight for part in network.modules() if isinstance(part, Packed)]
+    kept = {weight.format.removesuffix("_rounded") for weight in weights}
     floats = " and ".join(sorted(kept & {"fp32", "fp16", "bf16"}))
     why = "float weights kept in {floats}, products in fp32"
+    if any(weight.inputs == "bf16" for weight in weights):
+        why = "float weights kept in {floats}, products of bf16 added up in fp32"
     return Choice(asked.value, Sentence(why, floats=floats or "none"))
 
 

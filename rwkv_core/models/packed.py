@@ -18,7 +18,7 @@ from rwkv_core.strategy import Place
 # memory that nobody asked for.
 BLOCK_BYTES = 2 * 2**20
 _PANEL_ROWS = 64
-_DTYPES = {name: dtype for dtype, name in TYPES.items()}
+_DTYPES = {name: dtype for dtype, name in TYPES.items()} | {"bf16_rounded": torch.bfloat16}
 
 
 class Packed(nn.Module):
@@ -50,7 +50,8 @@ def stored_format(
     """Say how a matrix is kept.
 
     Where the strategy says fp32, weights of 16 bits keep them: floats of twice the size would
-    be the same numbers. int8 and int4 are for whole matrices; low ranks stay floats.
+    be the same numbers. int8 and int4 are for whole matrices; low ranks stay floats. Where
+    anything is rounded, products with bf16 may round their inputs to bf16 too.
 
     Args:
         dtype: in the file.
@@ -60,7 +61,13 @@ def stored_format(
     """
     if place.format != "float" and not is_low_rank:
         return "int4_columns" if is_sparse and place.format == "int4" else place.format
-    return TYPES[dtype] if place.dtype == torch.float32 else TYPES[place.dtype]
+    if place.dtype == torch.float32:
+        kept = TYPES[dtype]
+        is_rounded = place.format != "float"
+    else:
+        kept = TYPES[place.dtype]
+        is_rounded = True
+    return "bf16_rounded" if kept == "bf16" and is_rounded else kept
 
 
 def pack(

@@ -19,6 +19,7 @@ from kernels.packed import (
     packed_library,
 )
 from kernels.packed import thread_pool as pool_of
+from kernels.plan_parts import StoredMatrix
 from rwkv_core.models.packed import pack
 from rwkv_core.quantization import (
     dequantize_int4,
@@ -27,7 +28,7 @@ from rwkv_core.quantization import (
     quantize_int8,
 )
 
-# Panels have 64 rows, int4 groups 32 columns, sums 64 columns, blocks 256, tiles 6 or 12 tokens.
+# Panels have 64 rows, groups 32 columns, sums 64 columns, blocks 256, tiles 6 or 12 tokens.
 SHAPES = [(1, 1), (3, 40), (63, 31), (64, 32), (65, 33), (130, 257), (70, 600)]
 TOKENS = [1, 2, 5, 6, 7, 13, 300]
 
@@ -55,26 +56,30 @@ DEFINITIONS: dict[PackedFormat, Callable[[Tensor], Tensor]] = {
     "int8": int8,
     "int4": int4,
     "int4_columns": int4,
+    "bf16_rounded": lambda weight: weight.bfloat16().float(),
 }
 every_format = pytest.mark.parametrize("format", DEFINITIONS)
 
 
-def rounded_inputs(x: Tensor) -> Tensor:
-    """Inputs of int4 products: 8 bits in groups of 32, each group's largest being 127."""
+def rounded_to_bytes(x: Tensor) -> Tensor:
+    """Inputs of 8 bits in groups of 32, each group's largest being 127."""
     groups = F.pad(x, (0, -x.shape[1] % 32)).view(len(x), -1, 32).double()
     end = groups.abs().amax(-1, keepdim=True).clamp_min(1e-30)
     rounded = ((groups * 127 / end).round() * end / 127).flatten(1)
     return rounded[:, : x.shape[1]]
 
 
-def inputs_of(format: PackedFormat, x: Tensor) -> Tensor:
-    """What a product multiplies, but for int8's 16 bits: see rounding_of_pairs."""
-    is_rounded = format == "int4" or (format == "int4_columns" and len(x) > 3)
-    return rounded_inputs(x) if is_rounded else x.double()
+def inputs_of(weight: StoredMatrix, x: Tensor) -> Tensor:
+    """What a product multiplies, but for inputs of 16 bits: see rounding_of_pairs."""
+    if weight.format == "int4_columns" and len(x) <= 3:
+        return x.double()
+    if weight.inputs == "int8 by 32":
+        return rounded_to_bytes(x)
+    return x.bfloat16().double() if weight.inputs == "bf16" else x.double()
 
 
 def rounding_of_pairs(x: Tensor, weight: Tensor) -> Tensor:
-    """How far 16-bit inputs may move a product: half a unit of each block of 256, all one way."""
+    """How far 16-bit integers may move a product: half a unit of each block of 256, all one way."""
     blocks = F.pad(x, (0, -x.shape[1] % 256)).view(len(x), -1, 256)
     unit = (blocks.abs().amax(-1, keepdim=True) / 32767).expand_as(blocks).flatten(1)
     return unit[:, : x.shape[1]] / 2 @ weight.abs().T
@@ -106,13 +111,14 @@ def test_products_are_those_of_the_definition(
 ) -> None:
     weight, x = draw(rows, columns), draw(tokens, columns, seed=1)
     expected = DEFINITIONS[format](weight).double()
-    actual = pack(weight, format, threads=2)(x)
-    inputs = inputs_of(format, x)
+    packed = pack(weight, format, threads=2)
+    actual, inputs = packed(x), inputs_of(packed.weight, x)
     magnitude = inputs.abs() @ expected.abs().T
     if format == "int4_columns":
         # Nibbles 0 to 15 are multiplied before 8 is taken off.
         magnitude = magnitude * 4
-    rounding = rounding_of_pairs(x.double(), expected) if format == "int8" else 0.0
+    is_in_pairs = packed.weight.inputs == "int16 by 256"
+    rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
     assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)
 
 
@@ -160,13 +166,13 @@ def test_weights_of_any_type_are_rounded_as_in_torch(
     # From subnormal numbers of fp16 to its largest, each row of a size of its own.
     sizes = torch.logspace(-7, 3, 70)[:, None]
     weight, x = (draw(70, 45) * sizes).to(dtype), draw(1, 45)
-    inputs = inputs_of(format, x)
     for values in (weight, weight.mT.contiguous().mT):
-        expected = DEFINITIONS[format](weight).double()
+        packed = pack(values, format, threads=2)
+        inputs, expected = inputs_of(packed.weight, x), DEFINITIONS[format](weight).double()
         magnitude = 4 * (inputs.abs() @ expected.abs().T)
-        actual = pack(values, format, threads=2)(x)
-        rounding = rounding_of_pairs(x.double(), expected) if format == "int8" else 0.0
-        assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)
+        is_in_pairs = packed.weight.inputs == "int16 by 256"
+        rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
+        assert_sums_close(packed(x), (inputs @ expected.T).float(), magnitude, rounding)
 
 
 def test_a_weight_larger_than_one_block_is_packed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
