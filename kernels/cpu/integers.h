@@ -16,6 +16,15 @@ struct IntegerFormat {
   static constexpr bool kExists = false;
 };
 
+// How often a loop runs. With AVX-512 groups are whole, which the compiler should know, to unroll it;
+// with fewer registers it should not know.
+template <int64_t kWhole>
+inline int64_t unrolled(int64_t count) {
+  if (kLanes == 16 && kWhole <= 8) return kWhole;
+  asm("" : "+r"(count));
+  return count;
+}
+
 template <>
 struct IntegerFormat<Int8> : Int8 {
   static constexpr bool kExists = true, kIsUnpacked = false, kHasGroupScales = false;
@@ -27,9 +36,7 @@ struct IntegerFormat<Int8> : Int8 {
 
   template <class Use>
   static void visit(const uint8_t* group, int64_t words, Use use) {
-    // With 4 columns a word all groups are whole, which the compiler should know.
-    const int64_t count = kColumns == 4 ? Tokens::kWords : words;
-    for (int64_t i = 0; i < count; ++i, group += kStep)
+    for (int64_t i = 0, n = unrolled<Tokens::kWords>(words); i < n; ++i, group += kStep)
       use(i, word(group), word(group + kVector));
   }
 };
@@ -42,12 +49,13 @@ struct IntegerFormat<Int4> : Int4 {
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
   template <class Use>
-  static void visit(const uint8_t* group, int64_t, Use use) {
-    for (int q = 0; q < kQuarters; ++q, group += kQuarterBytes) {
-      const IntVec w0 = load_as<IntVec>(group), w1 = load_as<IntVec>(group + kVector);
-      use(q, low(w0), low(w1));
-      use(q + kQuarters, high(w0), high(w1));
-    }
+  static void visit(const uint8_t* group, int64_t words, Use use) {
+    const auto at = [&](int64_t q, int j) {
+      return load_as<IntVec>(group + q * kQuarterBytes + j * kVector);
+    };
+    const int64_t n = unrolled<kQuarters>(words / 2);
+    for (int64_t q = 0; q < n; ++q) use(q, low(at(q, 0)), low(at(q, 1)));
+    for (int64_t q = 0; q < n; ++q) use(q + kQuarters, high(at(q, 0)), high(at(q, 1)));
   }
 };
 
@@ -60,9 +68,9 @@ struct IntegerFormat<Int4Columns> : Int4 {
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
   template <class Use>
-  static void visit(const uint8_t* words, int64_t, Use use) {
-    for (int i = 0; i < Tokens::kWords; ++i, words += kStep)
-      use(i, load_as<IntVec>(words), load_as<IntVec>(words + kVector));
+  static void visit(const uint8_t* group, int64_t words, Use use) {
+    for (int64_t i = 0, n = unrolled<Tokens::kWords>(words); i < n; ++i, group += kStep)
+      use(i, load_as<IntVec>(group), load_as<IntVec>(group + kVector));
   }
 
   static void unpack(const uint8_t* group, uint8_t* to) {
@@ -106,8 +114,8 @@ struct Groups {
   int64_t count, words_of_last;
 };
 
-// Tokens of a tile, ld floats apart. The compiler would hold an address for each of them, more
-// than there are registers, if it knew how these lie to each other.
+// Tokens of a tile, ld floats apart. With AVX-512 the compiler would hold an address for each of
+// them, more than there are registers, if it knew how these lie to each other.
 template <int N>
 struct TokenRows {
   const float* third[(N + 2) / 3];
@@ -115,7 +123,7 @@ struct TokenRows {
   TokenRows(const float* x, int64_t ld) : ld(ld) {
     for (int i = 0; i < (N + 2) / 3; ++i) {
       third[i] = x + 3 * i * ld;
-      asm("" : "+r"(third[i]));
+      if (kLanes == 16) asm("" : "+r"(third[i]));
     }
   }
   const float* operator[](int t) const { return third[t / 3] + t % 3 * ld; }
