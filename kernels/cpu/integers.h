@@ -10,7 +10,8 @@ constexpr int kIntegerTokens = 6;  // of a tile: with 16 registers sums fill the
 constexpr int64_t kIntegerColumns = 256;  // at a time, which stay in the first cache
 
 // How a format's weights meet rounded tokens, a group of columns at a time, those that share the
-// token's scale: where groups lie, and their words for two vectors of rows.
+// token's scale: where groups lie, their words for two vectors of rows, and which cache the next ones
+// are fetched into.
 template <class F>
 struct IntegerFormat {
   static constexpr bool kExists = false;
@@ -28,6 +29,7 @@ inline int64_t unrolled(int64_t count) {
 template <>
 struct IntegerFormat<Int8> : Int8 {
   static constexpr bool kExists = true, kIsUnpacked = false, kHasGroupScales = false;
+  static constexpr int kCache = AllWords::kCache;
   static constexpr int kGroupBytes = Tokens::kWords * kStep;
 
   static int64_t words_of_last(int64_t columns) {
@@ -44,7 +46,7 @@ struct IntegerFormat<Int8> : Int8 {
 template <>
 struct IntegerFormat<Int4> : Int4 {
   static constexpr bool kExists = true, kIsUnpacked = false, kHasGroupScales = true;
-  static constexpr int kVector = 4 * kLanes;
+  static constexpr int kVector = 4 * kLanes, kCache = 3;
   using Tokens = RoundedBytes;
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
@@ -63,7 +65,7 @@ struct IntegerFormat<Int4> : Int4 {
 template <>
 struct IntegerFormat<Int4Columns> : Int4 {
   static constexpr bool kExists = true, kIsUnpacked = true, kHasGroupScales = true;
-  static constexpr int kVector = 4 * kLanes, kStep = 4 * kRows;
+  static constexpr int kVector = 4 * kLanes, kStep = 4 * kRows, kCache = 3;
   using Tokens = RoundedBytes;
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
@@ -149,7 +151,7 @@ inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {
     const int64_t words = g + 1 < w.count ? Tokens::kWords : w.words_of_last;
     F::visit(w.words, words, [&](int64_t i, IntVec w0, IntVec w1) {
       for (int line = 0; line < std::max<int64_t>(kLines, 1); ++line)
-        __builtin_prefetch(w.next + i * kAhead + line * 64);
+        __builtin_prefetch(w.next + i * kAhead + line * 64, 0, F::kCache);
       for (int t = 0; t < N; ++t) {
         const IntVec spread = IntVec{} + Tokens::words(tokens[t])[i];
         sums[t][0] = F::add(sums[t][0], w0, spread);

@@ -62,7 +62,10 @@ inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
   const uint8_t *column = w.panel + w.first * F::kColumn, *next = w.next;
   x += w.first / F::kTogether;
   const auto step = [&](bool is_alone) {
-    for (int i = 0; i < F::kTogether; ++i, next += kAhead) __builtin_prefetch(next);
+    // Into the second cache: the first one is full of this block.
+    for (int64_t line = 0; line < F::kTogether * kAhead; line += 64)
+      __builtin_prefetch(next + line, 0, 2);
+    next += F::kTogether * kAhead;
     Vec w0, w1;
     F::some(column, is_alone, w.j, w0, w1);
     for (int t = 0; t < N; ++t) {
