@@ -1,12 +1,9 @@
 """Packed weights: every format means what its definition in torch says, to the last bit."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from benchmarks.prefill_memory import PROC_STATUS, anonymous_bytes
 from kernels.build import BuildError, default_cache
@@ -19,13 +16,14 @@ from kernels.packed import (
     packed_library,
 )
 from kernels.packed import thread_pool as pool_of
-from kernels.plan_parts import StoredMatrix
 from rwkv_core.models.packed import pack
-from rwkv_core.quantization import (
-    dequantize_int4,
-    dequantize_int8,
-    quantize_int4,
-    quantize_int8,
+from tests.packed_products import (
+    DEFINITIONS,
+    assert_sums_close,
+    check_products,
+    draw,
+    inputs_of,
+    rounding_of_pairs,
 )
 
 # Panels have 64 rows, groups 32 columns, sums 64 columns, blocks 256, tiles 6 or 12 tokens.
@@ -41,66 +39,11 @@ def library() -> PackedLibrary:
         pytest.skip(str(error))
 
 
-def int8(weight: Tensor) -> Tensor:
-    return dequantize_int8(*quantize_int8(weight))
-
-
-def int4(weight: Tensor) -> Tensor:
-    return dequantize_int4(*quantize_int4(weight), weight.shape[1])
-
-
-DEFINITIONS: dict[PackedFormat, Callable[[Tensor], Tensor]] = {
-    "fp32": lambda weight: weight,
-    "fp16": lambda weight: weight.half().float(),
-    "bf16": lambda weight: weight.bfloat16().float(),
-    "int8": int8,
-    "int4": int4,
-    "int4_columns": int4,
-    "bf16_rounded": lambda weight: weight.bfloat16().float(),
-}
 every_format = pytest.mark.parametrize("format", DEFINITIONS)
-
-
-def rounded_to_bytes(x: Tensor) -> Tensor:
-    """Inputs of 8 bits in groups of 32, each group's largest being 127."""
-    groups = F.pad(x, (0, -x.shape[1] % 32)).view(len(x), -1, 32).double()
-    end = groups.abs().amax(-1, keepdim=True).clamp_min(1e-30)
-    rounded = ((groups * 127 / end).round() * end / 127).flatten(1)
-    return rounded[:, : x.shape[1]]
-
-
-def inputs_of(weight: StoredMatrix, x: Tensor) -> Tensor:
-    """What a product multiplies, but for inputs of 16 bits: see rounding_of_pairs."""
-    if weight.format == "int4_columns" and len(x) <= 3:
-        return x.double()
-    if weight.inputs == "int8 by 32":
-        return rounded_to_bytes(x)
-    return x.bfloat16().double() if weight.inputs == "bf16" else x.double()
-
-
-def rounding_of_pairs(x: Tensor, weight: Tensor) -> Tensor:
-    """How far 16-bit integers may move a product: half a unit of each block of 256, all one way."""
-    blocks = F.pad(x, (0, -x.shape[1] % 256)).view(len(x), -1, 256)
-    unit = (blocks.abs().amax(-1, keepdim=True) / 32767).expand_as(blocks).flatten(1)
-    return unit[:, : x.shape[1]] / 2 @ weight.abs().T
 
 
 def test_every_format_has_a_definition() -> None:
     assert DEFINITIONS.keys() == FORMATS.keys()
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def assert_sums_close(
-    actual: Tensor, expected: Tensor, magnitude: Tensor, rounding: Tensor | float = 0.0
-) -> None:
-    """Compare sums of products, each against the sum of its products' sizes."""
-    assert actual.shape == expected.shape
-    assert torch.isfinite(actual).all()
-    off = ((actual - expected).abs() - rounding) / magnitude.clamp_min(1e-30)
-    assert float(off.max()) < 2e-6
 
 
 @every_format
@@ -109,17 +52,7 @@ def assert_sums_close(
 def test_products_are_those_of_the_definition(
     format: PackedFormat, rows: int, columns: int, tokens: int
 ) -> None:
-    weight, x = draw(rows, columns), draw(tokens, columns, seed=1)
-    expected = DEFINITIONS[format](weight).double()
-    packed = pack(weight, format, threads=2)
-    actual, inputs = packed(x), inputs_of(packed.weight, x)
-    magnitude = inputs.abs() @ expected.abs().T
-    if format == "int4_columns":
-        # Nibbles 0 to 15 are multiplied before 8 is taken off.
-        magnitude = magnitude * 4
-    is_in_pairs = packed.weight.inputs == "int16 by 256"
-    rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
-    assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)
+    check_products(format, rows, columns, tokens)
 
 
 @every_format
@@ -209,6 +142,16 @@ def test_only_the_result_is_written(
     assert torch.isnan(buffer[:guard]).all()
     assert torch.isnan(buffer[-guard:]).all()
     assert torch.equal(weight.data, bytes_before)
+
+
+@every_format
+@pytest.mark.parametrize("tokens", [1, 4])
+def test_what_lies_behind_a_matrix_does_not_matter(format: PackedFormat, tokens: int) -> None:
+    memory, x = WeightMemory(), draw(tokens, 33)
+    weight = pack(draw(64, 33), format, threads=1, memory=memory)
+    before = weight(x)
+    memory.take(4096).fill_(255)  # NaN in every type of floats
+    assert torch.equal(weight(x), before)
 
 
 @every_format

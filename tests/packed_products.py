@@ -1,0 +1,89 @@
+"""What products of packed weights mean: each format's weights and inputs in torch."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kernels.packed import PackedFormat
+from kernels.plan_parts import StoredMatrix
+from rwkv_core.models.packed import pack
+from rwkv_core.quantization import (
+    dequantize_int4,
+    dequantize_int8,
+    quantize_int4,
+    quantize_int8,
+)
+
+
+def int8(weight: Tensor) -> Tensor:
+    return dequantize_int8(*quantize_int8(weight))
+
+
+def int4(weight: Tensor) -> Tensor:
+    return dequantize_int4(*quantize_int4(weight), weight.shape[1])
+
+
+DEFINITIONS: dict[PackedFormat, Callable[[Tensor], Tensor]] = {
+    "fp32": lambda weight: weight,
+    "fp16": lambda weight: weight.half().float(),
+    "bf16": lambda weight: weight.bfloat16().float(),
+    "int8": int8,
+    "int4": int4,
+    "int4_columns": int4,
+    "bf16_rounded": lambda weight: weight.bfloat16().float(),
+}
+
+
+def rounded_to_bytes(x: Tensor) -> Tensor:
+    """Inputs of 8 bits in groups of 32, each group's largest being 127."""
+    groups = F.pad(x, (0, -x.shape[1] % 32)).view(len(x), -1, 32).double()
+    end = groups.abs().amax(-1, keepdim=True).clamp_min(1e-30)
+    rounded = ((groups * 127 / end).round() * end / 127).flatten(1)
+    return rounded[:, : x.shape[1]]
+
+
+def inputs_of(weight: StoredMatrix, x: Tensor) -> Tensor:
+    """What a product multiplies, but for inputs of 16 bits: see rounding_of_pairs."""
+    if weight.format == "int4_columns" and len(x) <= 3:
+        return x.double()
+    if weight.inputs == "int8 by 32":
+        return rounded_to_bytes(x)
+    return x.bfloat16().double() if weight.inputs == "bf16" else x.double()
+
+
+def rounding_of_pairs(x: Tensor, weight: Tensor) -> Tensor:
+    """How far 16-bit integers may move a product: half a unit of each block of 256, all one way."""
+    blocks = F.pad(x, (0, -x.shape[1] % 256)).view(len(x), -1, 256)
+    unit = (blocks.abs().amax(-1, keepdim=True) / 32767).expand_as(blocks).flatten(1)
+    return unit[:, : x.shape[1]] / 2 @ weight.abs().T
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_sums_close(
+    actual: Tensor, expected: Tensor, magnitude: Tensor, rounding: Tensor | float = 0.0
+) -> None:
+    """Compare sums of products, each against the sum of its products' sizes."""
+    assert actual.shape == expected.shape
+    assert torch.isfinite(actual).all()
+    off = ((actual - expected).abs() - rounding) / magnitude.clamp_min(1e-30)
+    assert float(off.max()) < 2e-6
+
+
+def check_products(format: PackedFormat, rows: int, columns: int, tokens: int) -> None:
+    """Compare a product with its definition; each is that of the processor it runs on."""
+    weight, x = draw(rows, columns), draw(tokens, columns, seed=1)
+    expected = DEFINITIONS[format](weight).double()
+    packed = pack(weight, format, threads=2)
+    actual, inputs = packed(x), inputs_of(packed.weight, x)
+    magnitude = inputs.abs() @ expected.abs().T
+    if format == "int4_columns":
+        # Nibbles 0 to 15 are multiplied before 8 is taken off.
+        magnitude = magnitude * 4
+    is_in_pairs = packed.weight.inputs == "int16 by 256"
+    rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
+    assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)
