@@ -18,6 +18,7 @@ from torch import Tensor
 
 from presets.texts import public_text
 from rwkv_core.models import Model, load_model
+from rwkv_core.models.runtime import Kernel
 from rwkv_core.tokenizer import Tokenizer
 from rwkv_core.training.heldout import bits_per_byte
 from tests.checkpoints import write_pth
@@ -30,6 +31,8 @@ STRATEGIES = {
     "int8": "cpu int8",
     "int4": "cpu int4",
 }
+# Of the text: torch's path, and what runs if nothing else is asked for.
+KERNELS: Mapping[str, Kernel] = {"bits_per_byte": "torch", "bits_per_byte_packed": "fastest"}
 GENERATIONS = ("4", "5.1", "5.2", "6", "7", "7a")
 
 
@@ -93,7 +96,8 @@ def measure_generation(generation: str, shape: Shape, amount: Amount) -> dict[st
     """Compare every format of one generation.
 
     Returns:
-        format -> mode -> errors; fp32's against float64, the others' against fp32.
+        format -> mode -> errors; fp32's against float64, the others' against fp32. Mode "packed" is
+        that of the CPU's own kernels, which round other things than torch's path does.
     """
     sizes = asdict(shape) | RELEASED_RANKS.get(generation, {})
     weights = RANDOM_WEIGHTS[generation](**sizes, dtype=torch.bfloat16)
@@ -109,6 +113,8 @@ def measure_generation(generation: str, shape: Shape, amount: Amount) -> dict[st
             model = load_model(path, strategy, kernel="torch")
             logits = {mode: read(model, tokens) for mode, read in MODES.items()}
             results[name] = {mode: errors(logits[mode], better[mode]) for mode in MODES}
+            packed = read_at_once(load_model(path, strategy), tokens)
+            results[name]["packed"] = errors(packed, better["at_once"])
             if name == "fp32":
                 better = logits
     return results
@@ -117,12 +123,14 @@ def measure_generation(generation: str, shape: Shape, amount: Amount) -> dict[st
 def measure_text(path: Path, tokenizer: Tokenizer, characters: int) -> dict[str, Any]:
     """Measure bits per byte of the public text's beginning with the model of a file."""
     text = public_text()[:characters]
-    figures = {}
-    for name, strategy in STRATEGIES.items():
-        model = load_model(path, strategy, kernel="torch")
-        read = lambda tokens, model=model: model.forward(tokens, all_logits=True)[0]  # noqa: E731
-        figures[name] = round(bits_per_byte(read, tokenizer, [text]), 5)
-    return {"bytes": len(text.encode()), "bits_per_byte": figures}
+    measured: dict[str, Any] = {"bytes": len(text.encode())}
+    for kind, kernel in KERNELS.items():
+        figures = measured[kind] = {}
+        for name, strategy in STRATEGIES.items():
+            model = load_model(path, strategy, kernel=kernel)
+            read = lambda tokens, model=model: model.forward(tokens, all_logits=True)[0]  # noqa: E731
+            figures[name] = round(bits_per_byte(read, tokenizer, [text]), 5)
+    return measured
 
 
 def measure_formats(
@@ -149,8 +157,8 @@ def table(formats: dict[str, Any]) -> str:
     """Write the results as two Markdown tables."""
     rows = [
         "| RWKV | format | at once: max-abs / spread | relative | same top token "
-        "| one by one: max-abs / spread | relative | same top token |",
-        "|" + " --- |" * 8,
+        "| one by one: max-abs / spread | relative | same top token | packed: relative |",
+        "|" + " --- |" * 9,
     ]
     for generation, measured in formats["generations"].items():
         for name, modes in measured.items():
@@ -160,9 +168,17 @@ def table(formats: dict[str, Any]) -> str:
                 error = modes[mode]
                 cells += [f"{error['max_abs_over_std']:.1e}", f"{error['relative_l2']:.1e}"]
                 cells.append(f"{error['same_top']:.0%}")
+            cells.append(f"{modes['packed']['relative_l2']:.1e}")
             rows.append(f"| {' | '.join(cells)} |")
-    figures = formats["text"]["bits_per_byte"]
-    rows += ["", "| format | bits per byte of the text | more than fp32 |", "| --- | --- | --- |"]
-    for name, figure in figures.items():
-        rows.append(f"| {name} | {figure:.4f} | {figure / figures['fp32'] - 1:+.2%} |")
+    rows += [
+        "",
+        "| format | bits per byte of the text | more than fp32 | packed | more than fp32 |",
+    ]
+    rows.append("|" + " --- |" * 5)
+    for name in STRATEGIES:
+        cells = [name]
+        for kind in KERNELS:
+            figures = formats["text"][kind]
+            cells += [f"{figures[name]:.4f}", f"{figures[name] / figures['fp32'] - 1:+.2%}"]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
