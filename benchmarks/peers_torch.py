@@ -20,7 +20,6 @@ from torch import Tensor
 
 from benchmarks.peers_protocol import Engine, Task, load_and_serve, private_stdout
 from benchmarks.speed import bytes_read, load_peer, memory_read, zero_share
-from kernels.packed import SKIPPED_FROM
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.packed import Packed
 
@@ -80,9 +79,9 @@ class OurEngine:
             "bytes_per_token": bytes_read(self._model, 0.0),
             "skippable_bytes": bytes_read(self._model, 0.0) - bytes_read(self._model, self._skips),
             "skipped_from": max(
-                SKIPPED_FROM.get(part.weight.format, 0.0)
-                for part in self._model.network.modules()
-                if isinstance(part, Packed)
+                part.weight.skipped_from
+                for name, part in self._model.network.named_modules()
+                if isinstance(part, Packed) and name.endswith(".ffn.value")
             ),
         }
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, draw_model
-from kernels.packed import SKIPPED_FROM, WeightMemory, read_memory
+from kernels.packed import WeightMemory, read_memory
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.packed import Packed
 from rwkv_core.state import State
@@ -225,7 +225,7 @@ def bytes_read(model: Model, zeros: float) -> int:
         if isinstance(part, Packed):
             size = sum(tensor.nbytes for tensor in part.weight.tensors)
             whole += size
-            if name.endswith(".ffn.value") and zeros >= SKIPPED_FROM.get(part.weight.format, 0):
+            if name.endswith(".ffn.value") and zeros >= part.weight.skipped_from:
                 skipped += size
     return int(whole - zeros * skipped)
 

@@ -34,8 +34,6 @@ TYPES: dict[torch.dtype, PackedFormat] = {
 # What inputs are rounded to before a product; the order is that of Rounding in product.h.
 INPUTS = ("fp32", "int8 by 32", "int16 by 256", "bf16")
 PANEL_ROWS = 64
-# Share of zero inputs from which on their weights are left out, where not any; as in plan.cpp.
-SKIPPED_FROM: dict[str, float] = {"int8": 0.85}
 # Memory asked of the system at a time.
 AREA_BYTES = 64 * 2**20
 
@@ -53,6 +51,8 @@ class PackedLibrary:
         self.bytes.argtypes, self.bytes.restype = [size] * 3, size
         self.rounding = library.packed_rounding
         self.rounding.argtypes, self.rounding.restype = [size], size
+        self.most_nonzero = library.packed_most_nonzero
+        self.most_nonzero.argtypes, self.most_nonzero.restype = [size], size
         self.rounded_floats = library.packed_rounded_floats
         self.rounded_floats.argtypes, self.rounded_floats.restype = [size] * 2, size
         self.pack = library.packed_pack
@@ -147,6 +147,7 @@ class PackedMatrix:
             holds the same weights as int4 for products that leave out columns, and rounds the
             inputs of more than 3 tokens; bf16_rounded those of bf16, but may round inputs.
         inputs: one of INPUTS, what products round theirs to.
+        skipped_from: share of zeros in one token's inputs from which on their weights are not read.
         threads: that multiply.
         rounded_floats: room that one token's rounded inputs take; 0 where none are rounded.
     """
@@ -175,6 +176,7 @@ class PackedMatrix:
         self.rows, self.columns, self.format, self.threads = rows, columns, format, threads
         self._library, _ = packed_library(default_cache())
         self.inputs = INPUTS[self._library.rounding(FORMATS[format])]
+        self.skipped_from = 1 - self._library.most_nonzero(FORMATS[format]) / 100
         self.rounded_floats = int(self._library.rounded_floats(FORMATS[format], columns))
         size = self._library.bytes(FORMATS[format], rows, columns)
         self.data = (memory or WeightMemory()).take(size)

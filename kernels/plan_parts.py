@@ -61,6 +61,10 @@ class StoredMatrix(Protocol):
         """What products round their inputs to, one of kernels.packed.INPUTS."""
 
     @property
+    def skipped_from(self) -> float:
+        """Share of zeros in one token's inputs from which on their weights are not read."""
+
+    @property
     def rounded_floats(self) -> int:
         """Room that one token's rounded inputs take; 0 where none are rounded."""
 

@@ -126,6 +126,10 @@ struct Int4Columns {
   // Four nibbles are masked where they stand, so vector j has to be multiplied by factor(j).
   static constexpr float factor(int j) { return 1.0f / (1 << (4 * (j % 4))); }
 
+  static const uint8_t* column(const uint8_t* panel, int64_t c) {
+    return panel + c / kGroup * kGroupBytes + c % kGroup * kColumn;
+  }
+
   // The nibbles of vector j and of its neighbours.
   static IntVec words(const uint8_t* column, int j) {
 #if defined(__AVX512F__)
@@ -166,15 +170,16 @@ inline int64_t panel_bytes<Int4Columns>(int64_t columns) {
 struct AllColumns {
   int64_t count;
   int64_t operator[](int64_t i) const { return i; }
+  int64_t ahead(int64_t i) const { return i + 64; }
   // Some way ahead, which the processor's own prefetching does not reach in time where columns
   // must be unpacked; where they need not be, it is in the way. The distances are measured.
   // Inlined early, or else the compiler takes it for a call without effect.
   __attribute__((always_inline)) void prefetch(const uint8_t* panel, int64_t i,
                                                int64_t bytes) const {
     if (bytes == sizeof(float) * kRows) return;
-    const int64_t ahead = bytes == 2 * kRows ? 1024 : 2048;
+    const int64_t distance = bytes == 2 * kRows ? 1024 : 2048;
     for (int64_t line = 0; line < bytes; line += 64)
-      __builtin_prefetch(panel + i * bytes + ahead + line);
+      __builtin_prefetch(panel + i * bytes + distance + line);
   }
 };
 
@@ -183,6 +188,8 @@ struct SomeColumns {
   int64_t count;
   int64_t operator[](int64_t i) const { return index[i]; }
   // The processor cannot guess where the next column is. The index has room past its end.
+  static constexpr int kRoom = 24;
+  int64_t ahead(int64_t i) const { return index[i + kRoom]; }
   __attribute__((always_inline)) void prefetch(const uint8_t* panel, int64_t i,
                                                int64_t bytes) const {
     for (int64_t line = 0; line < bytes; line += 64)
@@ -260,7 +267,7 @@ struct Panel<Int4Columns> {
       Vec total[kVecs] = {};
       for (; i < visited.count && visited[i] < end; ++i) {
         const int64_t c = visited[i];
-        visited.prefetch(group, c - first, Int4Columns::kColumn);
+        __builtin_prefetch(Int4Columns::column(panel, visited.ahead(i)));
         const Vec xc = splat(x[c]);
         Int4Columns::for_column(group + (c - first) * Int4Columns::kColumn,
                          [&](int j, Vec w) { total[j] += w * xc; });

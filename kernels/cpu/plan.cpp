@@ -240,7 +240,7 @@ class PlanJob : public Job {
         list[1 + count++] = c + __builtin_ctz(lanes);
     list[0] = count;
     // Products look a few numbers ahead.
-    for (int i = 0; i < 8; ++i) list[1 + count + i] = count ? list[count] : 0;
+    for (int i = 0; i < SomeColumns::kRoom; ++i) list[1 + count + i] = count ? list[count] : 0;
   }
 
   // out[j] = sum over i of a[i] b[i][j], b being a square matrix for each token.
@@ -283,10 +283,8 @@ class PlanJob : public Job {
       }
     }
     const SomeColumns some{(const int32_t*)list.data + 1, list.data ? ((int32_t*)list.data)[0] : 0};
-    // A pair of int8's columns is two lines of memory. To leave some out takes longer than to read
-    // on, unless most are left out; wider columns gain from any.
     const bool is_sparse =
-        list.data && M_ == 1 && (m.format != kInt8 || some.count * 20 < m.columns * 3);
+        list.data && M_ == 1 && some.count * 100 < m.columns * most_nonzero(m.format);
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
     Vec nothing{};  // NaN where a result is NaN or infinite
     for (int64_t row = first_row; row < last_row; row += kMaxTokens) {
@@ -329,6 +327,8 @@ int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
 }
 
 int64_t packed_rounding(int64_t format) { return rounding(format); }
+
+int64_t packed_most_nonzero(int64_t format) { return most_nonzero(format); }
 
 int64_t packed_rounded_floats(int64_t format, int64_t columns) {
   return rounded_floats(format, columns);

@@ -29,6 +29,7 @@ class CudaMatrix:
         dtype: in which products of many tokens run; sums are float32.
         inputs: "fp32", and
         rounded_floats: 0: kernels round none.
+        skipped_from: 0: by columns, zeros are always left out.
         data: (rows, columns), by columns (columns, rows). int4: (rows, groups, 16) as
             quantize_int4 gives them, by columns (columns, rows / 2), a byte for two rows.
         scale: (rows,) float32 of int8; (rows, groups) float16 of int4, by columns
@@ -37,6 +38,7 @@ class CudaMatrix:
 
     inputs = "fp32"
     rounded_floats = 0
+    skipped_from = 0.0
 
     def __init__(
         self,
