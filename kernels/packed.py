@@ -39,12 +39,18 @@ AREA_BYTES = 64 * 2**20
 
 
 class PackedLibrary:
-    """The library's functions, with their arguments declared."""
+    """The library's functions, with their arguments declared.
+
+    Attributes:
+        vectors: which of the processor's instructions it uses.
+    """
 
     def __init__(self, path: Path) -> None:
         """Load the library."""
         pointer, size = ctypes.c_void_p, ctypes.c_int64
         library = ctypes.CDLL(str(path))
+        library.processor_vectors.restype = ctypes.c_char_p
+        self.vectors: str = library.processor_vectors().decode()
         self.pool_create = library.pool_create
         self.pool_create.argtypes, self.pool_create.restype = [ctypes.c_int], pointer
         self.bytes = library.packed_bytes

@@ -5,8 +5,9 @@ int4: groups of 32 along the row share a float16 scale; weight = (nibble - 8) * 
     nibbles 1 to 15. Byte j of a group's 16 holds element j in its low half and element
     j + 16 in its high one. Rows whose width is no multiple of 32 end in zeros.
 
-Both round weights only; products are of floats (kernels/cpu/int4.h rounds inputs too). The PyPI package's i8 is another format:
-unsigned, with an offset and a scale for each row and each column, so its rounding differs.
+Both round weights only; products are of floats (packed ones round inputs too, see
+kernels/cpu/rounded.h). The PyPI package's i8 is another format: unsigned, with an offset and a
+scale for each row and each column, so its rounding differs.
 """
 
 from __future__ import annotations

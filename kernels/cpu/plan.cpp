@@ -318,6 +318,21 @@ class PlanJob : public Job {
 
 extern "C" {
 
+// Which instructions this was compiled for, in the order of what they are worth.
+const char* processor_vectors() {
+#if defined(__AVX512BF16__)
+  return "AVX-512 with VNNI and BF16";
+#elif defined(__AVX512VNNI__)
+  return "AVX-512 with VNNI";
+#elif defined(__AVX512F__)
+  return "AVX-512";
+#elif defined(__AVX2__)
+  return "AVX2";
+#else
+  return "16-byte vectors";
+#endif
+}
+
 void* pool_create(int threads) { return new Pool(threads); }
 
 void pool_destroy(void* pool) { delete (Pool*)pool; }

@@ -111,10 +111,9 @@ inline void multiply_floats(const uint8_t* panel, int64_t columns, const float* 
 }
 
 // Percent of inputs that may be other than zero if the weights of those that are shall be left out:
-// columns of one or two lines here and there take as long as all in one stream, words of several
-// columns longer. Half a line of int4 is also arithmetic left out. Measured.
+// half of the columns here and there take as long as all in one stream, words of several columns
+// longer. Measured.
 inline int64_t most_nonzero(int64_t format) {
-  if (format == kInt4Columns) return 100;
   if (format == kInt8) return Int8::kColumns == 4 ? 8 : 15;
   return 30;
 }

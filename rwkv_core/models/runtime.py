@@ -67,14 +67,17 @@ def choose_runtime(
             return Runtime(Choice(CUDA, Sentence(text, how=device.how)), gpu=device)
     if not reason:
         try:
-            _, how = packed_library(default_cache())
+            library, how = packed_library(default_cache())
         except BuildError as error:
             # Where the operator could not be built either, its reason says the same.
             reason = "" if str(error) in operator.reason else error.args[0]
         else:
             threads = max(1, threads or torch.get_num_threads())
-            text = "one call per token, weights in reading order, threads: {threads}; {how}"
-            return Runtime(Choice(PACKED, Sentence(text, threads=threads, how=how)), threads)
+            text = (
+                "one call per token, weights in reading order, threads: {threads}; {vectors}; {how}"
+            )
+            why = Sentence(text, threads=threads, vectors=library.vectors, how=how)
+            return Runtime(Choice(PACKED, why), threads)
     text = "torch's matrices: {reason}; {how}" if reason else "torch's matrices; {how}"
     return Runtime(Choice(operator.name, Sentence(text, reason=reason, how=operator.reason)))
 

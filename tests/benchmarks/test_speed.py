@@ -79,8 +79,7 @@ def test_all_runtimes_compute_the_same_on_a_tiny_shape(
         limits[precision] = PACKED_INPUTS[PackedMatrix(1, 1, precision, threads=1).inputs].relative
     assert max(found["logits_apart"].values()) < limits[precision]
     read, whole = (found["decode"][name] for name in ("bytes_read_per_token", "weight_bytes"))
-    # Half of the channel mix's values are zero, for which only int4 leaves weights out.
-    assert 0 < read <= whole
-    assert (read == whole) == (precision != "int4")
+    # Half of the channel mix's values are zero, which are too few to leave weights out.
+    assert 0 < read == whole
     assert found["prefill"]["times_torch"] > 0
     assert found["batch"]["2"]["times_torch"] > 0
