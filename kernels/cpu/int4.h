@@ -25,14 +25,16 @@ struct Int4 {
   static IntVec begin(int32_t) { return IntVec{}; }
 #if defined(__AVX512BW__)
   static IntVec add(IntVec total, IntVec nibbles, IntVec x) {
-    return (IntVec)_mm512_add_epi16((__m512i)total, _mm512_maddubs_epi16((__m512i)nibbles, (__m512i)x));
+    const __m512i pairs = _mm512_maddubs_epi16((__m512i)nibbles, (__m512i)x);
+    return (IntVec)_mm512_add_epi16((__m512i)total, pairs);
   }
   static IntVec result(IntVec total, int32_t start) {
     return (IntVec)_mm512_madd_epi16((__m512i)total, _mm512_set1_epi16(1)) + start;
   }
 #else
   static IntVec add(IntVec total, IntVec nibbles, IntVec x) {
-    return (IntVec)_mm256_add_epi16((__m256i)total, _mm256_maddubs_epi16((__m256i)nibbles, (__m256i)x));
+    const __m256i pairs = _mm256_maddubs_epi16((__m256i)nibbles, (__m256i)x);
+    return (IntVec)_mm256_add_epi16((__m256i)total, pairs);
   }
   static IntVec result(IntVec total, int32_t start) {
     return (IntVec)_mm256_madd_epi16((__m256i)total, _mm256_set1_epi16(1)) + start;

@@ -1,5 +1,5 @@
-// Products of 8-bit weights, in integers: inputs are rounded too, so that one instruction multiplies
-// and adds the weights of a row's neighbouring columns, which lie together in words.
+// Products of 8-bit weights, in integers: inputs are rounded too, so that one instruction
+// multiplies and adds the weights of a row's neighbouring columns, which lie together in words.
 #pragma once
 
 #include "panels.h"

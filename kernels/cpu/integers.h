@@ -6,19 +6,20 @@
 #include "int4.h"
 #include "int8.h"
 
-constexpr int kIntegerTokens = 6;  // of a tile: with 16 registers sums fill them, with 32 totals too
+// Of a tile: with 16 registers their sums fill these, with 32 their totals too.
+constexpr int kIntegerTokens = 6;
 constexpr int64_t kIntegerColumns = 256;  // at a time, which stay in the first cache
 
 // How a format's weights meet rounded tokens, a group of columns at a time, those that share the
-// token's scale: where groups lie, their words for two vectors of rows, and which cache the next ones
-// are fetched into.
+// token's scale: where groups lie, their words for two vectors of rows, and which cache the next
+// ones are fetched into.
 template <class F>
 struct IntegerFormat {
   static constexpr bool kExists = false;
 };
 
-// How often a loop runs. With AVX-512 groups are whole, which the compiler should know, to unroll it;
-// with fewer registers it should not know.
+// How often a loop runs. With AVX-512 groups are whole, which the compiler should know, to unroll
+// it; with fewer registers it should not know.
 template <int64_t kWhole>
 inline int64_t unrolled(int64_t count) {
   if (kLanes == 16 && kWhole <= 8) return kWhole;
@@ -107,8 +108,8 @@ struct IntegerFormat<Int4Columns> : Int4 {
 #endif
 };
 
-// Some groups of columns, on from a vector of rows: words, so many bytes apart, the rows' scales, and
-// what will be read soon.
+// Some groups of columns, on from a vector of rows: words, so many bytes apart, the rows' scales,
+// and what will be read soon.
 struct Groups {
   const uint8_t* words;
   int64_t bytes;
@@ -139,7 +140,8 @@ inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {
   using Tokens = typename F::Tokens;
   constexpr bool kKeepsTotals = kLanes == 16;
   // While two vectors of rows are multiplied, as large a part of the next groups is fetched.
-  constexpr int64_t kAhead = F::kGroupBytes / Tokens::kWords / (kVecs / 2), kLines = (kAhead + 32) / 64;
+  constexpr int64_t kAhead = F::kGroupBytes / Tokens::kWords / (kVecs / 2);
+  constexpr int64_t kLines = std::max<int64_t>((kAhead + 32) / 64, 1);
   Vec totals[N][2];  // which stay in memory if the compiler unrolls these loops too late
 #pragma GCC unroll 6
   for (int t = 0; t < N; ++t) totals[t][0] = totals[t][1] = Vec{};
@@ -150,7 +152,7 @@ inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {
       sums[t][0] = sums[t][1] = F::begin(Tokens::start(tokens[t]));
     const int64_t words = g + 1 < w.count ? Tokens::kWords : w.words_of_last;
     F::visit(w.words, words, [&](int64_t i, IntVec w0, IntVec w1) {
-      for (int line = 0; line < std::max<int64_t>(kLines, 1); ++line)
+      for (int line = 0; line < kLines; ++line)
         __builtin_prefetch(w.next + i * kAhead + line * 64, 0, F::kCache);
       for (int t = 0; t < N; ++t) {
         const IntVec spread = IntVec{} + Tokens::words(tokens[t])[i];

@@ -117,7 +117,8 @@ inline void for_column(const uint8_t* column, Use use) {
 }
 
 // 4 bits for products that skip columns; all others use Int4 of int4.h. A group of 32 columns is
-// followed by an fp16 scale for each row. A column is kVecs nibbles for each lane: nibble j of lane i belongs to row j kLanes + i. They mean nibble - 8.
+// followed by an fp16 scale for each row. A column is kVecs nibbles for each lane: nibble j of lane
+// i belongs to row j kLanes + i. They mean nibble - 8.
 struct Int4Columns {
   static constexpr int kColumn = kRows / 2;
   static constexpr int kGroupBytes = kGroup * kColumn + 2 * kRows;
@@ -212,12 +213,12 @@ inline void for_tiles(int64_t tokens, int64_t most, Use use) {
   }
 }
 
-// y[0..63] = panel · x, for one token; x is rounded if the format says so. Never inlined: among other
-// code the totals leave their registers, and a product takes a third longer.
+// y[0..63] = panel · x, for one token; x is rounded if the format says so. Never inlined: among
+// other code the totals leave their registers, and a product takes a third longer.
 template <class F>
 struct Panel {
-  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns, const float* x, AllColumns visited,
-                       Vec* y) {
+  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns,
+                                                 const float* x, AllColumns visited, Vec* y) {
     for (int j = 0; j < kVecs; ++j) y[j] = Vec{};
     for (int64_t c = 0; c < columns;) {
       Vec total[kVecs] = {};
@@ -239,8 +240,8 @@ struct Panel {
     }
   }
 
-  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns, const float* x, SomeColumns visited,
-                       Vec* y) {
+  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns,
+                                                 const float* x, SomeColumns visited, Vec* y) {
     for (int j = 0; j < kVecs; ++j) y[j] = Vec{};
     for (int64_t i = 0; i < visited.count;) {
       Vec total[kVecs] = {};
@@ -258,8 +259,8 @@ struct Panel {
 template <>
 struct Panel<Int4Columns> {
   template <class Columns>
-  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns, const float* x, Columns visited,
-                       Vec* y) {
+  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns,
+                                                 const float* x, Columns visited, Vec* y) {
     for (int j = 0; j < kVecs; ++j) y[j] = Vec{};
     for (int64_t i = 0; i < visited.count;) {
       const int64_t first = visited[i] / kGroup * kGroup, end = first + kGroup;

@@ -141,7 +141,10 @@ inline void round_inputs(int64_t format, const float* x, int64_t columns, int64_
                          float* to) {
   if (format == kInt4Columns && tokens <= kDirectTokens<Int4Columns>) return;
   switch (rounding(format)) {
-    case kToBytes: return RoundedBytes::round(x, columns, format == kInt8 ? Int8::kZero : Int4::kZero, to);
+    case kToBytes: {
+      const int32_t zero = format == kInt8 ? Int8::kZero : Int4::kZero;
+      return RoundedBytes::round(x, columns, zero, to);
+    }
     case kToShorts: return RoundedShorts::round(x, columns, Int8::kZero, to);
     case kToHalves: return RoundedHalves::round(x, columns, to);
   }

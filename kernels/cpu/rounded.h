@@ -81,7 +81,8 @@ struct Rounded {
     constexpr int end = (1 << (8 * kBytes - 1)) - 1;
     for (int64_t first = 0; first < columns; first += kSharing, row += kSize) {
       IntVec total{};
-      row[kWords] = round_together<kSharing / kLanes, Narrow>(x + first, columns - first, end, row, total);
+      row[kWords] = round_together<kSharing / kLanes, Narrow>(x + first, columns - first, end, row,
+                                                              total);
       const int32_t start = zero ? -zero * sum(total) : 0;
       std::memcpy(row + kWords + 1, &start, sizeof(start));
     }

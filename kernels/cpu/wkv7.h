@@ -61,8 +61,8 @@ struct HeadRows {
   const float* operator[](int64_t t) const { return data + t * ld; }
 };
 
-// Several tokens of one head. The state's rows lie across the lanes meanwhile: no vector's lanes are
-// added up, and one pass over the state updates it, reads it, and meets the next token's kk.
+// Several tokens of one head. The state's rows lie across the lanes meanwhile: no vector's lanes
+// are added up, and one pass over the state updates it, reads it, and meets the next token's kk.
 template <int N>
 struct Wkv7Run {
   static constexpr int kTogether = N >= 2 * kLanes ? 2 : 1;  // vectors of rows
