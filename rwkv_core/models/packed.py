@@ -61,12 +61,8 @@ def stored_format(
     """
     if place.format != "float" and not is_low_rank:
         return "int4_columns" if is_sparse and place.format == "int4" else place.format
-    if place.dtype == torch.float32:
-        kept = TYPES[dtype]
-        is_rounded = place.format != "float"
-    else:
-        kept = TYPES[place.dtype]
-        is_rounded = True
+    kept = TYPES[dtype if place.dtype == torch.float32 else place.dtype]
+    is_rounded = place.dtype != torch.float32 or place.format != "float"
     return "bf16_rounded" if kept == "bf16" and is_rounded else kept
 
 

@@ -262,6 +262,18 @@ def test_a_product_is_activated_scaled_and_added(rows: int) -> None:
     assert_close(found, start + torch.sigmoid(x @ weight.T) * factor)
 
 
+@pytest.mark.parametrize("columns", [64, 600])  # the second more than a block rounds by itself
+def test_products_in_blocks_round_their_inputs_themselves(columns: int) -> None:
+    weight, x = draw(C, columns), draw(70, columns, seed=1)
+    packed = pack(weight, "bf16_rounded", threads=1).weight
+    found, _ = run(lambda p, value: p.product(packed, value), x)
+    is_rounded = packed.inputs == "bf16" and columns == 64
+    inputs = (x.bfloat16() if is_rounded else x).double()
+    expected = inputs @ weight.bfloat16().double().T
+    magnitude = inputs.abs() @ weight.abs().double().T
+    assert ((found - expected).abs() <= 2e-6 * magnitude).all()
+
+
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("zeros", [0.0, 0.5, 0.9, 0.97, 1.0])
 @pytest.mark.parametrize("columns", [200, 699])  # inputs of int8 have scales for 32 or 256 each
