@@ -3,7 +3,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.test_page import LONG_TEXT, PATIENCE_MS, one_answer, say, visit
 
@@ -19,6 +19,25 @@ def texts_running(address: str) -> int:
     return int(found[1])
 
 
+def wait_until_still(page: Page) -> None:
+    """Wait until the page has not scrolled for a moment.
+
+    A second column is scrolled into view 100 ms after it was opened: a button of the mouse that
+    goes down before that and up after it has clicked nothing.
+    """
+    page.evaluate(
+        """() => new Promise((still) => {
+            let seen = scrollY
+            const look = () => {
+                if (scrollY === seen) return still()
+                seen = scrollY
+                setTimeout(look, 400)
+            }
+            setTimeout(look, 400)
+        })"""
+    )
+
+
 def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
     browser: Browser, address: str
 ) -> None:
@@ -27,6 +46,7 @@ def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
             page.get_by_role("button", name="Select example 2").click()
         page.get_by_label("Fork here").first.click()
         expect(page.locator("#fork").get_by_test_id("user")).to_have_count(1, timeout=PATIENCE_MS)
+        wait_until_still(page)
         page.get_by_label("Send to both columns").check()
         with one_answer(page):
             say(page, "What is my name?")
