@@ -150,8 +150,8 @@ class PackedMatrix:
         rows: outputs.
         columns: inputs.
         format: how numbers are kept; int8 and int4 as in rwkv_core.quantization. int4_columns
-            holds the same weights as int4 for products that leave out columns, and rounds the
-            inputs of more than 3 tokens; bf16_rounded those of bf16, but may round inputs.
+            holds the same weights as int4 for products that may leave out columns, whose inputs
+            are not rounded then; bf16_rounded those of bf16, but may round inputs.
         inputs: one of INPUTS, what products round theirs to.
         skipped_from: share of zeros in one token's inputs from which on their weights are not read.
         threads: that multiply.

@@ -46,8 +46,6 @@ def rounded_to_bytes(x: Tensor) -> Tensor:
 
 def inputs_of(weight: StoredMatrix, x: Tensor) -> Tensor:
     """What a product multiplies, but for inputs of 16 bits: see rounding_of_pairs."""
-    if weight.format == "int4_columns" and len(x) <= 3:
-        return x.double()
     if weight.inputs == "int8 by 32":
         return rounded_to_bytes(x)
     return x.bfloat16().double() if weight.inputs == "bf16" else x.double()
@@ -81,9 +79,6 @@ def check_products(format: PackedFormat, rows: int, columns: int, tokens: int) -
     packed = pack(weight, format, threads=2)
     actual, inputs = packed(x), inputs_of(packed.weight, x)
     magnitude = inputs.abs() @ expected.abs().T
-    if format == "int4_columns":
-        # Nibbles 0 to 15 are multiplied before 8 is taken off.
-        magnitude = magnitude * 4
     is_in_pairs = packed.weight.inputs == "int16 by 256"
     rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
     assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)

@@ -15,6 +15,18 @@ struct Int4 {
 
   static IntVec low(IntVec w) { return w & 0x0f0f0f0f; }
   static IntVec high(IntVec w) { return w >> 4 & 0x0f0f0f0f; }
+
+  // Calls use(number of a word, vector of rows, words) for a group's words of 4 columns.
+  template <class Use>
+  static void for_group(const uint8_t* group, Use use) {
+    for (int q = 0; q < kQuarters; ++q)
+      for (int j = 0; j < kVecs; ++j) {
+        const IntVec w = load_as<IntVec>(group + q * kQuarterBytes + j * 4 * kLanes);
+        use(q, j, low(w));
+        use(q + kQuarters, j, high(w));
+      }
+  }
+
   static Vec scale(const uint8_t* group, int j) {
     return load_fp16(group + kGroup / 2 * kRows + j * 2 * kLanes);
   }
@@ -59,7 +71,8 @@ inline int64_t panel_bytes<Int4>(int64_t columns) {
   return (columns + kGroup - 1) / kGroup * Int4::kGroupBytes;
 }
 
-// y[0..63] = panel · x for one rounded token.
+// y[0..63] = panel · x for one rounded token; F: Int4 or Int4Columns.
+template <class F>
 __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_t columns,
                                                     const float* x, float* y) {
   using Tokens = RoundedBytes;
@@ -69,14 +82,9 @@ __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_
       __builtin_prefetch(panel + 2048 + line, 0, 0);
     IntVec sums[kVecs];
     for (int j = 0; j < kVecs; ++j) sums[j] = Int4::begin(Tokens::start(x));
-    for (int q = 0; q < Int4::kQuarters; ++q) {
-      const IntVec low = IntVec{} + Tokens::words(x)[q];
-      const IntVec high = IntVec{} + Tokens::words(x)[q + Int4::kQuarters];
-      for (int j = 0; j < kVecs; ++j) {
-        const IntVec w = load_as<IntVec>(panel + q * Int4::kQuarterBytes + j * 4 * kLanes);
-        sums[j] = Int4::add(Int4::add(sums[j], Int4::low(w), low), Int4::high(w), high);
-      }
-    }
+    F::for_group(panel, [&](int i, int j, IntVec w) {
+      sums[j] = Int4::add(sums[j], w, IntVec{} + Tokens::words(x)[i]);
+    });
     for (int j = 0; j < kVecs; ++j) {
       const Vec scale = Int4::scale(panel, j) * Tokens::scale(x);
       totals[j] += __builtin_convertvector(Int4::result(sums[j], Tokens::start(x)), Vec) * scale;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "int4.h"
+#include "int4_columns.h"
 #include "int8.h"
 
 // Of a tile: with 16 registers their sums fill these, with 32 their totals too.
@@ -77,35 +78,10 @@ struct IntegerFormat<Int4Columns> : Int4 {
   }
 
   static void unpack(const uint8_t* group, uint8_t* to) {
-    for (int i = 0; i < Tokens::kWords; ++i, group += 4 * Int4Columns::kColumn)
-      for (int j = 0; j < kVecs; ++j, to += sizeof(IntVec)) {
-        const IntVec word = four_columns(group, j);
-        std::memcpy(to, &word, sizeof(word));
-      }
+    Int4Columns::for_group(group, [&](int i, int j, IntVec word) {
+      std::memcpy(to + i * kStep + j * kVector, &word, sizeof(word));
+    });
   }
-
-#if defined(__AVX512BW__)
-  // Each lane has 4 rows' nibbles of a column in 16 bits. Those of columns 0 and 2, and of 1 and 3,
-  // are put side by side first.
-  static IntVec four_columns(const uint8_t* p, int j) {
-    typedef int16_t Shorts __attribute__((vector_size(64)));
-    constexpr Shorts kEven = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
-                              8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-    const auto left = load_as<__m512i>(p), right = load_as<__m512i>(p + 64);
-    const auto even = (IntVec)_mm512_permutex2var_epi16(left, (__m512i)kEven, right);
-    const auto odd = (IntVec)_mm512_permutex2var_epi16(left, (__m512i)(kEven + 16), right);
-    return (even >> (4 * j) & 0x000f000f) | (odd >> (4 * j) & 0x000f000f) << 8;
-  }
-#else
-  static IntVec four_columns(const uint8_t* p, int j) {
-    IntVec word{};
-    for (int c = 0; c < 4; ++c) {
-      const IntVec nibbles = Int4Columns::words(p + c * Int4Columns::kColumn, j);
-      word |= (nibbles >> (j % Int4Columns::kNibbles * 4) & 15) << (8 * c);
-    }
-    return word;
-  }
-#endif
 };
 
 // Some groups of columns, on from a vector of rows: words, so many bytes apart, the rows' scales,

@@ -116,71 +116,22 @@ inline void for_column(const uint8_t* column, Use use) {
   }
 }
 
-// 4 bits for products that skip columns; all others use Int4 of int4.h. A group of 32 columns is
-// followed by an fp16 scale for each row. A column is kVecs nibbles for each lane: nibble j of lane
-// i belongs to row j kLanes + i. They mean nibble - 8.
-struct Int4Columns {
-  static constexpr int kColumn = kRows / 2;
-  static constexpr int kGroupBytes = kGroup * kColumn + 2 * kRows;
-  static constexpr int kNibbles = kVecs < 8 ? kVecs : 8;  // of one lane in one word
-
-  // Four nibbles are masked where they stand, so vector j has to be multiplied by factor(j).
-  static constexpr float factor(int j) { return 1.0f / (1 << (4 * (j % 4))); }
-
-  static const uint8_t* column(const uint8_t* panel, int64_t c) {
-    return panel + c / kGroup * kGroupBytes + c % kGroup * kColumn;
-  }
-
-  // The nibbles of vector j and of its neighbours.
-  static IntVec words(const uint8_t* column, int j) {
-#if defined(__AVX512F__)
-    return (IntVec)_mm512_cvtepu16_epi32(load_as<__m256i>(column));
-#else
-    return load_as<IntVec>(column + j / 8 * sizeof(IntVec));
-#endif
-  }
-
-  template <class Use>
-  static void for_column(const uint8_t* p, Use use) {
-    for (int j = 0; j < kVecs; j += kNibbles) {
-      const IntVec word = words(p, j);
-      for (int half = 0; half < kNibbles / 4; ++half)
-        for (int i = 0; i < 4; ++i)
-          use(j + half * 4 + i,
-              __builtin_convertvector((word >> (16 * half)) & (15 << (4 * i)), Vec));
-    }
-  }
-
-  template <class Use>
-  static void for_scales(const uint8_t* group, Use use) {
-    for (int j = 0; j < kVecs; ++j) use(j, load_fp16(group + kGroup * kColumn + j * 2 * kLanes));
-  }
-};
-
 template <class F>
 inline int64_t panel_bytes(int64_t columns) {
   return columns * F::kColumn;
 }
 
-template <>
-inline int64_t panel_bytes<Int4Columns>(int64_t columns) {
-  return (columns + kGroup - 1) / kGroup * Int4Columns::kGroupBytes;
-}
-
 // Which inputs a product visits: all, or those that are not zero.
 struct AllColumns {
   int64_t count;
-  int64_t operator[](int64_t i) const { return i; }
-  int64_t ahead(int64_t i) const { return i + 64; }
   // Some way ahead, which the processor's own prefetching does not reach in time where columns
-  // must be unpacked; where they need not be, it is in the way. The distances are measured.
+  // must be unpacked; where they need not be, it is in the way. The distance is measured.
   // Inlined early, or else the compiler takes it for a call without effect.
   __attribute__((always_inline)) void prefetch(const uint8_t* panel, int64_t i,
                                                int64_t bytes) const {
     if (bytes == sizeof(float) * kRows) return;
-    const int64_t distance = bytes == 2 * kRows ? 1024 : 2048;
     for (int64_t line = 0; line < bytes; line += 64)
-      __builtin_prefetch(panel + i * bytes + distance + line);
+      __builtin_prefetch(panel + i * bytes + 1024 + line);
   }
 };
 
@@ -252,34 +203,6 @@ struct Panel {
         for_column<F>(panel + c * F::kColumn, [&](int j, Vec w) { total[j] += w * xc; });
       }
       for (int j = 0; j < kVecs; ++j) y[j] += total[j];
-    }
-  }
-};
-
-template <>
-struct Panel<Int4Columns> {
-  template <class Columns>
-  __attribute__((noinline)) static void multiply(const uint8_t* panel, int64_t columns,
-                                                 const float* x, Columns visited, Vec* y) {
-    for (int j = 0; j < kVecs; ++j) y[j] = Vec{};
-    for (int64_t i = 0; i < visited.count;) {
-      const int64_t first = visited[i] / kGroup * kGroup, end = first + kGroup;
-      const uint8_t* group = panel + first / kGroup * Int4Columns::kGroupBytes;
-      Vec total[kVecs] = {};
-      for (; i < visited.count && visited[i] < end; ++i) {
-        const int64_t c = visited[i];
-        __builtin_prefetch(Int4Columns::column(panel, visited.ahead(i)));
-        const Vec xc = splat(x[c]);
-        Int4Columns::for_column(group + (c - first) * Int4Columns::kColumn,
-                         [&](int j, Vec w) { total[j] += w * xc; });
-      }
-      Vec inputs{};
-      for (int64_t c = first; c < std::min(end, columns); c += kLanes)
-        inputs += load_part(x + c, columns - c);
-      const Vec offset = splat(8 * sum(inputs));  // 8 for each nibble
-      Int4Columns::for_scales(group, [&](int j, Vec scale) {
-        y[j] += (total[j] * Int4Columns::factor(j) - offset) * scale;
-      });
     }
   }
 };

@@ -192,7 +192,7 @@ class PlanJob : public Job {
       case kRowProduct: row_product(r, out, a, b); break;
       case kRound:  // number: format and columns of the products that will read it
         for (int64_t row = r.first_row; row < r.last_row; ++row)
-          round_inputs(s.number[0], a[row], s.number[1], M_, out[row]);
+          round_inputs(s.number[0], a[row], s.number[1], out[row]);
         break;
     }
   }
@@ -261,7 +261,7 @@ class PlanJob : public Job {
       rounded = Rows{scratch.rounded - r.first_row * ld, ld, ld};
       const Rows x = rows(s.in[0]);
       for (int64_t row = r.first_row; row < r.last_row; ++row)
-        round_inputs(m.format, x[row], m.columns, M_, rounded[row]);
+        round_inputs(m.format, x[row], m.columns, rounded[row]);
     }
     for (int64_t panel = r.first / kRows; panel * kRows < r.last; ++panel)
       product(s, m, rounded, panel, r.first_row, r.last_row, scratch);

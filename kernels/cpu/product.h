@@ -6,9 +6,6 @@
 #include "integers.h"
 
 constexpr int kMaxTokens = 256;        // of one product
-// So few of int4 read a panel again instead of unpacking it for all.
-template <class F>
-constexpr int kDirectTokens = std::is_same_v<F, Int4> || std::is_same_v<F, Int4Columns> ? 3 : 1;
 constexpr int64_t kBlockBytes = 16384;  // of a panel at a time, which stay in the first cache
 constexpr int64_t kFloatColumns = 128;  // added up before they join the sum of all, at most
 // What steps on blocks round themselves: tokens, and columns, which are those of low ranks.
@@ -112,10 +109,10 @@ inline void multiply_floats(const uint8_t* panel, int64_t columns, const float* 
 
 // Percent of inputs that may be other than zero if the weights of those that are shall be left out:
 // half of the columns here and there take as long as all in one stream, words of several columns
-// longer. Measured.
+// and int4, whose stream is multiplied in integers, longer. Measured.
 inline int64_t most_nonzero(int64_t format) {
-  if (format == kInt8) return Int8::kColumns == 4 ? 8 : 15;
-  return 30;
+  if (format == kInt8) return Int8::kColumns == 4 ? 10 : 15;
+  return format == kInt4Columns ? 15 : 45;
 }
 
 enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves };
@@ -136,10 +133,8 @@ inline int64_t rounded_floats(int64_t format, int64_t columns) {
   }
 }
 
-// Rounds one of so many tokens for a product, where the product will read it.
-inline void round_inputs(int64_t format, const float* x, int64_t columns, int64_t tokens,
-                         float* to) {
-  if (format == kInt4Columns && tokens <= kDirectTokens<Int4Columns>) return;
+// Rounds one token for a product.
+inline void round_inputs(int64_t format, const float* x, int64_t columns, float* to) {
   switch (rounding(format)) {
     case kToBytes: {
       const int32_t zero = format == kInt8 ? Int8::kZero : Int4::kZero;
@@ -168,12 +163,14 @@ inline void multiply_token(const uint8_t* data, int64_t columns, const float* x,
     else
       multiply_int8(data, columns, rounded, AllWords{}, y);
   } else if constexpr (std::is_same_v<F, Int4>) {
-    multiply_int4(data, columns, rounded, y);
+    multiply_int4<F>(data, columns, rounded, y);
   } else {
     Vec result[kVecs];
     const float* inputs = kIsRounded<F> ? rounded : x;
     if (some)
       Panel<F>::multiply(data, columns, inputs, *some, result);
+    else if constexpr (std::is_same_v<F, Int4Columns>)
+      return multiply_int4<F>(data, columns, rounded, y);
     else
       Panel<F>::multiply(data, columns, inputs, AllColumns{columns}, result);
     std::memcpy(y, result, sizeof(result));
@@ -187,10 +184,8 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
   with_format(m.format, [&](auto format) {
     using F = decltype(format);
     const uint8_t* data = m.data + panel * panel_bytes<F>(m.columns);
-    if (tokens <= kDirectTokens<F>) {
-      for (int64_t t = 0; t < tokens; ++t)
-        multiply_token<F>(data, m.columns, in.x + t * in.ld, in.rounded + t * in.rounded_ld, some,
-                          scratch.y + t * kRows);
+    if (tokens == 1) {
+      multiply_token<F>(data, m.columns, in.x, in.rounded, some, scratch.y);
     } else if constexpr (IntegerFormat<F>::kExists) {
       multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens, scratch.unpacked,
                            scratch.y);

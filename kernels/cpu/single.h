@@ -28,7 +28,7 @@ class ProductJob : public Job {
 
   void round(int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t)
-      round_inputs(m_.format, x_ + t * m_.columns, m_.columns, tokens_, &rounded_[t * ld_]);
+      round_inputs(m_.format, x_ + t * m_.columns, m_.columns, &rounded_[t * ld_]);
   }
 
   void multiply(int64_t panel, int64_t row, Scratch& scratch) {
