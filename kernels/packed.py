@@ -32,7 +32,7 @@ TYPES: dict[torch.dtype, PackedFormat] = {
     torch.bfloat16: "bf16",
 }
 # What inputs are rounded to before a product; the order is that of Rounding in product.h.
-INPUTS = ("fp32", "int8 by 32", "int16 by 256", "bf16")
+INPUTS = ("fp32", "int8 by 32", "int16 by 256", "bf16", "int8 by 32 in powers of two")
 PANEL_ROWS = 64
 # Memory asked of the system at a time.
 AREA_BYTES = 64 * 2**20

@@ -25,6 +25,8 @@ BLOCK_ROWS = 4096
 ROUNDED_ELEMENTS = 2**18
 # Shares of the largest weight tried as the end of the int4 scale; the best fit is kept.
 SCALE_SHARES = tuple(0.7 + 0.025 * step for step in range(15))
+# What a float16 holds.
+LARGEST_SCALE = 65504
 
 
 def quantize_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,7 +58,7 @@ def quantize_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
     best_scale = torch.zeros_like(largest)
     for share in SCALE_SHARES:
         # Rounded first: the error that counts is that of the scale which is stored.
-        scale = (largest * (share / 7)).half().float().clamp_min(2**-24)
+        scale = (largest * (share / 7)).half().float().clamp(2**-24, LARGEST_SCALE)
         rounded = (groups / scale).round_().clamp_(-7, 7)
         error = (rounded * scale - groups).square_().sum(-1, keepdim=True)
         is_better = error < best_error

@@ -44,10 +44,22 @@ def rounded_to_bytes(x: Tensor) -> Tensor:
     return rounded[:, : x.shape[1]]
 
 
+def rounded_by_twos(x: Tensor) -> Tensor:
+    """The same where a group's unit is a power of two, and its largest at most 127 of them."""
+    groups = F.pad(x, (0, -x.shape[1] % 32)).view(len(x), -1, 32).double()
+    largest = groups.abs().amax(-1, keepdim=True)
+    unit = torch.exp2(torch.ceil(torch.log2(largest / 127))).clamp_min(2.0**-100)
+    # 127 units themselves count as too many: one addition to the exponent decides.
+    unit = torch.where(largest == 127 * unit, 2 * unit, unit)
+    return ((groups / unit).round() * unit).flatten(1)[:, : x.shape[1]]
+
+
 def inputs_of(weight: StoredMatrix, x: Tensor) -> Tensor:
     """What a product multiplies, but for inputs of 16 bits: see rounding_of_pairs."""
     if weight.inputs == "int8 by 32":
         return rounded_to_bytes(x)
+    if weight.inputs == "int8 by 32 in powers of two":
+        return rounded_by_twos(x)
     return x.bfloat16().double() if weight.inputs == "bf16" else x.double()
 
 

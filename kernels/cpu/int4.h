@@ -75,7 +75,8 @@ inline int64_t panel_bytes<Int4>(int64_t columns) {
 template <class F>
 __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_t columns,
                                                     const float* x, float* y) {
-  using Tokens = RoundedBytes;
+  using Tokens = RoundedByTwos;
+  const Vec factor = Tokens::factor(x, columns);
   Vec totals[kVecs] = {};
   for (int64_t left = Tokens::count(columns); left > 0; --left) {
     for (int line = 0; line < Int4::kGroupBytes; line += 64)
@@ -86,10 +87,10 @@ __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_
       sums[j] = Int4::add(sums[j], w, IntVec{} + Tokens::words(x)[i]);
     });
     for (int j = 0; j < kVecs; ++j) {
-      const Vec scale = Int4::scale(panel, j) * Tokens::scale(x);
+      const Vec scale = Tokens::scaled(Int4::scale(panel, j), x);
       totals[j] += __builtin_convertvector(Int4::result(sums[j], Tokens::start(x)), Vec) * scale;
     }
     panel += Int4::kGroupBytes, x += Tokens::kSize;
   }
-  for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j]);
+  for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j] * factor);
 }

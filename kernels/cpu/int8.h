@@ -103,6 +103,7 @@ __attribute__((noinline)) inline void multiply_int8(const uint8_t* panel, int64_
   using Tokens = Int8::Tokens;
   Vec totals[kVecs] = {};
   const int64_t words = Int8::words(columns);
+  const Vec factor = Tokens::factor(x, columns);
   for (int64_t first = 0; first < words; first += Tokens::kWords, x += Tokens::kSize) {
     IntVec sums[kVecs];
     for (int j = 0; j < kVecs; ++j) sums[j] = Int8::begin(Tokens::start(x));
@@ -113,8 +114,8 @@ __attribute__((noinline)) inline void multiply_int8(const uint8_t* panel, int64_
         sums[j] = Int8::add(sums[j], Int8::word(weights + j * Int8::kVector), spread);
     });
     for (int j = 0; j < kVecs; ++j)
-      totals[j] += __builtin_convertvector(sums[j], Vec) * Tokens::scale(x);
+      totals[j] += Tokens::scaled(__builtin_convertvector(sums[j], Vec), x);
   }
   const float* scales = Int8::scales(panel, columns);
-  for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j] * load(scales + j * kLanes));
+  for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j] * factor * load(scales + j * kLanes));
 }

@@ -49,7 +49,7 @@ template <>
 struct IntegerFormat<Int4> : Int4 {
   static constexpr bool kExists = true, kIsUnpacked = false, kHasGroupScales = true;
   static constexpr int kVector = 4 * kLanes, kCache = 3;
-  using Tokens = RoundedBytes;
+  using Tokens = RoundedByTwos;
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
   template <class Use>
@@ -68,7 +68,7 @@ template <>
 struct IntegerFormat<Int4Columns> : Int4 {
   static constexpr bool kExists = true, kIsUnpacked = true, kHasGroupScales = true;
   static constexpr int kVector = 4 * kLanes, kStep = 4 * kRows, kCache = 3;
-  using Tokens = RoundedBytes;
+  using Tokens = RoundedByTwos;
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
   template <class Use>
@@ -143,7 +143,7 @@ inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {
     for (int t = 0; t < N; ++t)
       for (int j = 0; j < 2; ++j) {
         const IntVec sum = F::result(sums[t][j], Tokens::start(tokens[t]));
-        const Vec scale = row_scales[j] * Tokens::scale(tokens[t]);
+        const Vec scale = Tokens::scaled(row_scales[j], tokens[t]);
         const Vec total = __builtin_convertvector(sum, Vec) * scale;
         if constexpr (kKeepsTotals)
           totals[t][j] += total;
@@ -196,10 +196,10 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
       }
     });
   }
-  if constexpr (!Format::kHasGroupScales) {
-    const float* row_scales = Int8::scales(panel, columns);
-    for (int64_t t = 0; t < tokens; ++t)
-      for (int j = 0; j < kRows; j += kLanes)
-        store(y + t * kRows + j, load(y + t * kRows + j) * load(row_scales + j));
-  }
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int j = 0; j < kRows; j += kLanes) {
+      Vec total = load(y + t * kRows + j) * Tokens::factor(x + t * ld, columns);
+      if constexpr (!Format::kHasGroupScales) total *= load(Int8::scales(panel, columns) + j);
+      store(y + t * kRows + j, total);
+    }
 }

@@ -78,9 +78,9 @@ inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to
   return scale;
 }
 
-// Numbers that are not negative, as the nearest fp16 and back.
+// Numbers that are not negative, as the nearest fp16 and back, neither zero nor infinite.
 inline void through_fp16(float* x, uint16_t* half, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) half[i] = std::max<uint16_t>(to_fp16(x[i]), 1);
+  for (int64_t i = 0; i < count; ++i) half[i] = std::clamp<uint16_t>(to_fp16(x[i]), 1, 0x7bff);
   for (int64_t i = 0; i < count; i += kLanes) store(x + i, load_fp16((const uint8_t*)(half + i)));
 }
 
@@ -162,8 +162,12 @@ inline void place_int4_columns(const uint8_t* bytes, int64_t row, uint8_t* group
 template <class Place>
 inline void pack_int4(const Source& from, int64_t first, uint8_t* panel, Place place) {
   std::vector<float> x;
-  for (int64_t row = 0; row < std::min<int64_t>(kRows, from.rows - first); ++row) {
-    read_row(from, first + row, x);
+  for (int64_t row = 0; row < kRows; ++row) {
+    // Scales of rows past the last are multiplied too, and must be normal numbers.
+    if (first + row < from.rows)
+      read_row(from, first + row, x);
+    else
+      std::fill(x.begin(), x.end(), 0.0f);
     for (size_t c = 0; c < x.size(); c += kGroup) {
       uint8_t bytes[kGroup / 2], *group = panel + c / kGroup * Int4::kGroupBytes;
       const uint16_t scale = round_int4(&x[c], bytes);

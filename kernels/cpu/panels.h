@@ -19,8 +19,6 @@ typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-inline Vec as_floats(IntVec bits) { return load_as<Vec>(&bits); }
-
 // kLanes fp16 numbers as floats.
 inline Vec load_fp16(const uint8_t* p) {
 #if defined(__AVX512F__)

@@ -115,10 +115,10 @@ inline int64_t most_nonzero(int64_t format) {
   return format == kInt4Columns ? 15 : 45;
 }
 
-enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves };
+enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves, kByTwos };
 
 inline int64_t rounding(int64_t format) {
-  if (format == kInt4 || format == kInt4Columns) return kToBytes;
+  if (format == kInt4 || format == kInt4Columns) return kByTwos;
   if (format == kInt8) return std::is_same_v<Int8::Tokens, RoundedBytes> ? kToBytes : kToShorts;
   return format == kBfloat16Rounded && kIsRounded<Bfloat16Rounded> ? kToHalves : kNotRounded;
 }
@@ -129,6 +129,7 @@ inline int64_t rounded_floats(int64_t format, int64_t columns) {
     case kToBytes: return RoundedBytes::floats(columns);
     case kToShorts: return RoundedShorts::floats(columns);
     case kToHalves: return RoundedHalves::floats(columns);
+    case kByTwos: return RoundedByTwos::floats(columns);
     default: return 0;
   }
 }
@@ -136,12 +137,10 @@ inline int64_t rounded_floats(int64_t format, int64_t columns) {
 // Rounds one token for a product.
 inline void round_inputs(int64_t format, const float* x, int64_t columns, float* to) {
   switch (rounding(format)) {
-    case kToBytes: {
-      const int32_t zero = format == kInt8 ? Int8::kZero : Int4::kZero;
-      return RoundedBytes::round(x, columns, zero, to);
-    }
+    case kToBytes: return RoundedBytes::round(x, columns, Int8::kZero, to);
     case kToShorts: return RoundedShorts::round(x, columns, Int8::kZero, to);
     case kToHalves: return RoundedHalves::round(x, columns, to);
+    case kByTwos: return RoundedByTwos::round(x, columns, Int4::kZero, to);
   }
 }
 

@@ -11,6 +11,8 @@ typedef int16_t ShortVec __attribute__((vector_size(kLanes * 2)));
 
 constexpr int kGroup = 32;  // columns that share an int4 scale
 
+inline Vec as_floats(IntVec bits) { return load_as<Vec>(&bits); }
+
 // x times inverse, rounded to integers below 2^22.
 inline IntVec to_integers(Vec x, Vec inverse) {
   // Adding 1.5 * 2^23 rounds to the nearest integer in the low bits.
@@ -35,63 +37,107 @@ inline ByteVec narrow(IntVec x, ByteVec) {
 
 inline ShortVec narrow(IntVec x, ShortVec) { return __builtin_convertvector(x, ShortVec); }
 
-// Rounds n vectors of numbers, the largest becoming `end`, and stores them as Narrow.
-// Returns their scale, which is NaN where an input is not finite, and adds them up in total.
-template <int n, class Narrow>
-inline float round_together(const float* x, int64_t count, int end, void* to, IntVec& total) {
-  constexpr int32_t kInfinity = 0x7f800000;
-  Vec part[n];
-  IntVec largest{};  // the bits of numbers without a sign are in their order, NaN being the last
+// Reads n vectors of numbers. Returns the bits of the largest one without its sign: they are in the
+// numbers' order, NaN being the last.
+template <int n>
+inline int32_t read_group(const float* x, int64_t count, Vec* part) {
+  IntVec largest{};
   for (int i = 0; i < n; ++i) {
     part[i] = count > i * kLanes ? load_part(x + i * kLanes, count - i * kLanes) : Vec{};
     const IntVec bits = load_as<IntVec>(&part[i]) & 0x7fffffff;
     largest = largest > bits ? largest : bits;
   }
-  const int32_t bits = largest_lane(largest);
-  const float most = load_as<float>(&bits);
-  const Vec inverse = splat(most > 1e-30f && bits < kInfinity ? end / most : 0);
+  return largest_lane(largest);
+}
+
+// Rounds n vectors and stores them as Narrow. Returns their sums.
+template <int n, class Narrow>
+inline IntVec store_group(const Vec* part, float inverse, void* to) {
+  IntVec total{};
   for (int i = 0; i < n; ++i) {
-    const IntVec whole = to_integers(part[i], inverse);
+    const IntVec whole = to_integers(part[i], splat(inverse));
     const Narrow few = narrow(whole, Narrow{});
     std::memcpy((uint8_t*)to + i * sizeof(few), &few, sizeof(few));
     total += whole;
   }
-  return bits < kInfinity ? most / end : NAN;
+  return total;
 }
 
 // A row's floats, so many that all rows lie alike in the cache's lines.
 inline int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
+// How integers of a group stand for numbers up to the largest one, whose bits are given.
+struct GroupScale {
+  float inverse;   // what numbers are multiplied by before they are rounded
+  int32_t bits;    // what is kept, see scaled()
+  bool is_finite;
+};
+
+// The largest number becomes the largest integer.
+template <int32_t end>
+struct Exact {
+  static GroupScale of(int32_t largest) {
+    const float most = load_as<float>(&largest), scale = most / end;
+    const bool is_finite = largest < 0x7f800000;
+    return {most > 1e-30f && is_finite ? end / most : 0, load_as<int32_t>(&scale), is_finite};
+  }
+  static Vec scaled(Vec x, int32_t bits) { return x * load_as<float>(&bits); }
+};
+
+// A power of two, at most twice as large: the weights' scale takes it by an addition to its exponent,
+// which leaves the multipliers alone. Numbers from 2^107 on are not told from infinity.
+struct PowerOfTwo {
+  static GroupScale of(int32_t largest) {
+    // 127 * 2^exponent is at least as large, 127 being 2^6 times 0x1.fcp0.
+    const int32_t exponent = (int32_t)(((uint32_t)largest + 0x20000) >> 23) - 127 - 6;
+    const int32_t moved = std::clamp(exponent, -kMost, kMost), inverse = (127 - moved) << 23;
+    return {load_as<float>(&inverse), moved * (1 << 23), exponent <= kMost};
+  }
+  // x: normal numbers between 2^-26 and 2^26.
+  static Vec scaled(Vec x, int32_t bits) { return as_floats(load_as<IntVec>(&x) + bits); }
+
+  static constexpr int32_t kMost = 100;
+};
+
 // Groups of columns one after the other: words of 32 bits that hold their integers, the scale, and
-// what to add to a group's products, as weights are kept with `zero` added to them.
-template <class Narrow, int kSharing_>
+// what to add to a group's products, as weights are kept with `zero` added to them. After the last
+// one: 1, or NaN where an input is not finite.
+template <class Narrow, int kSharing_, class Scale>
 struct Rounded {
   static constexpr int kSharing = kSharing_, kBytes = sizeof(Narrow) / kLanes;
   static constexpr int kWords = kSharing * kBytes / 4, kSize = kWords + 2;
 
   static int64_t count(int64_t columns) { return (columns + kSharing - 1) / kSharing; }
-  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * kSize); }
+  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * kSize + 1); }
 
   // Of a group.
   static const int32_t* words(const float* group) { return (const int32_t*)group; }
-  static float scale(const float* group) { return group[kWords]; }
+  static Vec scaled(Vec x, const float* group) { return Scale::scaled(x, words(group)[kWords]); }
   static int32_t start(const float* group) { return words(group)[kWords + 1]; }
+  // Of a row.
+  static Vec factor(const float* row, int64_t columns) {
+    return splat(row[count(columns) * kSize]);
+  }
 
   static void round(const float* x, int64_t columns, int32_t zero, float* row) {
-    constexpr int end = (1 << (8 * kBytes - 1)) - 1;
+    constexpr int n = kSharing / kLanes;
+    float factor = 1;
     for (int64_t first = 0; first < columns; first += kSharing, row += kSize) {
-      IntVec total{};
-      row[kWords] = round_together<kSharing / kLanes, Narrow>(x + first, columns - first, end, row,
-                                                              total);
-      const int32_t start = zero ? -zero * sum(total) : 0;
-      std::memcpy(row + kWords + 1, &start, sizeof(start));
+      Vec part[n];
+      const GroupScale scale = Scale::of(read_group<n>(x + first, columns - first, part));
+      const IntVec total = store_group<n, Narrow>(part, scale.inverse, row);
+      const int32_t last[] = {scale.bits, zero ? -zero * sum(total) : 0};
+      std::memcpy(row + kWords, last, sizeof(last));
+      if (!scale.is_finite) factor = NAN;
     }
+    *row = factor;
   }
 };
 
-using RoundedBytes = Rounded<ByteVec, kGroup>;
+using RoundedBytes = Rounded<ByteVec, kGroup, Exact<127>>;
+using RoundedByTwos = Rounded<ByteVec, kGroup, PowerOfTwo>;
 // A sum of as many products of 16-bit inputs with int8 stays below 2^31.
-using RoundedShorts = Rounded<ShortVec, 256>;
+using RoundedShorts = Rounded<ShortVec, 256, Exact<32767>>;
 
 // Words of two neighbouring columns as bf16, for processors that multiply those.
 struct RoundedHalves {

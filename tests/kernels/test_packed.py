@@ -108,6 +108,39 @@ def test_weights_of_any_type_are_rounded_as_in_torch(
         assert_sums_close(packed(x), (inputs @ expected.T).float(), magnitude, rounding)
 
 
+def test_weights_beyond_the_largest_int4_scale_are_cut_off_as_in_torch() -> None:
+    weight, x = draw(3, 64) * 1e6, draw(1, 64)
+    packed = pack(weight, "int4", threads=1)
+    inputs, expected = inputs_of(packed.weight, x), DEFINITIONS["int4"](weight).double()
+    assert float(expected.abs().max()) == 7 * 65504
+    assert_sums_close(packed(x), (inputs @ expected.T).float(), inputs.abs() @ expected.abs().T)
+
+
+@pytest.mark.parametrize("format", ["int8", "int4", "int4_columns"])
+@pytest.mark.parametrize("tokens", [1, 4])
+@pytest.mark.parametrize("size", [0.0, 1e-25, 1e-3, 127.0, 1e25])
+def test_inputs_of_any_size_are_rounded(format: PackedFormat, tokens: int, size: float) -> None:
+    weight, x = draw(70, 128), draw(tokens, 128, seed=1).clamp(-1, 1)
+    x[:, 0], x[:, 64:] = 1.0, 0.0
+    packed, x = pack(weight, format, threads=1), x * size
+    inputs, expected = inputs_of(packed.weight, x), DEFINITIONS[format](weight).double()
+    is_in_pairs = packed.weight.inputs == "int16 by 256"
+    rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
+    found, magnitude = packed(x), inputs.abs() @ expected.abs().T
+    assert_sums_close(found, (inputs @ expected.T).float(), magnitude, rounding)
+
+
+@pytest.mark.parametrize("format", ["int4", "int4_columns"])
+def test_inputs_beyond_powers_of_two_of_a_scale_are_not_taken_for_numbers(
+    format: PackedFormat,
+) -> None:
+    packed, x = pack(draw(70, 128), format, threads=1), torch.ones(2, 128)
+    x[0, 100] = 2.0**108
+    assert torch.isnan(packed(x)[0]).all()
+    assert torch.isnan(packed(x[:1])).all()
+    assert torch.isfinite(packed(x)[1]).all()
+
+
 def test_a_weight_larger_than_one_block_is_packed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwkv_core.models.packed.BLOCK_BYTES", 1)
     weight, x = draw(200, 33), draw(2, 33)
