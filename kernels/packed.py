@@ -43,6 +43,7 @@ class PackedLibrary:
 
     Attributes:
         vectors: which of the processor's instructions it uses.
+        block_floats: room that a thread has for a token's values of one block of a plan.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,6 +52,8 @@ class PackedLibrary:
         library = ctypes.CDLL(str(path))
         library.processor_vectors.restype = ctypes.c_char_p
         self.vectors: str = library.processor_vectors().decode()
+        library.plan_block_floats.restype = size
+        self.block_floats: int = library.plan_block_floats()
         self.pool_create = library.pool_create
         self.pool_create.argtypes, self.pool_create.restype = [ctypes.c_int], pointer
         self.bytes = library.packed_bytes

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from kernels.packed import FORMATS, PANEL_ROWS, TYPES
-from kernels.plan_parts import Phase, Slot, Step, StoredMatrix, Value
+from kernels.plan_memory import LANES, Storage, place
+from kernels.plan_parts import SPACES, Phase, Slot, Step, StoredMatrix, Value
 
 # The order is that of Kind in kernels/cpu/plan.cpp.
 KINDS = [
@@ -46,24 +46,9 @@ KINDS = [
 ]
 # The kind of products, and which of their inputs lists those of x that are not 0.
 PRODUCT, NONZERO = KINDS.index("product"), 2
-SPACES = ("rows", "products", "blocks")
 _ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
 Activation = Literal["none", "sigmoid", "tanh", "exp", "silu", "squared_relu"]
 Shift = Literal["time_mix", "channel_mix"]
-# Rows of values are a whole number of vectors, and one more, so that equal columns of
-# neighbouring rows do not share a place in the cache.
-_LANES = 16
-
-
-@dataclass
-class _Storage:
-    """Memory of a value: which phases need it, and which value it is a part of."""
-
-    size: int
-    first_phase: int
-    last_phase: int
-    root: int
-    start: int = 0
 
 
 class Plan:
@@ -88,7 +73,7 @@ class Plan:
         self.kept: list[Tensor] = []
         self.matrices: dict[int, StoredMatrix] = {}  # of products, by the number of the step
         self.logits_size = 0
-        self._storages: list[_Storage] = []
+        self._storages: list[Storage] = []
         self._rounded: dict[tuple[int, str], Value] = {}
 
     @contextmanager
@@ -187,7 +172,7 @@ class Plan:
 
     def nonzero(self, x: Value) -> Value:
         """List the elements of x that are not 0, for products with one token."""
-        return self._add("nonzero", x.size + 2 * _LANES, [x])
+        return self._add("nonzero", x.size + 2 * LANES, [x])
 
     def affine(
         self,
@@ -246,7 +231,7 @@ class Plan:
     def part(self, value: Value, start: int, size: int) -> Value:
         """Name some elements of a value."""
         whole = self._storages[value.number]
-        part = _Storage(size, 0, 0, whole.root, whole.start + start)
+        part = Storage(size, 0, 0, whole.root, whole.start + start)
         self._storages.append(part)
         return Value(len(self._storages) - 1, size)
 
@@ -254,37 +239,13 @@ class Plan:
         """Name for each value the one whose memory it lies in: itself, unless it is a part."""
         return [storage.root for storage in self._storages]
 
-    def slots(self) -> tuple[list[Slot], int]:
-        """Place values in memory, reusing what later phases do not need.
-
-        Returns:
-            A slot for each value, and the floats that one token takes.
-        """
-        offsets: dict[int, int] = {}
-        free: dict[int, list[int]] = {}
-        total = 0
-        roots = [s for number, s in enumerate(self._storages) if s.root == number]
-        for phase in range(len(self.phases)):
-            for storage in (s for s in roots if s.first_phase == phase):
-                width = _width(storage.size)
-                if free.get(width):
-                    offsets[storage.root] = free[width].pop()
-                else:
-                    offsets[storage.root] = total
-                    total += width
-            for storage in (s for s in roots if s.last_phase == phase):
-                free.setdefault(_width(storage.size), []).append(offsets[storage.root])
-        slots = []
-        for storage in self._storages:
-            root = self._storages[storage.root]
-            slots.append(
-                Slot(offsets[storage.root], storage.start, _width(root.size), storage.size)
-            )
-        return slots, total
+    def slots(self, *, block_floats: int = 0) -> tuple[list[Slot], int]:
+        """Place the values in memory; see kernels.plan_memory.place."""
+        return place(self._storages, self.phases, self.steps, block_floats=block_floats)
 
     def _value(self, size: int) -> Value:
         phase, number = len(self.phases) - 1, len(self._storages)
-        self._storages.append(_Storage(size, phase, phase, number))
+        self._storages.append(Storage(size, phase, phase, number))
         return Value(number, size)
 
     def _add(
@@ -357,10 +318,6 @@ class Plan:
     def _vector(self, tensor: Tensor) -> Tensor:
         """Copy a constant to whole vectors of float32."""
         flat = tensor.detach().float().flatten()
-        padded = torch.zeros(-(-flat.numel() // _LANES) * _LANES, device=self.device)
+        padded = torch.zeros(-(-flat.numel() // LANES) * LANES, device=self.device)
         padded[: flat.numel()] = flat
         return self._keep(padded)
-
-
-def _width(size: int) -> int:
-    return -(-size // _LANES) * _LANES + _LANES

@@ -8,9 +8,16 @@ from typing import Protocol
 
 from torch import Tensor
 
+# Kinds of phases, see kernels.plan.
+SPACES = ("rows", "products", "blocks")
+
 
 class Slot(ctypes.Structure):
-    """Where a value lies; see kernels/cpu/plan.cpp."""
+    """Where a value lies; see kernels/cpu/plan.cpp.
+
+    offset: floats before it for each token of a run; ~floats where it lies in a block's memory.
+    start: of a part. ld: floats from row to row.
+    """
 
     _fields_ = [(name, ctypes.c_int64) for name in ("offset", "start", "ld", "size")]
 

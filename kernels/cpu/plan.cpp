@@ -21,7 +21,8 @@ enum Space : int64_t { kRowsSpace, kProducts, kBlocks };
 enum Logits : int64_t { kNoLogits, kLastLogits, kAllLogits };
 
 struct Slot {
-  int64_t offset, start, ld, size;  // offset: floats for each row of the run; start: of a part
+  // offset: floats for each row of the run, or ~floats for each row of a block; start: of a part
+  int64_t offset, start, ld, size;
 };
 
 struct Step {
@@ -82,11 +83,12 @@ class PlanJob : public Job {
         step(*s, Range{first, last, 0, plan_.slots[s->out].size}, scratch);
     } else if (p.space == kProducts) {
       const int64_t count = panels_of_chunk(p), last = std::min(p.chunks_of, (chunk + 1) * count);
+      const Range whole{0, M_, 0, 0};
       int64_t before = 0;
       for (const Step* s = begin; s != end; ++s) {
         const Matrix m = matrix(*s);
         for (int64_t i = std::max(chunk * count, before); i < std::min(last, before + m.panels()); ++i)
-          product(*s, m, rows(s->in[3]), i - before, 0, M_, scratch);
+          product(*s, m, rows(s->in[3]), i - before, whole, scratch);
         before += m.panels();
       }
     } else {
@@ -129,6 +131,13 @@ class PlanJob : public Job {
     return Rows{run_.arena + s.offset * M_ + s.start, s.ld, s.size};
   }
 
+  // The same for steps on blocks: what only they see lies in the thread's memory.
+  Rows rows(int64_t slot, const Range& r, Scratch& scratch) const {
+    if (slot < 0 || plan_.slots[slot].offset >= 0) return rows(slot);
+    const Slot& s = plan_.slots[slot];
+    return Rows{scratch.block + ~s.offset * kBlockRows - r.first_row * s.ld - r.first, s.ld, s.size};
+  }
+
   static const float* floats(const Step& s, int i) { return (const float*)s.data[i]; }
 
   static Matrix matrix(const Step& s) {
@@ -141,9 +150,9 @@ class PlanJob : public Job {
   }
 
   void step(const Step& s, const Range& r, Scratch& scratch) {
-    const Rows out = rows(s.out);
+    const Rows out = rows(s.out, r, scratch);
     Rows in[6];
-    for (int i = 0; i < 6; ++i) in[i] = rows(s.in[i]);
+    for (int i = 0; i < 6; ++i) in[i] = rows(s.in[i], r, scratch);
     const Rows &a = in[0], &b = in[1], &c = in[2];
     const float *p = floats(s, 0), *q = floats(s, 1);
     switch (s.kind) {
@@ -264,15 +273,17 @@ class PlanJob : public Job {
         round_inputs(m.format, x[row], m.columns, rounded[row]);
     }
     for (int64_t panel = r.first / kRows; panel * kRows < r.last; ++panel)
-      product(s, m, rounded, panel, r.first_row, r.last_row, scratch);
+      product(s, m, rounded, panel, r, scratch);
   }
 
-  // One panel for some tokens. in: x; factor of the result, list of columns and rounded x, or
-  // none. number: rows, columns, format + 16 if added to out, activation. Without out: the logits.
-  void product(const Step& s, const Matrix& m, Rows rounded, int64_t panel, int64_t first_row,
-               int64_t last_row, Scratch& scratch) {
-    Rows x = rows(s.in[0]), out = rows(s.out);
-    const Rows factor = rows(s.in[1]), list = rows(s.in[2]);
+  // One panel for the tokens of a range, which is what a block's values belong to. in: x; factor of
+  // the result, list of columns and rounded x, or none. number: rows, columns, format + 16 if added
+  // to out, activation. Without out: the logits.
+  void product(const Step& s, const Matrix& m, Rows rounded, int64_t panel, const Range& r,
+               Scratch& scratch) {
+    Rows x = rows(s.in[0]), out = rows(s.out, r, scratch);
+    const Rows factor = rows(s.in[1], r, scratch), list = rows(s.in[2]);
+    int64_t last_row = r.last_row;
     if (s.out < 0) {
       if (run_.logits_kind == kNoLogits) return;
       out = Rows{run_.logits, m.rows, m.rows};
@@ -287,7 +298,7 @@ class PlanJob : public Job {
         list.data && M_ == 1 && some.count * 100 < m.columns * most_nonzero(m.format);
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
     Vec nothing{};  // NaN where a result is NaN or infinite
-    for (int64_t row = first_row; row < last_row; row += kMaxTokens) {
+    for (int64_t row = r.first_row; row < last_row; row += kMaxTokens) {
       const int64_t tokens = std::min<int64_t>(kMaxTokens, last_row - row);
       const Inputs inputs{x[row], x.ld, rounded.data ? rounded[row] : nullptr, rounded.ld};
       multiply_panel(m, panel, inputs, tokens, is_sparse ? &some : nullptr, scratch);
@@ -336,6 +347,8 @@ const char* processor_vectors() {
 void* pool_create(int threads) { return new Pool(threads); }
 
 void pool_destroy(void* pool) { delete (Pool*)pool; }
+
+int64_t plan_block_floats() { return kBlockFloats; }
 
 int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
   return Matrix{nullptr, rows, columns, format}.bytes();

@@ -14,6 +14,7 @@ from kernels.build import BuildError, default_cache
 from kernels.cpu_library import HEAD_SIZES
 from kernels.packed import FORMATS, PackedFormat, packed_library
 from kernels.plan import Activation, Plan
+from kernels.plan_memory import LANES
 from kernels.plan_parts import StoredMatrix, Value
 from kernels.program import Program
 from rwkv_core.models.packed import pack
@@ -345,6 +346,34 @@ def test_values_that_are_done_with_lend_their_memory(threads: int) -> None:
     empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
     found, *_ = Program(p, threads=threads).run(torch.arange(4)[None], empty, all_logits=True)
     torch.testing.assert_close(found[0], expected, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("count", [3, 40])  # the second more than a thread has room for
+def test_what_only_a_block_sees_lies_in_its_threads_memory(count: int) -> None:
+    p, x = Plan(C, N), draw(70, C)
+    with p.rows():
+        start = p.embed(x)
+    with p.blocks():
+        made = [p.affine(start, scale=1.0 + n) for n in range(count)]
+        total = made[0]
+        for value in reversed(made[1:]):
+            total = p.lerp(total, value, start)
+    with p.products():
+        p.logits(identity(C), total)
+    expected = x
+    for n in reversed(range(1, count)):
+        expected = torch.lerp(expected, x * (1.0 + n), x)
+    empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
+    program = Program(p, threads=3)
+    found, *_ = program.run(torch.arange(70)[None], empty, all_logits=True)
+    torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-4)
+
+    room = packed_library(default_cache())[0].block_floats
+    slots, outside = p.slots(block_floats=room)
+    inside = [slot.offset for slot in slots if slot.offset < 0]
+    # One more than there are terms: a sum is made while both its parts are there.
+    assert len(set(inside)) == min(count + 1, room // (64 + LANES))
+    assert outside == p.slots()[1] - len(inside) * (C + LANES)
 
 
 def test_logits_of_the_last_token_or_of_all() -> None:
