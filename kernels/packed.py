@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from kernels.build import build_library, default_cache
+from kernels.plan_memory import Room
 
 # How weights are kept; the numbers are those of Format in kernels/cpu/product.h.
 PackedFormat = Literal["fp32", "fp16", "bf16", "int8", "int4", "int4_columns", "bf16_rounded"]
@@ -34,6 +35,7 @@ TYPES: dict[torch.dtype, PackedFormat] = {
 # What inputs are rounded to before a product; the order is that of Rounding in product.h.
 INPUTS = ("fp32", "int8 by 32", "int16 by 256", "bf16", "int8 by 32 in powers of two")
 PANEL_ROWS = 64
+ROOM = ("plan_room_floats", "plan_rows_of_chunk", "plan_rows_of_block")
 # Memory asked of the system at a time.
 AREA_BYTES = 64 * 2**20
 
@@ -43,7 +45,7 @@ class PackedLibrary:
 
     Attributes:
         vectors: which of the processor's instructions it uses.
-        block_floats: room that a thread has for a token's values of one block of a plan.
+        room: that a thread has for a plan's values.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,8 +54,8 @@ class PackedLibrary:
         library = ctypes.CDLL(str(path))
         library.processor_vectors.restype = ctypes.c_char_p
         self.vectors: str = library.processor_vectors().decode()
-        library.plan_block_floats.restype = size
-        self.block_floats: int = library.plan_block_floats()
+        floats, rows, blocks = (ctypes.c_int64.in_dll(library, name).value for name in ROOM)
+        self.room = Room(floats, {"rows": rows, "blocks": blocks})
         self.pool_create = library.pool_create
         self.pool_create.argtypes, self.pool_create.restype = [ctypes.c_int], pointer
         self.bytes = library.packed_bytes

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels.packed import FORMATS, PANEL_ROWS, TYPES
-from kernels.plan_memory import LANES, Storage, place
+from kernels.plan_memory import LANES, Room, Storage, place
 from kernels.plan_parts import SPACES, Phase, Slot, Step, StoredMatrix, Value
 
 # The order is that of Kind in kernels/cpu/plan.cpp.
@@ -93,22 +93,22 @@ class Plan:
     def products(self) -> Iterator[None]:
         """Begin a phase of matrix products.
 
-        A phase before it rounds the inputs that products of integers read.
+        The phase of rows before it rounds the inputs that products of integers read.
         """
-        with self.rows():
-            pass
-        first, rounding = len(self.steps), self.phases[-1]
+        if not self.phases or self.phases[-1].space != SPACES.index("rows"):
+            with self.rows():
+                pass
+        rounding, first = self.phases[-1], len(self.steps)
         self._rounded = {}
         with self._phase("products", 0):
             yield
         products = self.steps[first:]
         self.phases[-1].chunks_of = sum(-(-step.number[0] // PANEL_ROWS) for step in products)
-        rounding.first = len(self.steps)
         for (source, _), out in self._rounded.items():
             step = next(s for s in products if s.inputs[3] == out.number)
             numbers = [step.number[2] & 15, step.number[1]]
-            self._note("round", out, [Value(source, step.number[1])], [], numbers, 1.0)
-        rounding.count = len(self.steps) - rounding.first
+            x = Value(source, step.number[1])
+            self._insert(rounding, _step("round", out, [x], [], numbers, 1.0), after=source)
 
     @contextmanager
     def blocks(self) -> Iterator[None]:
@@ -239,9 +239,9 @@ class Plan:
         """Name for each value the one whose memory it lies in: itself, unless it is a part."""
         return [storage.root for storage in self._storages]
 
-    def slots(self, *, block_floats: int = 0) -> tuple[list[Slot], int]:
+    def slots(self, room: Room | None = None) -> tuple[list[Slot], int]:
         """Place the values in memory; see kernels.plan_memory.place."""
-        return place(self._storages, self.phases, self.steps, block_floats=block_floats)
+        return place(self._storages, self.phases, self.steps, room)
 
     def _value(self, size: int) -> Value:
         phase, number = len(self.phases) - 1, len(self._storages)
@@ -273,7 +273,9 @@ class Plan:
         numbers.append(_ACTIVATIONS.index(activation))
         # In blocks, where rows are short, whoever multiplies rounds.
         if weight.rounded_floats and self.phases[-1].space == SPACES.index("products"):
-            inputs = [*inputs, self._round(weight, inputs[0])]
+            x, factor, nonzero = inputs
+            # Of zeros' weights, those that are left out, the others meet x itself.
+            inputs = [x if nonzero else None, factor, nonzero, self._round(weight, x)]
         self.matrices[len(self.steps)] = weight
         data = [self._keep(tensor) for tensor in weight.tensors]
         self._note("product", out, inputs, data, numbers, 1.0)
@@ -296,19 +298,25 @@ class Plan:
         numbers: list[int],
         value: float,
     ) -> None:
-        step = Step(kind=KINDS.index(kind), out=-1 if out is None else out.number, value=value)
-        step.inputs[:] = [-1] * 6
-        for index, source in enumerate(inputs):
-            step.inputs[index] = -1 if source is None else source.number
-        for index, tensor in enumerate(data):
-            step.data[index] = None if tensor is None else tensor.data_ptr()
-        for index, number in enumerate(numbers):
-            step.number[index] = number
-        self.steps.append(step)
+        self.steps.append(_step(kind, out, inputs, data, numbers, value))
         for used in (out, *inputs):
             if used is not None:
-                root = self._storages[self._storages[used.number].root]
-                root.last_phase = len(self.phases) - 1
+                self._needed(used.number, len(self.phases) - 1)
+
+    def _insert(self, phase: Phase, step: Step, *, after: int) -> None:
+        """Put a step into the last phase but one, behind what makes a value."""
+        end = phase.first + phase.count
+        at = next((n for n in reversed(range(phase.first, end)) if self.steps[n].out == after), end)
+        at = min(at + 1, end)
+        self.steps.insert(at, step)
+        phase.count += 1
+        self.phases[-1].first += 1
+        self.matrices = {n + (n >= at): matrix for n, matrix in self.matrices.items()}
+        self._needed(after, len(self.phases) - 2)
+
+    def _needed(self, value: int, phase: int) -> None:
+        root = self._storages[self._storages[value].root]
+        root.last_phase = max(root.last_phase, phase)
 
     def _keep(self, tensor: Tensor) -> Tensor:
         """Hold a tensor as long as the plan, which knows its address."""
@@ -321,3 +329,22 @@ class Plan:
         padded = torch.zeros(-(-flat.numel() // LANES) * LANES, device=self.device)
         padded[: flat.numel()] = flat
         return self._keep(padded)
+
+
+def _step(
+    kind: str,
+    out: Value | None,
+    inputs: list[Value | None] | list[Value],
+    data: list[Tensor | None] | list[Tensor],
+    numbers: list[int],
+    value: float,
+) -> Step:
+    step = Step(kind=KINDS.index(kind), out=-1 if out is None else out.number, value=value)
+    step.inputs[:] = [-1] * 6
+    for index, source in enumerate(inputs):
+        step.inputs[index] = -1 if source is None else source.number
+    for index, tensor in enumerate(data):
+        step.data[index] = None if tensor is None else tensor.data_ptr()
+    for index, number in enumerate(numbers):
+        step.number[index] = number
+    return step

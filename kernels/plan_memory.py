@@ -1,9 +1,9 @@
-"""Where a plan's values lie: in memory for all tokens of a run, or in that of a thread's block."""
+"""Where a plan's values lie: in memory for all tokens of a run, or in that of a thread's chunk."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kernels.plan_parts import SPACES, Phase, Slot, Step
@@ -24,33 +24,54 @@ class Storage:
     start: int = 0
 
 
+@dataclass(frozen=True)
+class Room:
+    """Memory that a thread has for values that only its chunk of a phase sees.
+
+    Attributes:
+        floats: of all together.
+        rows: tokens of a chunk that steps work on at a time, in phases of "rows" and "blocks".
+    """
+
+    floats: int
+    rows: Mapping[str, int]
+
+
 def width(size: int) -> int:
     """Say how far rows of so many floats lie apart."""
     return -(-size // LANES) * LANES + LANES
 
 
 def place(
-    storages: Sequence[Storage],
-    phases: Sequence[Phase],
-    steps: Sequence[Step],
-    *,
-    block_floats: int = 0,
+    storages: Sequence[Storage], phases: Sequence[Phase], steps: Sequence[Step], room: Room | None
 ) -> tuple[list[Slot], int]:
     """Place values in memory, reusing what later phases do not need.
 
-    A value that only one phase of blocks makes and reads needs no place for all tokens: a thread
-    works on one block at a time. Such memory stays near the processor.
+    A value that only one phase makes and reads needs no place for all tokens: a thread works on a
+    few at a time. Such memory stays near the processor.
 
     Args:
         storages: of the values, by number.
         phases: of the plan.
         steps: of the plan.
-        block_floats: room that a thread has for a token's values of one block; 0: none.
+        room: of a thread; None: all values have their place for all tokens.
 
     Returns:
-        A slot for each value, and the floats that one token takes outside of blocks.
+        A slot for each value, and the floats that one token takes outside of threads' rooms.
     """
-    inside = _inside_blocks(storages, phases, steps, block_floats)
+    whole = {s.root for number, s in enumerate(storages) if s.root != number}
+    inside: dict[int, Slot] = {}
+    for number, phase in enumerate(phases):
+        if room and SPACES[phase.space] in room.rows:
+            some = steps[phase.first : phase.first + phase.count]
+            own = {
+                step.out
+                for step in some
+                if step.out >= 0
+                and step.out not in whole
+                and _is_only_in(number, storages[step.out])
+            }
+            inside |= _inside_phase(storages, own, phase, some, room)
     made, done = defaultdict(list), defaultdict(list)
     for number, storage in enumerate(storages):
         if storage.root == number and number not in inside:
@@ -59,15 +80,15 @@ def place(
     offsets: dict[int, int] = {}
     free: dict[int, list[int]] = {}
     total = 0
-    for phase in range(len(phases)):
-        for storage in made[phase]:
+    for number in range(len(phases)):
+        for storage in made[number]:
             size = width(storage.size)
             if free.get(size):
                 offsets[storage.root] = free[size].pop()
             else:
                 offsets[storage.root] = total
                 total += size
-        for storage in done[phase]:
+        for storage in done[number]:
             free.setdefault(width(storage.size), []).append(offsets[storage.root])
     slots = []
     for storage in storages:
@@ -79,29 +100,30 @@ def place(
     return slots, total
 
 
-def _inside_blocks(
-    storages: Sequence[Storage], phases: Sequence[Phase], steps: Sequence[Step], room: int
+def _is_only_in(phase: int, storage: Storage) -> bool:
+    return storage.first_phase == storage.last_phase == phase
+
+
+def _inside_phase(
+    storages: Sequence[Storage], own: set[int], phase: Phase, steps: Sequence[Step], room: Room
 ) -> dict[int, Slot]:
-    """Place what no other phase than one of blocks sees, by what later steps do not need."""
-    whole = {s.root for number, s in enumerate(storages) if s.root != number}
+    """Place a phase's own values, by what later steps do not need."""
+    tokens, is_blocks = room.rows[SPACES[phase.space]], SPACES[phase.space] == "blocks"
     slots: dict[int, Slot] = {}
-    for number, phase in enumerate(phases):
-        if phase.space != SPACES.index("blocks"):
-            continue
-        row, total = width(phase.chunks_of), 0
-        free: list[int] = []
-        some = steps[phase.first : phase.first + phase.count]
-        last = {used: at for at, step in enumerate(some) for used in (*step.inputs, step.out)}
-        for at, step in enumerate(some):
-            value = storages[step.out]
-            is_inside = value.first_phase == value.last_phase == number and step.out not in whole
-            if is_inside and step.out not in slots and (free or total + row <= room):
-                if not free:
-                    free.append(total)
-                    total += row
-                # Marked by a negative number.
-                slots[step.out] = Slot(~free.pop(), 0, row, value.size)
-            for used in {*step.inputs, step.out}:
-                if last[used] == at and used in slots and storages[used].first_phase == number:
-                    free.append(~slots[used].offset)
+    free: dict[int, list[int]] = {}
+    total = 0
+    last = {used: at for at, step in enumerate(steps) for used in (*step.inputs, step.out)}
+    for at, step in enumerate(steps):
+        size = storages[step.out].size
+        row = width(phase.chunks_of if is_blocks else size)
+        has_room = free.get(row) or total + tokens * row <= room.floats
+        if step.out in own and step.out not in slots and has_room:
+            if not free.get(row):
+                free[row] = [total]
+                total += tokens * row
+            # Marked by a negative number.
+            slots[step.out] = Slot(~free[row].pop(), 0, row, size)
+        for used in {*step.inputs, step.out}:
+            if last[used] == at and used in slots:
+                free.setdefault(slots[used].ld, []).append(~slots[used].offset)
     return slots

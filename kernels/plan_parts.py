@@ -15,7 +15,7 @@ SPACES = ("rows", "products", "blocks")
 class Slot(ctypes.Structure):
     """Where a value lies; see kernels/cpu/plan.cpp.
 
-    offset: floats before it for each token of a run; ~floats where it lies in a block's memory.
+    offset: floats before it for each token of a run; ~floats where it lies in a thread's room.
     start: of a part. ld: floats from row to row.
     """
 

@@ -81,7 +81,7 @@ class Program:
             BuildError: the library cannot be compiled here.
         """
         self._library, _ = packed_library(default_cache())
-        slots, self._row_floats = plan.slots(block_floats=self._library.block_floats)
+        slots, self._row_floats = plan.slots(self._library.room)
         self._logits_size, self._kept = plan.logits_size, plan.kept
         self._pool = thread_pool(threads)
         # Held here, since the struct has only their addresses.

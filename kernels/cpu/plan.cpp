@@ -21,7 +21,7 @@ enum Space : int64_t { kRowsSpace, kProducts, kBlocks };
 enum Logits : int64_t { kNoLogits, kLastLogits, kAllLogits };
 
 struct Slot {
-  // offset: floats for each row of the run, or ~floats for each row of a block; start: of a part
+  // offset: floats for each row of the run, or ~floats in a thread's room; start: of a part
   int64_t offset, start, ld, size;
 };
 
@@ -131,11 +131,11 @@ class PlanJob : public Job {
     return Rows{run_.arena + s.offset * M_ + s.start, s.ld, s.size};
   }
 
-  // The same for steps on blocks: what only they see lies in the thread's memory.
+  // The same for steps of a chunk: what only they see lies in the thread's room.
   Rows rows(int64_t slot, const Range& r, Scratch& scratch) const {
     if (slot < 0 || plan_.slots[slot].offset >= 0) return rows(slot);
     const Slot& s = plan_.slots[slot];
-    return Rows{scratch.block + ~s.offset * kBlockRows - r.first_row * s.ld - r.first, s.ld, s.size};
+    return Rows{scratch.room + ~s.offset - r.first_row * s.ld - r.first, s.ld, s.size};
   }
 
   static const float* floats(const Step& s, int i) { return (const float*)s.data[i]; }
@@ -348,7 +348,8 @@ void* pool_create(int threads) { return new Pool(threads); }
 
 void pool_destroy(void* pool) { delete (Pool*)pool; }
 
-int64_t plan_block_floats() { return kBlockFloats; }
+extern const int64_t plan_room_floats = kRoomFloats, plan_rows_of_chunk = kChunkRows,
+                     plan_rows_of_block = kBlockRows;
 
 int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
   return Matrix{nullptr, rows, columns, format}.bytes();

@@ -10,15 +10,15 @@ constexpr int64_t kBlockBytes = 16384;  // of a panel at a time, which stay in t
 constexpr int64_t kFloatColumns = 128;  // added up before they join the sum of all, at most
 // What steps on blocks round themselves: tokens, and columns, which are those of low ranks.
 constexpr int64_t kBlockRows = 32, kMostRounded = 512;
-// Room for a token's values that no step outside of a block sees.
-constexpr int64_t kBlockFloats = 1280;
+// Of values that no step outside of a chunk sees.
+constexpr int64_t kRoomFloats = 40960;
 
 // What a thread needs to multiply, allocated once.
 struct alignas(64) Scratch {
   uint8_t unpacked[kRows * kIntegerColumns];
   float y[kMaxTokens * kRows];
   float rounded[kBlockRows * kMostRounded / 2];
-  float block[kBlockRows * kBlockFloats];
+  float room[kRoomFloats];
 };
 
 enum Format : int64_t { kFloat32, kFloat16, kBfloat16, kInt8, kInt4, kInt4Columns, kBfloat16Rounded };

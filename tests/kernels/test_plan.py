@@ -368,11 +368,11 @@ def test_what_only_a_block_sees_lies_in_its_threads_memory(count: int) -> None:
     found, *_ = program.run(torch.arange(70)[None], empty, all_logits=True)
     torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-4)
 
-    room = packed_library(default_cache())[0].block_floats
-    slots, outside = p.slots(block_floats=room)
+    room = packed_library(default_cache())[0].room
+    slots, outside = p.slots(room)
     inside = [slot.offset for slot in slots if slot.offset < 0]
     # One more than there are terms: a sum is made while both its parts are there.
-    assert len(set(inside)) == min(count + 1, room // (64 + LANES))
+    assert len(set(inside)) == min(count + 1, room.floats // room.rows["blocks"] // (64 + LANES))
     assert outside == p.slots()[1] - len(inside) * (C + LANES)
 
 
