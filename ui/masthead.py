@@ -13,6 +13,7 @@ from ui.components import banner
 from ui.hints import hints
 from ui.words import language_of, say
 
+_BANNER = Path(__file__).with_name("banner.js")
 _TOUR = Path(__file__).with_name("tour.js")
 _CHANGED = Path(__file__).with_name("changed.js")
 # Where each step of the tour points.
@@ -64,7 +65,9 @@ def build_masthead(
     """
     with gr.Row(elem_classes="masthead"):
         head = gr.HTML(title("en"), elem_classes="title")
-        model = gr.HTML(banner(engine, name), elem_id="banner")
+        model = gr.HTML(
+            banner(engine, name), js_on_load=_BANNER.read_text(encoding="utf-8"), elem_id="banner"
+        )
         gr.Button(say("tour.open"), size="sm", elem_classes="plain", elem_id="tour-open")
         opener = gr.Button(say("shelf.open"), size="sm", elem_id="shelf-open")
     guide = gr.HTML(

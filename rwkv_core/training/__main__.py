@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
 import platform
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from rwkv_core.config import Choice, ModelConfig
+from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.state import State
 from rwkv_core.tokenizer import BpeTokenizer
@@ -45,12 +48,34 @@ def share(text: str) -> float:
     return value
 
 
+def mix(text: str) -> dict[str, float]:
+    """Read shares of sources, as in stories=0.4,talk=0.6.
+
+    Raises:
+        argparse.ArgumentTypeError: they are none.
+    """
+    shares = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            shares[name] = float(number)
+        except ValueError:
+            shares[name] = math.nan
+        if not name or not 0 < shares[name] < math.inf:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is no source and its share; give some as in stories=0.4,talk=0.6"
+            )
+    return shares
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m rwkv_core.training", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder of a prepared corpus")
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
-    parser.add_argument("--mix", required=True, help="sources and shares: stories=0.4,talk=0.6")
+    parser.add_argument(
+        "--mix", type=mix, required=True, help="sources and shares: stories=0.4,talk=0.6"
+    )
     parser.add_argument("--weights", type=Path, help="begin a new run with this checkpoint's")
     parser.add_argument(
         "--teachers",
@@ -210,10 +235,9 @@ def choose_precision(wanted: str, accelerator: str) -> Choice:
 
 def make_batches(options: argparse.Namespace, steps: int) -> Batches:
     """Open the sources of the mix."""
-    shares = dict(part.split("=") for part in options.mix.split(","))
     return Batches(
-        [Source.load(options.corpus, name) for name in shares],
-        [float(share) for share in shares.values()],
+        [Source.load(options.corpus, name) for name in options.mix],
+        list(options.mix.values()),
         batch=options.batch,
         length=options.length,
         steps=steps,
@@ -246,14 +270,41 @@ def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
     return module
 
 
+def vocab_size_of(corpus: Path) -> int:
+    """Read the size of a prepared corpus's vocabulary.
+
+    Raises:
+        InputError: there is no such corpus.
+    """
+    try:
+        return int(json.loads((corpus / "corpus.json").read_text())["vocab_size"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{corpus} holds no prepared corpus, whose corpus.json tells the vocabulary's size; "
+            "make one with python -m rwkv_core.training.corpus"
+        ) from error
+
+
 def main() -> None:
-    """Train, or continue the run found in --run."""
+    """Train, or continue the run found in --run; say in one line what is wrong with a wish."""
     options = parse_arguments()
+    try:
+        train(options)
+    except RwkvError as error:
+        sys.exit(f"python -m rwkv_core.training: {error}")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train, or continue the run found in options.run.
+
+    Raises:
+        RwkvError: the corpus, a teacher or a checkpoint cannot be used.
+    """
     keep_freed_memory()
     torch.set_num_threads(options.threads)
     lightning.seed_everything(options.seed)
+    vocab_size = vocab_size_of(options.corpus)
     options.run.mkdir(parents=True, exist_ok=True)
-    vocab_size = json.loads((options.corpus / "corpus.json").read_text())["vocab_size"]
     module = make_module(options, vocab_size)
     batches = make_batches(options, module.settings.steps)
     checkpoint = options.run / "last.ckpt"

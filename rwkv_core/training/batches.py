@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rwkv_core.errors import InputError
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -27,7 +29,16 @@ class Source:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Source:
-        """Read one source of a prepared corpus."""
+        """Read one source of a prepared corpus.
+
+        Raises:
+            InputError: the corpus does not hold it.
+        """
+        there = sorted(path.stem for path in folder.glob("*.npz"))
+        if name not in there:
+            raise InputError(
+                f"{folder} holds no source {name!r}; it has {', '.join(there) or 'none'}"
+            )
         with np.load(folder / f"{name}.npz") as file:
             return cls(name, file["tokens"], file["starts"])
 

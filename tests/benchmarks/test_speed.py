@@ -75,8 +75,8 @@ def test_all_runtimes_compute_the_same_on_a_tiny_shape(
     assert found["logits_apart"].keys() == names
     # torch rounds products of bf16, and packed weights of few bits their inputs.
     inputs = PackedMatrix(1, 1, precision, threads=1).inputs
-    few_bits = PACKED_INPUTS["int8 by 32"].relative
-    limit = 0.05 if precision == "bf16" else few_bits if inputs == "int8 by 32" else 1e-4
+    limit = PACKED_INPUTS[inputs].relative if inputs.startswith("int8") else 1e-4
+    limit = 0.05 if precision == "bf16" else limit
     assert max(found["logits_apart"].values()) < limit
     read, whole = (found["decode"][name] for name in ("bytes_read_per_token", "weight_bytes"))
     # Half of the channel mix's values are zero, which are too few to leave weights out.

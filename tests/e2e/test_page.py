@@ -127,6 +127,21 @@ def test_bad_input_gets_a_sentence_and_stays_where_it_was_typed(page: Page) -> N
     page.get_by_label("Write a message").fill("")
 
 
+def test_the_card_behind_why_closes_by_escape_or_a_click_elsewhere(page: Page) -> None:
+    card, summary = page.locator("#banner details"), page.locator("#banner summary")
+    for close in (
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.get_by_role("heading", level=1).click(),
+    ):
+        summary.click()
+        expect(card).to_have_attribute("open", "")
+        page.locator("#banner dl").click()
+        expect(card).to_have_attribute("open", "")
+        close()
+        expect(card).not_to_have_attribute("open", "")
+        expect(summary).to_be_visible()
+
+
 def test_a_text_goes_on_in_its_box_with_probabilities_and_can_be_taken_back(page: Page) -> None:
     page.get_by_role("tab", name="Completion").click()
     box, go_on = page.locator("#completion-box textarea"), page.locator("#completion-run")

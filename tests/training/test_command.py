@@ -121,6 +121,35 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(
     assert "broken.safetensors" in said
 
 
+def said_by_command(words: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "argv", ["training", *words.split()])
+    with pytest.raises(SystemExit) as stopped:
+        command.main()
+    return str(stopped.value)
+
+
+def test_what_cannot_be_trained_on_is_refused_in_a_sentence(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = f"--run {corpus / 'run'} --accelerator cpu"
+    said = said_by_command(f"--corpus {corpus / 'nowhere'} --mix cats=1 {run}", monkeypatch)
+    assert "nowhere holds no prepared corpus" in said
+    said = said_by_command(f"--corpus {corpus} --mix cats=1,dogs=1 {run}", monkeypatch)
+    assert "holds no source 'dogs'; it has cats" in said
+    teacher = corpus / "teacher.safetensors"
+    said = said_by_command(
+        f"--corpus {corpus} --mix cats=1 --teachers {teacher} {run}", monkeypatch
+    )
+    assert "teacher.safetensors" in said
+
+
+@pytest.mark.parametrize("mix", ["cats", "cats=", "=1", "cats=-1", "cats=nan", "cats=1,"])
+def test_a_mix_without_shares_is_refused(mix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.parse_arguments(["--corpus", "c", "--run", "r", f"--mix={mix}"])
+    assert "is no source and its share; give some as in" in capsys.readouterr().err
+
+
 def test_a_student_learns_from_a_teacher_of_another_size(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
