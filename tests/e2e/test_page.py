@@ -1,5 +1,5 @@
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -129,10 +129,11 @@ def test_bad_input_gets_a_sentence_and_stays_where_it_was_typed(page: Page) -> N
 
 def test_the_card_behind_why_closes_by_escape_or_a_click_elsewhere(page: Page) -> None:
     card, summary = page.locator("#banner details"), page.locator("#banner summary")
-    for close in (
+    ways: tuple[Callable[[], None], ...] = (
         lambda: page.keyboard.press("Escape"),
         lambda: page.get_by_role("heading", level=1).click(),
-    ):
+    )
+    for close in ways:
         summary.click()
         expect(card).to_have_attribute("open", "")
         page.locator("#banner dl").click()
