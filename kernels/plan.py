@@ -274,7 +274,7 @@ class Plan:
         # In blocks, where rows are short, whoever multiplies rounds.
         if weight.rounded_floats and self.phases[-1].space == SPACES.index("products"):
             x, factor, nonzero = inputs
-            # Of zeros' weights, those that are left out, the others meet x itself.
+            # Where zeros' weights are left out, it may be x itself that is multiplied.
             inputs = [x if nonzero else None, factor, nonzero, self._round(weight, x)]
         self.matrices[len(self.steps)] = weight
         data = [self._keep(tensor) for tensor in weight.tensors]
