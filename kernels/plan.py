@@ -258,7 +258,7 @@ class Plan:
         value: float = 1.0,
     ) -> Value:
         out = self._value(size)
-        self._note(kind, out, inputs, data or [], numbers or [], value)
+        self._note(_step(kind, out, inputs, data or [], numbers or [], value))
         return out
 
     def _note_product(
@@ -278,7 +278,7 @@ class Plan:
             inputs = [x if nonzero else None, factor, nonzero, self._round(weight, x)]
         self.matrices[len(self.steps)] = weight
         data = [self._keep(tensor) for tensor in weight.tensors]
-        self._note("product", out, inputs, data, numbers, 1.0)
+        self._note(_step("product", out, inputs, data, numbers, 1.0))
 
     def _round(self, weight: StoredMatrix, x: Value | None) -> Value:
         """Reserve what the phase before a phase of products makes of x, once for all of them."""
@@ -289,19 +289,11 @@ class Plan:
             self._storages[-1].first_phase -= 1
         return self._rounded[key]
 
-    def _note(
-        self,
-        kind: str,
-        out: Value | None,
-        inputs: list[Value | None] | list[Value],
-        data: list[Tensor | None] | list[Tensor],
-        numbers: list[int],
-        value: float,
-    ) -> None:
-        self.steps.append(_step(kind, out, inputs, data, numbers, value))
-        for used in (out, *inputs):
-            if used is not None:
-                self._needed(used.number, len(self.phases) - 1)
+    def _note(self, step: Step) -> None:
+        self.steps.append(step)
+        for used in (step.out, *step.inputs):
+            if used >= 0:
+                self._needed(used, len(self.phases) - 1)
 
     def _insert(self, phase: Phase, step: Step, *, after: int) -> None:
         """Put a step into the last phase but one, behind what makes a value."""
