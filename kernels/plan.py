@@ -91,30 +91,34 @@ class Plan:
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """Begin a phase of matrix products.
+        """Begin a phase of matrix products."""
+        with self._rounding(), self._phase("products", 0):
+            first = len(self.steps)
+            yield
+            panels = (-(-step.number[0] // PANEL_ROWS) for step in self.steps[first:])
+            self.phases[-1].chunks_of = sum(panels)
 
-        The phase of rows before it rounds the inputs that products of integers read.
-        """
+    @contextmanager
+    def blocks(self) -> Iterator[None]:
+        """Begin a phase of steps on blocks of channels."""
+        with self._rounding(), self._phase("blocks", max(PANEL_ROWS, self.head_size)):
+            yield
+
+    @contextmanager
+    def _rounding(self) -> Iterator[None]:
+        """Round the inputs of a phase's products in the phase of rows before it."""
         if not self.phases or self.phases[-1].space != SPACES.index("rows"):
             with self.rows():
                 pass
         rounding, first = self.phases[-1], len(self.steps)
         self._rounded = {}
-        with self._phase("products", 0):
-            yield
-        products = self.steps[first:]
-        self.phases[-1].chunks_of = sum(-(-step.number[0] // PANEL_ROWS) for step in products)
+        yield
+        products = [step for step in self.steps[first:] if step.kind == PRODUCT]
         for (source, _), out in self._rounded.items():
             step = next(s for s in products if s.inputs[3] == out.number)
             numbers = [step.number[2] & 15, step.number[1]]
             x = Value(source, step.number[1])
             self._insert(rounding, _step("round", out, [x], [], numbers, 1.0), after=source)
-
-    @contextmanager
-    def blocks(self) -> Iterator[None]:
-        """Begin a phase of steps on blocks of channels."""
-        with self._phase("blocks", max(PANEL_ROWS, self.head_size)):
-            yield
 
     def embed(self, table: Tensor) -> Value:
         """Look up each token's row of a (vocabulary, size) table."""
@@ -271,8 +275,7 @@ class Plan:
     ) -> None:
         numbers = [weight.rows, weight.columns, weight.code + 16 * is_added]
         numbers.append(_ACTIVATIONS.index(activation))
-        # In blocks, where rows are short, whoever multiplies rounds.
-        if weight.rounded_floats and self.phases[-1].space == SPACES.index("products"):
+        if weight.rounded_floats:
             x, factor, nonzero = inputs
             # Where zeros' weights are left out, it may be x itself that is multiplied.
             inputs = [x if nonzero else None, factor, nonzero, self._round(weight, x)]
@@ -281,7 +284,7 @@ class Plan:
         self._note(_step("product", out, inputs, data, numbers, 1.0))
 
     def _round(self, weight: StoredMatrix, x: Value | None) -> Value:
-        """Reserve what the phase before a phase of products makes of x, once for all of them."""
+        """Reserve what the phase before one with products makes of x, once for all of them."""
         assert x is not None
         key = (x.number, weight.format)
         if key not in self._rounded:

@@ -190,24 +190,25 @@ def _entry_bytes(entry: Entry, place: Place, *, is_packed: bool) -> _Placed:
     is_cpu = place.device.type == "cpu"
     if entry.kind == "vector":
         return _float_bytes(entry, torch.float32, is_cpu=is_cpu)
+    low, sparse = entry.kind == "low_rank", entry.kind == "sparse"
+    rows, columns = entry.shape[-2:]
+    count = math.prod(entry.shape[:-2])
+    if low:
+        rows, columns = columns, rows
     if is_packed:
-        low, sparse = entry.kind == "low_rank", entry.kind == "sparse"
         kept = stored_format(entry.dtype, place, is_low_rank=low, is_sparse=sparse)
-        rows, columns = entry.shape[-2:]
-        if low:
-            rows, columns = columns, rows
-        return _Placed(device=math.prod(entry.shape[:-2]) * packed_bytes(kept, rows, columns))
-    if place.format != "float" and entry.kind != "low_rank":
-        rows, columns = entry.shape
-        nbytes = rows * (columns + 4)
-        if place.format == "int4":
+        return _Placed(device=count * packed_bytes(kept, rows, columns))
+    # A GPU's plan has low ranks in floats.
+    if place.format != "float" and (is_cpu or not low):
+        nbytes = count * rows * (columns + 4)
+        if place.format == "int4" and not low:
             nbytes = rows * -(-columns // GROUP) * (GROUP // 2 + 2)
     else:
         found = _float_bytes(entry, place.dtype, is_cpu=is_cpu)
         nbytes = found.device
         if found.mapped:
             return found
-    if place.is_streamed and entry.kind != "low_rank":
+    if place.is_streamed and not low:
         return _Placed(host=nbytes)
     return _Placed(device=nbytes)
 

@@ -87,10 +87,15 @@ def assert_sums_close(
 def check_products(format: PackedFormat, rows: int, columns: int, tokens: int) -> None:
     """Compare a product with its definition; each is that of the processor it runs on."""
     weight, x = draw(rows, columns), draw(tokens, columns, seed=1)
-    expected = DEFINITIONS[format](weight).double()
     packed = pack(weight, format, threads=2)
-    actual, inputs = packed(x), inputs_of(packed.weight, x)
+    assert_product_close(packed(x), packed.weight, weight, x)
+
+
+def assert_product_close(actual: Tensor, packed: StoredMatrix, weight: Tensor, x: Tensor) -> None:
+    """Compare what a packed weight made of x (tokens, columns) with its definition."""
+    expected = DEFINITIONS[packed.format](weight).double()
+    inputs = inputs_of(packed, x)
     magnitude = inputs.abs() @ expected.abs().T
-    is_in_pairs = packed.weight.inputs == "int16 by 256"
+    is_in_pairs = packed.inputs == "int16 by 256"
     rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
     assert_sums_close(actual, (inputs @ expected.T).float(), magnitude, rounding)

@@ -165,7 +165,10 @@ class PlanJob : public Job {
           return load(a[row] + i) + load(b[row] + i) * share;
         });
         break;
-      case kProduct: products_of_block(s, r, scratch); break;
+      case kProduct:
+        for (int64_t panel = r.first / kRows; panel * kRows < r.last; ++panel)
+          product(s, matrix(s), rows(s.in[3]), panel, r, scratch);
+        break;
       case kAffine:  // value activation(a p + q)
         map(r, out, [&](int64_t row, int64_t i) {
           Vec x = load(a[row] + i);
@@ -260,20 +263,6 @@ class PlanJob : public Job {
         for (int64_t i = 0; i < out.size; ++i) total += a[row][i] * b[row][i * out.size + j];
         out[row][j] = total;
       }
-  }
-
-  void products_of_block(const Step& s, const Range& r, Scratch& scratch) {
-    Matrix m = matrix(s);
-    Rows rounded;
-    if (m.format == kBfloat16Rounded && m.columns > kMostRounded) m.format = kBfloat16;
-    if (const int64_t ld = rounded_floats(m.format, m.columns)) {
-      rounded = Rows{scratch.rounded - r.first_row * ld, ld, ld};
-      const Rows x = rows(s.in[0]);
-      for (int64_t row = r.first_row; row < r.last_row; ++row)
-        round_inputs(m.format, x[row], m.columns, rounded[row]);
-    }
-    for (int64_t panel = r.first / kRows; panel * kRows < r.last; ++panel)
-      product(s, m, rounded, panel, r, scratch);
   }
 
   // One panel for the tokens of a range, which is what a block's values belong to. in: x; factor of

@@ -8,8 +8,7 @@
 constexpr int kMaxTokens = 256;        // of one product
 constexpr int64_t kBlockBytes = 16384;  // of a panel at a time, which stay in the first cache
 constexpr int64_t kFloatColumns = 128;  // added up before they join the sum of all, at most
-// What steps on blocks round themselves: tokens, and columns, which are those of low ranks.
-constexpr int64_t kBlockRows = 32, kMostRounded = 512;
+constexpr int64_t kBlockRows = 32;      // tokens that steps on blocks work on at a time
 // Of values that no step outside of a chunk sees.
 constexpr int64_t kRoomFloats = 40960;
 
@@ -17,7 +16,6 @@ constexpr int64_t kRoomFloats = 40960;
 struct alignas(64) Scratch {
   uint8_t unpacked[kRows * kIntegerColumns];
   float y[kMaxTokens * kRows];
-  float rounded[kBlockRows * kMostRounded / 2];
   float room[kRoomFloats];
 };
 

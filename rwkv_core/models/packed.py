@@ -11,7 +11,7 @@ from kernels.cuda.matrix import CudaMatrix
 from kernels.packed import TYPES, PackedFormat, PackedMatrix, WeightMemory
 from kernels.plan_parts import StoredMatrix
 from rwkv_core.checkpoint import StoredTensor
-from rwkv_core.quantization import Rows, quantize_int4, quantize_int8
+from rwkv_core.quantization import Rows, dequantize_int8, quantize_int4, quantize_int8
 from rwkv_core.strategy import Place
 
 # Rows packed at a time, a whole number of panels: converted or rounded copies of more would be
@@ -36,12 +36,12 @@ class Packed(nn.Module):
         return self.weight.multiply(x)
 
 
-class PackedStack(nn.ModuleList):
-    """Several weights of one shape, from a (n, in, out) parameter."""
+class MatrixStack(nn.ModuleList):
+    """Several matrices of one shape, from a (n, in, out) parameter."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply x (n, tokens, in), each part by its own weight; (n, tokens, out) float32."""
-        return torch.stack([weight(part) for weight, part in zip(self, x, strict=True)])
+        """Multiply x (n, tokens, in), each part by its own matrix; (n, tokens, out) float32."""
+        return torch.stack([matrix(part) for matrix, part in zip(self, x, strict=True)])
 
 
 def stored_format(
@@ -50,8 +50,8 @@ def stored_format(
     """Say how a matrix is kept.
 
     Where the strategy says fp32, weights of 16 bits keep them: floats of twice the size would
-    be the same numbers. int8 and int4 are for whole matrices; low ranks stay floats. Where
-    anything is rounded, products with bf16 may round their inputs to bf16 too.
+    be the same numbers. Low ranks are never int4: they are few, and errors of decays last.
+    Strategies of bf16 let products round their inputs to bf16 too.
 
     Args:
         dtype: in the file.
@@ -59,10 +59,12 @@ def stored_format(
         is_low_rank: whether it is half of a low-rank matrix.
         is_sparse: whether many of its inputs are zero, whose columns are then not read.
     """
-    if place.format != "float" and not is_low_rank:
-        return "int4_columns" if is_sparse and place.format == "int4" else place.format
+    if place.format == "int4" and not is_low_rank:
+        return "int4_columns" if is_sparse else "int4"
+    if place.format != "float":
+        return "int8"
     kept = TYPES[dtype if place.dtype == torch.float32 else place.dtype]
-    is_rounded = place.dtype != torch.float32 or place.format != "float"
+    is_rounded = place.dtype != torch.float32
     return "bf16_rounded" if kept == "bf16" and is_rounded else kept
 
 
@@ -85,11 +87,15 @@ def pack_for_gpu(
     """Put a (out, in) weight into a GPU's memory, a few rows at a time."""
     rows, columns = tensor.shape
     format = TYPES[place.dtype] if place.format == "float" or is_low_rank else place.format
+    is_rounded = is_low_rank and place.format != "float"
     weight = CudaMatrix(rows, columns, format, place.dtype, device, by_columns=is_sparse)
     step = max(1, BLOCK_BYTES // (4 * columns * _PANEL_ROWS)) * _PANEL_ROWS
     for first in range(0, rows, step):
         part = tensor[first : first + step]
-        if format == "int8":
+        if is_rounded:
+            # The numbers that other devices have; in floats, since they are few.
+            weight.write(first, dequantize_int8(*quantize_int8(part)).to(place.dtype))
+        elif format == "int8":
             weight.write(first, *quantize_int8(part))
         elif format == "int4":
             weight.write(first, *quantize_int4(part))
@@ -123,9 +129,9 @@ def packer(threads: int, device: torch.device | None) -> Packer:
     return make
 
 
-def pack_low_rank(stored: StoredTensor, place: Place, make: Packer) -> Packed | PackedStack:
-    """Pack a parameter that stands on the right of x: (in, out), or several, (n, in, out)."""
+def low_rank_module(stored: StoredTensor, make: Callable[[Tensor], nn.Module]) -> nn.Module:
+    """Make matrices of a parameter on the right of x: (in, out), or several, (n, in, out)."""
     tensor = stored[:]
     if tensor.dim() == 2:
-        return make(stored, tensor.mT, place, True, False)
-    return PackedStack([make(stored, part.mT, place, True, False) for part in tensor])
+        return make(tensor.mT)
+    return MatrixStack([make(part.mT) for part in tensor])

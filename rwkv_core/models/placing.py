@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rwkv_core.checkpoint import StoredTensor
 from rwkv_core.models.blocks import Lookup, Matrix, Network
 from rwkv_core.models.loading import Checkpoint
-from rwkv_core.models.packed import Packer, pack_low_rank, packer
+from rwkv_core.models.packed import Packer, low_rank_module, packer
 from rwkv_core.quantization import QuantizedMatrix
 from rwkv_core.strategy import Place, Placement
 
@@ -81,7 +81,8 @@ def _pack(network: Network, name: str, tensor: StoredTensor, place: Place, make:
     owner = network.get_submodule(path)
     if not isinstance(owner, Matrix):
         delattr(owner, leaf)
-        owner.add_module(leaf, pack_low_rank(tensor, place, make))
+        packed = low_rank_module(tensor, lambda rows: make(tensor, rows, place, True, False))
+        owner.add_module(leaf, packed)
         return
     parent, _, child = path.rpartition(".")
     matrix = make(tensor, tensor, place, False, SPARSE.match(name) is not None)
@@ -97,10 +98,15 @@ def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> Non
         return
     is_streamed = place.is_streamed and isinstance(owner, Matrix)
     device = torch.device("cpu") if is_streamed else place.device
-    if isinstance(owner, Matrix) and place.format != "float":
-        parent, _, child = path.rpartition(".")
-        matrix = QuantizedMatrix(tensor, place.format, place.dtype)
-        setattr(network.get_submodule(parent), child, matrix.to(device))
+    if place.format != "float" and is_matrix(name, tensor):
+        if isinstance(owner, Matrix):
+            parent, _, leaf = path.rpartition(".")
+            owner = network.get_submodule(parent)
+            matrix: nn.Module = QuantizedMatrix(tensor, place.format, place.dtype)
+        else:
+            matrix = low_rank_module(tensor, lambda w: QuantizedMatrix(w, "int8", place.dtype))
+        delattr(owner, leaf)
+        owner.add_module(leaf, matrix.to(device))
         return
     dtype = place.dtype if is_matrix(name, tensor) else torch.float32
     placed = _convert(tensor, device, dtype)

@@ -18,7 +18,7 @@ from kernels.plan_memory import LANES
 from kernels.plan_parts import StoredMatrix, Value
 from kernels.program import Program
 from rwkv_core.models.packed import pack
-from tests.packed_products import DEFINITIONS
+from tests.packed_products import DEFINITIONS, assert_product_close
 
 C = 96  # a block of 64 channels, and half of one
 N = 32
@@ -264,16 +264,27 @@ def test_a_product_is_activated_scaled_and_added(rows: int) -> None:
     assert_close(found, start + torch.sigmoid(x @ weight.T) * factor)
 
 
-@pytest.mark.parametrize("columns", [64, 600])  # the second more than a block rounds by itself
-def test_products_in_blocks_round_their_inputs_themselves(columns: int) -> None:
-    weight, x = draw(C, columns), draw(70, columns, seed=1)
-    packed = pack(weight, "bf16_rounded", threads=1).weight
-    found, _ = run(lambda p, value: p.product(packed, value), x)
-    is_rounded = packed.inputs == "bf16" and columns == 64
-    inputs = (x.bfloat16() if is_rounded else x).double()
-    expected = inputs @ weight.bfloat16().double().T
-    magnitude = inputs.abs() @ weight.abs().double().T
-    assert ((found - expected).abs() <= 2e-6 * magnitude).all()
+@pytest.mark.parametrize("columns", [20, 64, 600])
+@pytest.mark.parametrize("format", ["fp32", "bf16_rounded", "int8", "int4"])
+@pytest.mark.parametrize("rows", [1, 70])
+def test_products_in_blocks_are_of_rounded_inputs_too(
+    format: PackedFormat, columns: int, rows: int
+) -> None:
+    first, second = draw(columns, C), draw(C, columns, seed=2)
+    one, two = pack(first, "fp32", threads=1).weight, pack(second, format, threads=1).weight
+    x = draw(rows, C, seed=1)
+    p = Plan(C, N)
+    with p.rows():
+        value = p.embed(x)
+    with p.products():
+        hidden = p.product(one, value)
+    with p.blocks():
+        out = p.product(two, hidden)
+    with p.products():
+        p.logits(identity(C), out)
+    state = torch.zeros(1, 1, C), torch.zeros(1, 1, C // N, N, N), torch.zeros(1, 1, C)
+    found = Program(p, threads=2).run(torch.arange(rows)[None], state, all_logits=True).logits
+    assert_product_close(found[0], two, second, one.multiply(x))
 
 
 @pytest.mark.parametrize("format", FORMATS)
