@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import mmap
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kernels.build import build_library, default_cache
+from kernels.pages import take_pages
 from kernels.plan_memory import Room
 
 # How weights are kept; the numbers are those of Format in kernels/cpu/product.h.
@@ -107,10 +106,7 @@ def thread_pool(threads: int) -> int:
 
 
 class WeightMemory:
-    """Memory for many matrices, one after the other, in pages as large as the system has.
-
-    Large pages matter where a virtual machine translates addresses twice.
-    """
+    """Memory for many matrices, one after the other."""
 
     def __init__(self) -> None:
         """Begin without any."""
@@ -120,19 +116,7 @@ class WeightMemory:
         """Get some bytes, on a 64-byte boundary."""
         size = -(-size // 64) * 64
         if size > len(self._rest):
-            # What is not written to is not there: the system gives pages on first use. Private,
-            # or else Linux counts them as shared, and keeps them small.
-            private = (
-                {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
-                if hasattr(mmap, "MAP_PRIVATE")
-                else {}
-            )
-            area = mmap.mmap(-1, max(size, AREA_BYTES), **private)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                # A system without them says no, and that is all.
-                with contextlib.suppress(OSError):
-                    area.madvise(mmap.MADV_HUGEPAGE)
-            self._rest = torch.frombuffer(area, dtype=torch.uint8)
+            self._rest = torch.frombuffer(take_pages(max(size, AREA_BYTES)), dtype=torch.uint8)
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kernels.build import default_cache
 from kernels.packed import packed_library, thread_pool
+from kernels.pages import take_pages
 from kernels.plan import NONZERO, PRODUCT, Plan
 from kernels.plan_parts import Phase, Slot, Step
 from kernels.recycled import Recycled
@@ -133,7 +134,7 @@ class Program:
         B, T = ids.shape
         floats = self._row_floats * B * T
         if self._arena.numel() < floats:
-            self._arena = torch.zeros(floats)
+            self._arena = torch.frombuffer(take_pages(4 * floats), dtype=torch.float32)
         size = self._logits_size
         wanted = ((0,), (B, size), (B, T, size))[logits_kind]
         logits = torch.from_numpy(np.empty(wanted, np.float32))

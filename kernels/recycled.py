@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kernels.pages import take_pages
+
 # Smaller ones the allocator keeps by itself.
 LEAST_BYTES = 256 * 1024
 # A state before and one after a step, and one more of each.
@@ -50,7 +52,7 @@ class Recycled:
             return bytearray(size)
         # One step, so that two threads cannot find the same area.
         free, self._free = self._free, []
-        area = next((area for area in free if len(area) == size), None) or mmap.mmap(-1, size)
+        area = next((area for area in free if len(area) == size), None) or take_pages(size)
         self._free += [kept for kept in free if kept is not area]
         # The arrays hold the lease, however many views of them there are.
         lease = (ctypes.c_char * size).from_buffer(area)
