@@ -174,9 +174,13 @@ class Plan:
         self.logits_size = weight.rows
         self._note_product(weight, [x, None, None], None, "none", False)
 
-    def nonzero(self, x: Value) -> Value:
-        """List the elements of x that are not 0, for products with one token."""
-        return self._add("nonzero", x.size + 2 * LANES, [x])
+    def nonzero(self, x: Value, weight: StoredMatrix) -> Value:
+        """List the elements of x that are not 0, for a product with one token.
+
+        Where they are so many that the product reads all weights, there is no list.
+        """
+        most = round(100 * (1 - weight.skipped_from))
+        return self._add("nonzero", x.size + 2 * LANES, [x], [], [most])
 
     def affine(
         self,

@@ -21,7 +21,7 @@ from kernels.recycled import Recycled
 # Tokens of a run: products gain nothing from more, and values would leave the cache.
 MAX_ROWS = 256
 # Values of all tokens of a run, unless one token of each conversation needs more.
-ARENA_BYTES = 16 * 2**20
+ARENA_BYTES = 32 * 2**20
 
 StateParts = tuple[Tensor, ...]
 
@@ -114,10 +114,12 @@ class Program:
         """
         B, T = ids.shape
         limit = min(MAX_ROWS, ARENA_BYTES // (4 * self._row_floats))
-        piece = max(1, limit // B)
+        pieces = -(-T // max(1, limit // B))
+        # Evenly, since a short one takes longer for each token.
+        piece = -(-T // pieces)
         state = tuple(part.contiguous() for part in state)
         with self._lock:
-            if piece >= T:
+            if pieces == 1:
                 return self._run(ids.contiguous(), state, 1 + all_logits)
             logits, is_finite = [], True
             for start in range(0, T, piece):

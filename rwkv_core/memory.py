@@ -40,7 +40,7 @@ STEP_STATES = 1
 # Copies of the logits while a token is drawn.
 STEP_LOGITS = 2
 # Rows of values that kernels.program works in at once, and its bytes.
-ROWS, ARENA_BYTES = 256, 16 * 2**20
+ROWS, ARENA_BYTES = 256, 32 * 2**20
 
 Answer = Literal["fits", "tight", "no"]
 # The first card is named with and without its number.

@@ -200,7 +200,7 @@ class PlanJob : public Job {
         });
         break;
       case kWkv4: wkv4(r, run_.T, plan_.channels, memory(s.number[0]), out, a, b, p, q); break;
-      case kNonzero: nonzero(out, a); break;
+      case kNonzero: nonzero(s, out, a); break;
       case kRowProduct: row_product(r, out, a, b); break;
       case kRound:  // number: format and columns of the products that will read it
         for (int64_t row = r.first_row; row < r.last_row; ++row)
@@ -242,15 +242,19 @@ class PlanJob : public Job {
     }
   }
 
-  // The channels of one token that are not zero: their count, then their numbers.
-  void nonzero(const Rows& out, const Rows& a) const {
+  // The channels of one token that are not zero: their count, then their numbers. number: percent
+  // from which on there is no list, its count being -1.
+  void nonzero(const Step& s, const Rows& out, const Rows& a) const {
     if (M_ != 1) return;
-    int32_t* list = (int32_t*)out.data;
-    int32_t count = 0;
+    const auto lanes_at = [&](int64_t c) { return nonzero_lanes(load_part(a.data + c, a.size - c)); };
+    int32_t *list = (int32_t*)out.data, count = 0;
+    for (int64_t c = 0; c < a.size; c += kLanes) count += __builtin_popcount(lanes_at(c));
+    list[0] = count * 100 < a.size * s.number[0] ? count : -1;
+    if (list[0] < 0) return;
+    count = 0;
     for (int64_t c = 0; c < a.size; c += kLanes)
-      for (uint32_t lanes = nonzero_lanes(load_part(a.data + c, a.size - c)); lanes; lanes &= lanes - 1)
+      for (uint32_t lanes = lanes_at(c); lanes; lanes &= lanes - 1)
         list[1 + count++] = c + __builtin_ctz(lanes);
-    list[0] = count;
     // Products look a few numbers ahead.
     for (int i = 0; i < SomeColumns::kRoom; ++i) list[1 + count + i] = count ? list[count] : 0;
   }
@@ -283,8 +287,7 @@ class PlanJob : public Job {
       }
     }
     const SomeColumns some{(const int32_t*)list.data + 1, list.data ? ((int32_t*)list.data)[0] : 0};
-    const bool is_sparse =
-        list.data && M_ == 1 && some.count * 100 < m.columns * most_nonzero(m.format);
+    const bool is_sparse = list.data && M_ == 1 && some.count >= 0;
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
     Vec nothing{};  // NaN where a result is NaN or infinite
     for (int64_t row = r.first_row; row < last_row; row += kMaxTokens) {

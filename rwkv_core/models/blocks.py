@@ -141,13 +141,13 @@ class GatedChannelMix(Vectors):
 
     def plan_gated(self, p: Plan, x: Value, z_k: Value, z_r: Value) -> None:
         """Note gated's steps in a plan; the result is added to x."""
+        value = self.packed("value")
         with p.products():
             hidden = p.product(self.packed("key"), z_k, "squared_relu")
             gate = p.product(self.packed("receptance"), z_r, "sigmoid")
         with p.rows():
-            nonzero = p.nonzero(hidden)
+            nonzero = p.nonzero(hidden, value)
         with p.products():
-            value = self.packed("value")
             p.product(value, hidden, factor=gate, add_to=x, nonzero=nonzero)
 
 

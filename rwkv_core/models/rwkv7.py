@@ -190,14 +190,15 @@ class ChannelMix(Vectors):
 
     def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
         """Note the same equations in a plan."""
+        value = self.packed("value")
         with p.rows():
             z_k = p.mix(xn, dx, self.x_k)
         with p.products():
             hidden = p.product(self.packed("key"), z_k, "squared_relu")
         with p.rows():
-            nonzero = p.nonzero(hidden)
+            nonzero = p.nonzero(hidden, value)
         with p.products():
-            p.product(self.packed("value"), hidden, add_to=x, nonzero=nonzero)
+            p.product(value, hidden, add_to=x, nonzero=nonzero)
 
 
 class RWKV7(Network):

@@ -69,6 +69,7 @@ class DeepEmbedChannelMix(ChannelMix):
 
     def plan(self, p: Plan, x: Value, xn: Value, dx: Value, shared: SharedValues) -> None:
         """Note the same equations in a plan."""
+        value = self.packed("value")
         with p.rows():
             z_k = p.mix(xn, dx, self.x_k)
             M = p.embed(self.s_emb.weight)
@@ -82,9 +83,9 @@ class DeepEmbedChannelMix(ChannelMix):
             scale = p.product(self.packed("s2"), steered)
         with p.rows():
             hidden = p.multiply(hidden, p.affine(scale, plus=self.s0))
-            nonzero = p.nonzero(hidden)
+            nonzero = p.nonzero(hidden, value)
         with p.products():
-            p.product(self.packed("value"), hidden, add_to=x, nonzero=nonzero)
+            p.product(value, hidden, add_to=x, nonzero=nonzero)
 
 
 class RWKV7a(RWKV7):

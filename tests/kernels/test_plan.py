@@ -306,7 +306,7 @@ def test_weights_of_many_zero_inputs_are_not_read(
     p = Plan(C, N)
     with p.rows():
         value = p.embed(x)
-        nonzero = p.nonzero(value)
+        nonzero = p.nonzero(value, plain.weight)
     with p.products():
         out = p.product(packed, value, nonzero=nonzero)
     with p.products():

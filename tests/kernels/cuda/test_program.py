@@ -324,7 +324,7 @@ def launches(p: Plan, way: Way) -> list[tuple[str, list[int]]]:
 
 
 def test_phases_on_whole_tokens_are_one_launch() -> None:
-    p = Plan(C, N)
+    p, weight = Plan(C, N), pack(draw(4, C), "fp32")
     with p.rows():
         x = p.embed(draw(4, C))
     with p.rows():
@@ -333,9 +333,9 @@ def test_phases_on_whole_tokens_are_one_launch() -> None:
     with p.products():
         y = p.product(pack(draw(C, C), "fp32"), x)
     with p.rows():
-        p.nonzero(y)
+        p.nonzero(y, weight)
     with p.products():
-        p.logits(pack(draw(4, C), "fp32"), y)
+        p.logits(weight, y)
     assert launches(p, Way.FEW) == [("slices", [0, 1, 2]), ("products", [3]), ("products", [5])]
     # What a token's neighbours are read for must be made before.
     assert launches(p, Way.TEXT)[:2] == [("slices", [0]), ("slices", [1, 2])]
