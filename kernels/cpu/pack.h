@@ -18,10 +18,9 @@ struct Source {
 constexpr int kTries = 15;
 inline float share_of(int attempt) { return (float)((0.7 + 0.025 * attempt) / 7); }
 
-// The nearest fp16 of a number that is not negative.
+// The nearest fp16 of a number from fp16's least to its largest.
 inline uint16_t to_fp16(float x) {
   const auto bits = load_as<uint32_t>(&x);
-  if (x >= 65520.0f) return 0x7c00;
   if (x < 6.103515625e-5f) {
     const float moved = x + 0.5f;  // whose last bit is worth that of a subnormal fp16
     return load_as<uint32_t>(&moved) - 0x3f000000;
@@ -57,19 +56,19 @@ inline void read_row(const Source& from, int64_t row, std::vector<float>& to) {
 
 // Of whole vectors.
 inline float largest_of(const float* x, int64_t count) {
-  Vec largest{};
+  IntVec largest{};
   for (int64_t c = 0; c < count; c += kLanes) {
-    const Vec part = load(x + c);
-    largest = larger(largest, part < Vec{} ? -part : part);
+    const IntVec size = load_as<IntVec>(x + c) & 0x7fffffff;
+    largest = largest > size ? largest : size;
   }
-  float all = 0;
-  for (int i = 0; i < kLanes; ++i) all = std::max(all, largest[i]);
-  return all;
+  const int32_t bits = largest_lane(largest);
+  return load_as<float>(&bits);
 }
 
 // A row of int8, whose scale is returned.
 inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to) {
-  const float scale = std::fmax(largest_of(x.data(), x.size()), 1e-30f) / 127;
+  const float largest = largest_of(x.data(), x.size());  // NaN stays NaN
+  const float scale = (largest < 1e-30f ? 1e-30f : largest) / 127;
   for (int64_t c = 0; c < columns; c += kLanes) {
     const Vec whole = nearest(load(&x[c]) / splat(scale));
     const ByteVec bytes = narrow(__builtin_convertvector(whole, IntVec), ByteVec{});
@@ -80,51 +79,67 @@ inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to
 
 // Numbers that are not negative, as the nearest fp16 and back, neither zero nor infinite.
 inline void through_fp16(float* x, uint16_t* half, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) half[i] = std::clamp<uint16_t>(to_fp16(x[i]), 1, 0x7bff);
-  for (int64_t i = 0; i < count; i += kLanes) store(x + i, load_fp16((const uint8_t*)(half + i)));
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const Vec limited = smaller(larger(load(x + i), splat(0x1p-24f)), splat(65504));
+#if defined(__AVX512F__)
+    const auto nearest = _mm512_cvtps_ph((__m512)limited, _MM_FROUND_TO_NEAREST_INT);
+    std::memcpy(half + i, &nearest, sizeof(nearest));
+#elif defined(__F16C__)
+    const auto nearest = _mm256_cvtps_ph((__m256)limited, _MM_FROUND_TO_NEAREST_INT);
+    std::memcpy(half + i, &nearest, sizeof(nearest));
+#else
+    for (int j = 0; j < kLanes; ++j) half[i + j] = to_fp16(limited[j]);
+#endif
+    store(x + i, load_fp16((const uint8_t*)(half + i)));
+  }
 }
 
-// x / scale, rounded and limited to what a nibble holds.
-inline Vec nibble(Vec x, Vec scale) {
-  const Vec q = nearest(x / scale), low = splat(-7.0f), high = splat(7.0f);
-  return larger(low, high < q ? high : q);
+// Which of some scales has the least squared error for a group of int4: its number. The tries lie
+// across the lanes. They multiply by inverses, as dividing each number would take most of the time.
+template <int n>
+inline int best_of(const float* x, const float* scales) {
+  IntVec errors[n], least;
+  for (int i = 0; i < n; ++i) {
+    const Vec scale = load(scales + i * kLanes), inverse = splat(1) / scale;
+    const auto square = [&](int c) {
+      const Vec size = splat(std::fabs(x[c]));
+      const Vec d = smaller(nearest(size * inverse), splat(7)) * scale - size;
+      return d * d;
+    };
+    Vec even{}, odd{};
+    for (int c = 0; c < kGroup; c += 2) even += square(c), odd += square(c + 1);
+    // Numbers that are not negative are in the order of their bits.
+    const Vec error = even + odd;
+    errors[i] = load_as<IntVec>(&error);
+    if (i == 0) least = errors[0];
+    least = errors[i] < least ? errors[i] : least;
+  }
+  const int32_t least_of_all = -largest_lane(-least);
+  for (int i = 0; i < n; ++i)
+    if (const uint32_t lanes = nonzero_lanes(as_floats(errors[i] == least_of_all)))
+      return i * kLanes + __builtin_ctz(lanes);
+  return 0;
 }
 
 // Bytes of a group of int4, whose scale in fp16 is returned: the one with the least squared error.
 inline uint16_t round_int4(const float* x, uint8_t* bytes) {
-  constexpr int n = kGroup / kLanes, tries = (kTries + kLanes - 1) / kLanes * kLanes;
+  constexpr int n = kGroup / kLanes, vectors = (kTries + kLanes - 1) / kLanes;
   const float largest = largest_of(x, kGroup);
   // Rounded first: the error that counts is that of the scale which is stored.
-  alignas(64) float scales[tries];
-  uint16_t half[tries];
-  for (int attempt = 0; attempt < tries; ++attempt)
+  alignas(64) float scales[vectors * kLanes];
+  uint16_t half[vectors * kLanes];
+  for (int attempt = 0; attempt < vectors * kLanes; ++attempt)
     scales[attempt] = largest * share_of(std::min(attempt, kTries - 1));
-  through_fp16(scales, half, tries);
-  Vec part[n];
-  for (int i = 0; i < n; ++i) part[i] = load(x + i * kLanes);
-  alignas(64) float errors[tries];
-  for (int first = 0; first < tries; first += kLanes) {
-    Vec each[kLanes];
-    for (int k = 0; k < kLanes; ++k) {
-      const Vec scale = splat(scales[first + k]);
-      each[k] = Vec{};
-      for (int i = 0; i < n; ++i) {
-        const Vec d = nibble(part[i], scale) * scale - part[i];
-        each[k] += d * d;
-      }
-    }
-    store(errors + first, sum_each_row(each));
-  }
-  const int best = std::min_element(errors, errors + kTries) - errors;
-  const uint16_t best_half = half[best];
-  const Vec best_scale = splat(scales[best]);
+  through_fp16(scales, half, vectors * kLanes);
+  const int best = best_of<vectors>(x, scales);
   int32_t nibbles[kGroup];
   for (int i = 0; i < n; ++i) {
-    const IntVec whole = __builtin_convertvector(nibble(part[i], best_scale), IntVec) + 8;
+    const Vec q = nearest(load(x + i * kLanes) / splat(scales[best]));
+    const IntVec whole = __builtin_convertvector(larger(splat(-7), smaller(q, splat(7))), IntVec) + 8;
     std::memcpy(nibbles + i * kLanes, &whole, sizeof(whole));
   }
   for (int c = 0; c < kGroup / 2; ++c) bytes[c] = nibbles[c] | nibbles[c + kGroup / 2] << 4;
-  return best_half;
+  return half[best];
 }
 
 // Some columns at a time: a whole row would fetch each line of the panel once for every row.

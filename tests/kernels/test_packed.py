@@ -73,6 +73,17 @@ def test_weights_are_kept_bit_by_bit(
         assert torch.equal(kept, DEFINITIONS[format](weight))
 
 
+@pytest.mark.parametrize("damage", [torch.nan, torch.inf])
+def test_a_row_of_int8_with_a_damaged_weight_gives_no_numbers(damage: float) -> None:
+    weight = draw(70, 40)
+    weight[3, 20] = damage
+    for tokens in (1, 4):
+        made = pack(weight, "int8", threads=1)(draw(tokens, 40, seed=1))
+        is_right = torch.isfinite(made).all(0)
+        assert not is_right[3]
+        assert is_right.sum() == 69
+
+
 @pytest.mark.parametrize("format", ["fp16", "bf16", "fp32"])
 def test_subnormal_and_largest_weights_are_kept(format: PackedFormat) -> None:
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[format]
