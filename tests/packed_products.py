@@ -1,6 +1,7 @@
 """What products of packed weights mean: each format's weights and inputs in torch."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +94,7 @@ def check_products(format: PackedFormat, rows: int, columns: int, tokens: int) -
 
 def assert_product_close(actual: Tensor, packed: StoredMatrix, weight: Tensor, x: Tensor) -> None:
     """Compare what a packed weight made of x (tokens, columns) with its definition."""
-    expected = DEFINITIONS[packed.format](weight).double()
+    expected = DEFINITIONS[cast("PackedFormat", packed.format)](weight).double()
     inputs = inputs_of(packed, x)
     magnitude = inputs.abs() @ expected.abs().T
     is_in_pairs = packed.inputs == "int16 by 256"
