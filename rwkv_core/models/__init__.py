@@ -323,10 +323,12 @@ def _packed_dtype(network: Network, asked: Choice) -> Choice:
     weights = [part.weight for part in network.modules() if isinstance(part, Packed)]
     kept = {weight.format.removesuffix("_rounded") for weight in weights}
     floats = " and ".join(sorted(kept & {"fp32", "fp16", "bf16"}))
+    if not floats:
+        return Choice(asked.value, "products of whole numbers, added up in fp32")
     why = "float weights kept in {floats}, products in fp32"
     if any(weight.inputs == "bf16" for weight in weights):
         why = "float weights kept in {floats}, products of bf16 added up in fp32"
-    return Choice(asked.value, Sentence(why, floats=floats or "none"))
+    return Choice(asked.value, Sentence(why, floats=floats))
 
 
 def load_model(

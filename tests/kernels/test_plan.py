@@ -42,6 +42,7 @@ def identity(size: int) -> StoredMatrix:
 
 State = tuple[Tensor, ...]
 Build = Callable[..., Value]
+EMPTY = torch.zeros(1, 1, C), torch.zeros(1, 1, C // N, N, N), torch.zeros(1, 1, C)
 
 
 def run(
@@ -161,8 +162,7 @@ def test_rows_are_looked_up_in_every_dtype(dtype: torch.dtype, size: int) -> Non
     with p.products():
         p.logits(identity(size), x)
     ids = torch.tensor([[8, 0, 8, 3]])
-    empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    found, *_ = Program(p, threads=1).run(ids, empty, all_logits=True)
+    found, *_ = Program(p, threads=1).run(ids, EMPTY, all_logits=True)
     assert torch.equal(found[0], table[ids[0]].float())
 
 
@@ -282,8 +282,7 @@ def test_products_in_blocks_are_of_rounded_inputs_too(
         out = p.product(two, hidden)
     with p.products():
         p.logits(identity(C), out)
-    state = torch.zeros(1, 1, C), torch.zeros(1, 1, C // N, N, N), torch.zeros(1, 1, C)
-    found = Program(p, threads=2).run(torch.arange(rows)[None], state, all_logits=True).logits
+    found = Program(p, threads=2).run(torch.arange(rows)[None], EMPTY, all_logits=True).logits
     assert_product_close(found[0], two, second, one.multiply(x))
 
 
@@ -311,10 +310,7 @@ def test_weights_of_many_zero_inputs_are_not_read(
         out = p.product(packed, value, nonzero=nonzero)
     with p.products():
         p.logits(identity(70), out)
-    empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    found, *_ = Program(p, threads=1).run(
-        torch.zeros(1, 1, dtype=torch.int64), empty, all_logits=False
-    )
+    found, *_ = Program(p, threads=1).run(torch.tensor([[0]]), EMPTY, all_logits=False)
     # Sums in another order.
     magnitude, expected = x.abs() @ weight.abs().T, plain(x)
     if format == "int4_columns" and is_skipped:
@@ -333,8 +329,7 @@ def test_a_run_says_whether_its_logits_are_finite(value: float, tokens: int) -> 
         x = p.embed(table)
     with p.products():
         p.logits(identity(C), x)
-    empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    outcome = Program(p, threads=2).run(torch.arange(tokens)[None], empty, all_logits=True)
+    outcome = Program(p, threads=2).run(torch.arange(tokens)[None], EMPTY, all_logits=True)
     assert outcome.is_finite == math.isfinite(value)
 
 
@@ -355,8 +350,7 @@ def test_values_that_are_done_with_lend_their_memory(threads: int) -> None:
     with p.products():
         p.logits(identity(C), value)
     assert all(after == before for before, after in pairwise(sizes[1:]))
-    empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    found, *_ = Program(p, threads=threads).run(torch.arange(4)[None], empty, all_logits=True)
+    found, *_ = Program(p, threads=threads).run(torch.arange(4)[None], EMPTY, all_logits=True)
     torch.testing.assert_close(found[0], expected, rtol=1e-3, atol=2e-5)
 
 
@@ -375,9 +369,7 @@ def test_what_only_a_block_sees_lies_in_its_threads_memory(count: int) -> None:
     expected = x
     for n in reversed(range(1, count)):
         expected = torch.lerp(expected, x * (1.0 + n), x)
-    empty = torch.zeros(1, 1, C), torch.zeros(1, 1, 3, N, N), torch.zeros(1, 1, C)
-    program = Program(p, threads=3)
-    found, *_ = program.run(torch.arange(70)[None], empty, all_logits=True)
+    found, *_ = Program(p, threads=3).run(torch.arange(70)[None], EMPTY, all_logits=True)
     torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-4)
 
     room = packed_library(default_cache())[0].room

@@ -152,6 +152,12 @@ def test_bf16_weights_are_kept_in_bf16_where_products_are_in_fp32(path: Path) ->
     assert not {p.dtype for p in model.network.parameters()} & {torch.float16}
 
 
+@pytest.mark.parametrize("strategy", ["cpu int8", "cpu int4"])
+def test_a_model_without_float_weights_names_none(path: Path, strategy: str) -> None:
+    reason = packed(path, strategy).choices["dtype"].reason
+    assert reason == "products of whole numbers, added up in fp32"
+
+
 def test_no_weight_is_held_twice(path: Path) -> None:
     model = packed(path, "cpu int4")
     held = {name for name, _ in model.network.named_parameters()}
