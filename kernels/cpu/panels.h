@@ -122,6 +122,7 @@ inline int64_t panel_bytes(int64_t columns) {
 // Which inputs a product visits: all, or those that are not zero.
 struct AllColumns {
   int64_t count;
+  static constexpr int64_t kAhead = kLanes == 16 ? 4096 : 1024;
   // Some way ahead, which the processor's own prefetching does not reach in time where columns
   // must be unpacked; where they need not be, it is in the way. The distance is measured.
   // Inlined early, or else the compiler takes it for a call without effect.
@@ -129,7 +130,7 @@ struct AllColumns {
                                                int64_t bytes) const {
     if (bytes == sizeof(float) * kRows) return;
     for (int64_t line = 0; line < bytes; line += 64)
-      __builtin_prefetch(panel + i * bytes + 1024 + line);
+      __builtin_prefetch(panel + i * bytes + kAhead + line);
   }
 };
 
