@@ -136,10 +136,31 @@ def compare(
         reading = {name: partial(read, one, text) for name, one in models.items()}
         found["prefill"] = summed_up(in_turn(reading, rounds=work.rounds), len(text))
     if "batch" in tasks:
-        found["batch"] = {
-            str(size): summed_up(in_turn(batched(models, ids, size), rounds=work.rounds), size)
-            for size in work.batches
+        timed = {size: batched(models, ids, size) for size in work.batches}
+        # Ours of all sizes follow each other, since one is compared with the others.
+        turns = {
+            f"{name} {size}": timed[size][name] for name in timed[work.batches[0]] for size in timed
         }
+        found["batch"] = by_size(in_turn(turns, rounds=work.rounds), work.batches)
+    return found
+
+
+def by_size(seconds: Mapping[str, list[float]], sizes: Sequence[int]) -> dict[str, Any]:
+    """Sum up batches, and say how many times the first size's tokens per second each one makes.
+
+    Args:
+        seconds: of each round, by "name size"; ours first.
+        sizes: conversations that decode together.
+    """
+    found: dict[str, Any] = {}
+    for size in sizes:
+        names = [name for name in seconds if name.endswith(f" {size}")]
+        row = summed_up({name.rpartition(" ")[0]: seconds[name] for name in names}, size)
+        pairs = zip(seconds[f"ours {sizes[0]}"], seconds[f"ours {size}"], strict=True)
+        gains = [size / sizes[0] * first / own for first, own in pairs]
+        row[f"times_batch_of_{sizes[0]}"] = round(statistics.median(gains), 3)
+        row[f"times_batch_of_{sizes[0]}_each"] = [round(gain, 3) for gain in gains]
+        found[str(size)] = row
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.speed import in_turn, summed_up, table
+from benchmarks.speed import by_size, in_turn, summed_up, table
 from kernels.packed import PackedFormat, PackedMatrix
 from tests.tolerances import PACKED_INPUTS
 
@@ -31,6 +31,14 @@ def test_ratios_are_those_of_neighbours() -> None:
     assert result["times_theirs_each"] == [2.0, 4.0, 3.0]
     assert result["times_theirs"] == 3.0
     assert (result["ours_tokens_per_s"], result["theirs_tokens_per_s"]) == (6.0, 2.0)
+
+
+def test_batches_are_compared_with_the_first_within_a_round() -> None:
+    seconds = {"ours 2": [1.0, 2.0, 4.0], "ours 8": [2.0, 2.0, 2.0], "torch 8": [6.0, 4.0, 8.0]}
+    found = by_size({**seconds, "torch 2": [3.0, 3.0, 3.0]}, (2, 8))
+    assert found["8"]["times_batch_of_2_each"] == [2.0, 4.0, 8.0]
+    assert (found["8"]["times_batch_of_2"], found["2"]["times_batch_of_2"]) == (4.0, 1.0)
+    assert (found["8"]["times_torch"], found["8"]["ours_tokens_per_s"]) == (3.0, 4.0)
 
 
 def test_a_task_is_one_table() -> None:
