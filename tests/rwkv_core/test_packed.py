@@ -11,6 +11,7 @@ from benchmarks.load_memory import measure_apart
 from benchmarks.prefill_memory import PROC_STATUS
 from kernels.cpu_library import cpu_library
 from kernels.packed import PackedFormat, PackedMatrix, packed_library
+from kernels.program import Outcome, Program, StateParts
 from rwkv_core.errors import NonFiniteError, ShapeError
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.runtime import PACKED
@@ -113,6 +114,27 @@ def test_a_text_longer_than_one_run_is_read_in_pieces(path: Path) -> None:
     assert_close(logits, expected, torch.float32)
     assert_states_close(state, after)
     assert_close(model.forward(tokens)[0], expected[:, -1], torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("batch", "length", "expected"),
+    [(1, 257, [129, 128]), (1, 600, [200] * 3), (2, 300, [100] * 3)],
+)
+def test_runs_of_a_long_text_are_even(
+    path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, length: int, expected: list[int]
+) -> None:
+    program, lengths = packed(path, "cpu fp32")._program, []
+    assert isinstance(program, Program)
+    run = program._run
+
+    def counted(ids: torch.Tensor, state: StateParts, logits_kind: int) -> Outcome:
+        lengths.append(ids.shape[1])
+        return run(ids, state, logits_kind)
+
+    monkeypatch.setattr(program, "_run", counted)
+    shift, wkv = torch.zeros(3, batch, 96), torch.zeros(3, batch, 6, 16, 16)
+    program.run(random_tokens(batch, length), (shift, wkv, shift), all_logits=False)
+    assert lengths == expected
 
 
 @pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
