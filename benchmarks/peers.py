@@ -1,8 +1,9 @@
 """Our runtime beside llama.cpp and the package rwkv, in turn: python -m benchmarks.peers --help.
 
 All run the same seeded random weights, each in a process of its own that waits while another
-works. A busy or a slow moment meets all of them, so the figure to trust is the median of the
-ratios within a round, and the memory's bandwidth is measured beside each.
+works. Turns are short and many, since memory shared with other machines changes its pace within
+seconds: the figure to trust is the median of the ratios within a turn, and a plain read of memory
+stands before and after every turn of every engine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ from benchmarks.peers_protocol import Peer, PeerError
 from benchmarks.peers_report import (
     OURS,
     bandwidth_share,
+    bytes_of_token,
     disagreements,
+    most_over,
     relative_l2,
     summarise,
     table,
@@ -42,6 +46,7 @@ LLAMA_KINDS = {
 RWKV_PRECISIONS = ("fp32", "bf16")
 # Our own runtime, made to read the weights that meet a zero too.
 ALL_ROWS = "all-rows"
+OURS_ALL = (OURS, ALL_ROWS)
 PEERS = ("llama.cpp", "rwkv", ALL_ROWS)
 # Logits are compared after so many tokens.
 COMPARED_TOKENS = 16
@@ -54,60 +59,68 @@ class Work:
     """What is timed.
 
     Attributes:
-        decode_tokens: read one by one.
+        decode_tokens: read one by one in a turn.
+        decode_turns: of a round; the other tasks have one.
         prefill_tokens: read at once.
         batch: sequences read together.
         batch_tokens: of each of them.
-        rounds: how often all take their turn, after one that warms up.
+        rounds: how often all tasks are done, after one that warms up.
     """
 
-    decode_tokens: int = 48
+    decode_tokens: int = 12
+    decode_turns: int = 8
     prefill_tokens: int = 512
     batch: int = 8
     batch_tokens: int = 12
     rounds: int = 7
 
-    def requests(self) -> dict[str, tuple[dict[str, Any], int]]:
-        """Write each task's request, and how many tokens it reads."""
-        return {
-            "decode": ({"ids": random_ids(self.decode_tokens, VOCAB_SIZE)}, self.decode_tokens),
-            "prefill": ({"ids": random_ids(self.prefill_tokens, VOCAB_SIZE)}, self.prefill_tokens),
-            "batch": (
-                {"ids": random_ids(self.batch_tokens, VOCAB_SIZE), "size": self.batch},
-                self.batch * self.batch_tokens,
-            ),
-        }
+    def turns(self) -> list[tuple[str, dict[str, Any], int]]:
+        """Write a round's turns: the task, its request, and how many tokens it reads."""
+        decode = {"ids": random_ids(self.decode_tokens, VOCAB_SIZE)}
+        prefill = {"ids": random_ids(self.prefill_tokens, VOCAB_SIZE)}
+        batch = {"ids": random_ids(self.batch_tokens, VOCAB_SIZE), "size": self.batch}
+        return [
+            *[("decode", decode, self.decode_tokens)] * self.decode_turns,
+            ("prefill", prefill, self.prefill_tokens),
+            ("batch", batch, self.batch * self.batch_tokens),
+        ]
 
 
 def take_turns(
     engines: Sequence[Peer], probe: Peer, work: Work, *, pause_s: float = PAUSE_S
 ) -> list[dict[str, Any]]:
-    """Time all engines: A, B, C, A, B, C, for one task after the other, a probe before each.
+    """Time all engines: A, B, C, A, B, C, for one task after the other.
 
     Args:
         engines: that wait; one without a task is left out of it.
-        probe: answers "probe" with bytes per second.
+        probe: answers "probe" with bytes per second; asked before and after every engine.
         work: what to do.
         pause_s: between two.
 
     Returns:
-        For each round and task: "round", "task", "bandwidth_gb_s", and "tokens_per_s" of every
-        engine.
+        For each turn: "round", "task", and of every engine "tokens_per_s" and "bandwidth_gb_s", the
+        mean of the probes at its two sides.
     """
     rows = []
     for number in range(work.rounds + 1):
-        for task, (request, tokens) in work.requests().items():
-            time.sleep(pause_s)
-            bandwidth = float(probe.array("probe")) / 1e9
-            speeds = {}
-            for engine in engines:
-                if task in engine.facts["tasks"]:
-                    time.sleep(pause_s)
-                    speeds[engine.name] = tokens / engine.ask(task, **request)["seconds"]
+        for task, request, tokens in work.turns():
+            able = [engine for engine in engines if task in engine.facts["tasks"]]
+            speeds, probes = {}, [_bandwidth(probe, pause_s)]
+            for engine in able:
+                time.sleep(pause_s)
+                speeds[engine.name] = round(tokens / engine.ask(task, **request)["seconds"], 3)
+                probes.append(_bandwidth(probe, pause_s))
             if number:
-                row = {"round": number, "task": task, "bandwidth_gb_s": round(bandwidth, 2)}
-                rows.append(row | {"tokens_per_s": {n: round(s, 3) for n, s in speeds.items()}})
+                means = [round((a + b) / 2, 2) for a, b in pairwise(probes)]
+                beside = dict(zip(speeds, means, strict=True))
+                row = {"round": number, "task": task, "tokens_per_s": speeds}
+                rows.append(row | {"bandwidth_gb_s": beside})
     return rows
+
+
+def _bandwidth(probe: Peer, pause_s: float) -> float:
+    time.sleep(pause_s)
+    return float(probe.array("probe")) / 1e9
 
 
 class Runs:
@@ -188,6 +201,8 @@ def compare(
                 for engine in engines
             }
             rounds = take_turns(engines, probe, work)
+            ours = {engine.name: engine.facts for engine in engines if engine.name in OURS_ALL}
+            sizes = {name: bytes_of_token(facts, zeros) for name, facts in ours.items()}
             results["precisions"][precision] = {
                 "engines": {
                     engine.name: engine.facts
@@ -196,10 +211,9 @@ def compare(
                 },
                 "medians": summarise(rounds),
                 "share_of_memory": {
-                    engine.name: bandwidth_share(rounds, engine.name, engine.facts, zeros)
-                    for engine in engines
-                    if "bytes_per_token" in engine.facts
+                    name: bandwidth_share(rounds, name, size) for name, size in sizes.items()
                 },
+                "most_over_it": most_over(rounds, sizes[OURS]),
                 "rounds": rounds,
             }
     return results
@@ -220,6 +234,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=Work.rounds)
     parser.add_argument("--decode-tokens", type=int, default=Work.decode_tokens)
+    parser.add_argument("--decode-turns", type=int, default=Work.decode_turns)
     parser.add_argument("--prefill-tokens", type=int, default=Work.prefill_tokens)
     parser.add_argument("--batch", type=int, default=Work.batch)
     parser.add_argument(
@@ -245,7 +260,13 @@ def _several(allowed: Sequence[str] | dict[str, Any]) -> Any:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Do all that the command's words ask for; what compare finds, and the circumstances."""
-    work = Work(options.decode_tokens, options.prefill_tokens, options.batch, rounds=options.rounds)
+    work = Work(
+        options.decode_tokens,
+        options.decode_turns,
+        options.prefill_tokens,
+        options.batch,
+        rounds=options.rounds,
+    )
     with tempfile.TemporaryDirectory() as folder:
         has_llama = "llama.cpp" in options.against
         python = prepare_llama(options.peers) if has_llama else None

@@ -46,29 +46,55 @@ def summarise(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[s
     return found
 
 
-def bandwidth_share(
-    rounds: Sequence[Mapping[str, Any]], name: str, facts: Mapping[str, Any], zeros: float
-) -> float:
-    """Compare the weights one of our engines reads while decoding with the memory's bandwidth.
+def bytes_of_token(facts: Mapping[str, Any], zeros: float) -> float:
+    """Count the bytes, of weights and state, that one of our engines reads for a token.
 
     Args:
-        rounds: as in summarise, with "bandwidth_gb_s".
-        name: of the engine.
         facts: its "bytes_per_token", the "skippable_bytes" among them, and the share of zeros
             "skipped_from" which on they are left out.
         zeros: share of the skippable ones that meet a zero.
-
-    Returns:
-        The median of the rounds.
     """
     skipped = zeros * facts["skippable_bytes"] if zeros >= facts["skipped_from"] else 0
-    size = facts["bytes_per_token"] - skipped
+    return float(facts["bytes_per_token"] - skipped)
+
+
+def bandwidth_share(rounds: Sequence[Mapping[str, Any]], name: str, size: float) -> float:
+    """Compare what an engine reads while decoding with a plain read of memory beside it.
+
+    Args:
+        rounds: as in summarise, with "bandwidth_gb_s" of each engine.
+        name: of the engine.
+        size: from bytes_of_token.
+
+    Returns:
+        The median of the turns.
+    """
     shares = [
-        size * row["tokens_per_s"][name] / (1e9 * row["bandwidth_gb_s"])
+        size * row["tokens_per_s"][name] / (1e9 * row["bandwidth_gb_s"][name])
         for row in rounds
         if row["task"] == "decode"
     ]
     return float(round(statistics.median(shares), 3))
+
+
+def most_over(rounds: Sequence[Mapping[str, Any]], size: float) -> dict[str, float]:
+    """Say how far ahead of each engine decoding would be at the pace of a plain read beside it.
+
+    Args:
+        rounds: as in bandwidth_share.
+        size: of our own, from bytes_of_token.
+
+    Returns:
+        Engine -> the median of the turns' ratios: what no work on our side can exceed.
+    """
+    rows = [row for row in rounds if row["task"] == "decode"]
+    names = rows[0]["tokens_per_s"] if rows else ()
+    found = {
+        name: [1e9 * row["bandwidth_gb_s"][name] / size / row["tokens_per_s"][name] for row in rows]
+        for name in names
+        if name != OURS
+    }
+    return {name: round(statistics.median(ratios), 3) for name, ratios in found.items()}
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -76,6 +102,7 @@ def table(results: Mapping[str, Any]) -> str:
     columns = ["precision", "engine"]
     for task in TASKS:
         columns += [f"{task} tok/s", "ours / it"]
+    columns.insert(4, "at most")
     columns += ["of bandwidth", "RSS, peak MiB", "load s", "logits off, decode / prefill"]
     lines, notes = [_row(columns), _row(["---"] * len(columns))], [""]
     for precision, found in results["precisions"].items():
@@ -84,12 +111,13 @@ def table(results: Mapping[str, Any]) -> str:
             for task in TASKS:
                 own = found["medians"].get(task, {}).get(name, {})
                 cells += [_number(own.get("tokens_per_s"), 1), _number(own.get("ours_over_it"), 2)]
+            cells.insert(4, _number(found["most_over_it"].get(name), 2))
             memory, off = engine["memory"], engine["logits_off"]
             cells.append(_number(found["share_of_memory"].get(name), 2))
             cells += [f"{memory['rss_mib']:.0f}, {memory['peak_rss_mib']:.0f}"]
             cells += [f"{engine['load_s']:.1f}", f"{off['decode']:.1e} / {off['prefill']:.1e}"]
             lines.append(_row(cells))
-        probes = [row["bandwidth_gb_s"] for row in found["rounds"]]
+        probes = [one for row in found["rounds"] for one in row["bandwidth_gb_s"].values()]
         median = statistics.median(probes)
         notes.append(
             f"{precision}: bandwidth {min(probes):.1f} to {max(probes):.1f} GB/s, "

@@ -234,7 +234,7 @@ def random_ids(count: int, vocab_size: int) -> list[int]:
 
 
 def bytes_read(model: Model, zeros: float) -> int:
-    """Count the bytes of weights that one token reads.
+    """Count the bytes of weights and state that one token reads.
 
     Args:
         model: packed.
@@ -248,13 +248,14 @@ def bytes_read(model: Model, zeros: float) -> int:
             whole += size
             if name.endswith(".ffn.value") and zeros >= part.weight.skipped_from:
                 skipped += size
+    whole += sum(part.nbytes for part in vars(model.initial_state()).values())
     return int(whole - zeros * skipped)
 
 
 def bandwidth(
     model: Model, ours: list[float], probe: list[float], probe_bytes: int, tokens: int
 ) -> dict[str, Any]:
-    """Compare the bytes of weights that decoding reads with a plain read just after it."""
+    """Compare the bytes that decoding reads with a plain read just after it."""
     zeros = zero_share(model)
     size = bytes_read(model, zeros)
     shares = [
@@ -262,7 +263,7 @@ def bandwidth(
         for own, other in zip(ours, probe, strict=True)
     ]
     return {
-        "weight_bytes": bytes_read(model, 0.0),
+        "bytes_of_all_rows": bytes_read(model, 0.0),
         "bytes_read_per_token": size,
         "channel_mix_zeros": round(zeros, 4),
         "memory_gb_per_s": round(probe_bytes / statistics.median(probe) / 1e9, 2),

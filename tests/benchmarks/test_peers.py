@@ -12,11 +12,12 @@ from tests.benchmarks.test_peers_report import results
 
 
 class FakePeer:
-    """Notes what it is asked; answers with a fixed time."""
+    """Notes what it is asked; answers with a fixed time, as a probe with 10 GB/s more each time."""
 
     def __init__(self, name: str, seconds: float, log: list[str], *tasks: str) -> None:
         self.name, self.seconds, self.log = name, seconds, log
         self.facts = {"tasks": tasks}
+        self.bandwidth = 0.0
 
     def ask(self, what: str, **request: Any) -> dict[str, Any]:
         self.log.append(f"{self.name} {what} {len(request['ids'])}")
@@ -24,24 +25,29 @@ class FakePeer:
 
     def array(self, what: str) -> Any:
         self.log.append(what)
-        return np.array(4e10)
+        self.bandwidth += 1e10
+        return np.array(self.bandwidth)
 
 
-def test_engines_take_turns_with_a_probe_before_each_task() -> None:
+def test_engines_take_turns_with_a_probe_at_both_sides_of_each() -> None:
     log: list[str] = []
     a = FakePeer("a", 2.0, log, "decode", "prefill", "batch")
     b = FakePeer("b", 4.0, log, "decode", "prefill")
-    work = Work(decode_tokens=8, prefill_tokens=16, batch=2, batch_tokens=3, rounds=2)
-    rows = take_turns([a, b], a, work, pause_s=0)  # type: ignore[list-item, arg-type]
-    turn = ["probe", "a decode 8", "b decode 8", "probe", "a prefill 16", "b prefill 16"]
-    assert log == [*turn, "probe", "a batch 3"] * 3
+    probe = FakePeer("probe", 0.0, log)
+    work = Work(8, decode_turns=2, prefill_tokens=16, batch=2, batch_tokens=3, rounds=2)
+    rows = take_turns([a, b], probe, work, pause_s=0)  # type: ignore[list-item, arg-type]
+    decode = ["probe", "a decode 8", "probe", "b decode 8", "probe"]
+    prefill = ["probe", "a prefill 16", "probe", "b prefill 16", "probe"]
+    assert log == [*decode, *decode, *prefill, "probe", "a batch 3", "probe"] * 3
     # The first round only warms up.
+    tasks = ("decode", "decode", "prefill", "batch")
     assert [(row["round"], row["task"]) for row in rows] == [
-        (number, task) for number in (1, 2) for task in ("decode", "prefill", "batch")
+        (number, task) for number in (1, 2) for task in tasks
     ]
     assert rows[0]["tokens_per_s"] == {"a": 4.0, "b": 2.0}
-    assert rows[2]["tokens_per_s"] == {"a": 3.0}
-    assert rows[0]["bandwidth_gb_s"] == 40.0
+    assert rows[3]["tokens_per_s"] == {"a": 3.0}
+    # Eleven probes of the round before; then 120 and 130, 130 and 140.
+    assert rows[0]["bandwidth_gb_s"] == {"a": 125.0, "b": 135.0}
 
 
 def test_words_of_the_command_are_read() -> None:

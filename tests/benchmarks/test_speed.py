@@ -86,7 +86,7 @@ def test_all_runtimes_compute_the_same_on_a_tiny_shape(
     limit = PACKED_INPUTS[inputs].relative if inputs.startswith("int8") else 1e-4
     limit = 0.05 if precision == "bf16" else limit
     assert max(found["logits_apart"].values()) < limit
-    read, whole = (found["decode"][name] for name in ("bytes_read_per_token", "weight_bytes"))
+    read, whole = (found["decode"][name] for name in ("bytes_read_per_token", "bytes_of_all_rows"))
     # Half of the channel mix's values are zero, which are too few to leave weights out.
     assert 0 < read == whole
     assert found["prefill"]["times_torch"] > 0
