@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks.speed import by_size, in_turn, summed_up, table
+from benchmarks.speed import by_size, bytes_read, in_turn, summed_up, table
 from kernels.packed import PackedFormat, PackedMatrix
+from rwkv_core.models import load_model
+from tests.checkpoints import random_weights, write_pth
 from tests.tolerances import PACKED_INPUTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,6 +42,15 @@ def test_batches_are_compared_with_the_first_within_a_round() -> None:
     assert found["8"]["times_batch_of_2_each"] == [2.0, 4.0, 8.0]
     assert (found["8"]["times_batch_of_2"], found["2"]["times_batch_of_2"]) == (4.0, 1.0)
     assert (found["8"]["times_torch"], found["8"]["ours_tokens_per_s"]) == (3.0, 4.0)
+
+
+def test_a_token_reads_the_weights_and_the_state(tmp_path: Path) -> None:
+    path = write_pth(tmp_path / "m.pth", random_weights(n_layer=2, n_embd=64, head_size=64))
+    model = load_model(path, "cpu fp32")
+    packed = [tensor for tensor in model.network.buffers() if tensor.dtype == torch.uint8]
+    weights = sum(tensor.nbytes for tensor in packed)
+    state = 2 * 4 * (64 * 64 + 2 * 64)
+    assert bytes_read(model, 0.0) == weights + state
 
 
 def test_a_task_is_one_table() -> None:
