@@ -46,7 +46,6 @@ LLAMA_KINDS = {
 RWKV_PRECISIONS = ("fp32", "bf16")
 # Our own runtime, made to read the weights that meet a zero too.
 ALL_ROWS = "all-rows"
-OURS_ALL = (OURS, ALL_ROWS)
 PEERS = ("llama.cpp", "rwkv", ALL_ROWS)
 # Logits are compared after so many tokens.
 COMPARED_TOKENS = 16
@@ -201,8 +200,11 @@ def compare(
                 for engine in engines
             }
             rounds = take_turns(engines, probe, work)
-            ours = {engine.name: engine.facts for engine in engines if engine.name in OURS_ALL}
-            sizes = {name: bytes_of_token(facts, zeros) for name, facts in ours.items()}
+            sizes = {
+                engine.name: bytes_of_token(engine.facts, zeros)
+                for engine in engines
+                if "bytes_per_token" in engine.facts
+            }
             results["precisions"][precision] = {
                 "engines": {
                     engine.name: engine.facts
@@ -234,7 +236,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=Work.rounds)
     parser.add_argument("--decode-tokens", type=int, default=Work.decode_tokens)
-    parser.add_argument("--decode-turns", type=int, default=Work.decode_turns)
     parser.add_argument("--prefill-tokens", type=int, default=Work.prefill_tokens)
     parser.add_argument("--batch", type=int, default=Work.batch)
     parser.add_argument(
@@ -262,9 +263,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Do all that the command's words ask for; what compare finds, and the circumstances."""
     work = Work(
         options.decode_tokens,
-        options.decode_turns,
-        options.prefill_tokens,
-        options.batch,
+        prefill_tokens=options.prefill_tokens,
+        batch=options.batch,
         rounds=options.rounds,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -85,7 +85,7 @@ def most_over(rounds: Sequence[Mapping[str, Any]], size: float) -> dict[str, flo
         size: of our own, from bytes_of_token.
 
     Returns:
-        Engine -> the median of the turns' ratios: what no work on our side can exceed.
+        Engine -> the median of the turns' ratios, which only fewer bytes could exceed.
     """
     rows = [row for row in rounds if row["task"] == "decode"]
     names = rows[0]["tokens_per_s"] if rows else ()
