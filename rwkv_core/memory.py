@@ -223,7 +223,7 @@ def packed_bytes(kept: str, rows: int, columns: int) -> int:
     """Bytes of a packed matrix; kernels/cpu/panels.h says how they lie."""
     panels = -(-rows // 64)
     if kept in ("int4", "int4_columns"):
-        return panels * -(-columns // GROUP) * 64 * (GROUP // 2 + 2)
+        return panels * 64 * (-(-columns // GROUP) * (GROUP // 2 + 1) + 1)
     if kept == "int8":  # whole groups of columns, and a scale for each row
         return panels * 64 * (-(-columns // GROUP) * GROUP + 4)
     return panels * 64 * columns * {"fp32": 4, "fp16": 2, "bf16": 2, "bf16_rounded": 2}[kept]

@@ -1,9 +1,11 @@
 """Weights in 8 and 4 bits: what the numbers mean, and products with them in plain torch.
 
 int8: one float32 scale per row (output); weight = value * scale, values -127 to 127.
-int4: groups of 32 along the row share a float16 scale; weight = (nibble - 8) * scale,
-    nibbles 1 to 15. Byte j of a group's 16 holds element j in its low half and element
-    j + 16 in its high one. Rows whose width is no multiple of 32 end in zeros.
+int4: groups of 32 along the row share a scale; weight = (nibble - 8) * scale, nibbles 1 to 15.
+    Byte j of a group's 16 holds element j in its low half and element j + 16 in its high one.
+    Rows whose width is no multiple of 32 end in zeros. A scale is a number of four binary digits
+    after the first, from the power of two below the row's largest scale to fifteen ones below:
+    a float16 here, a byte where it is packed (kernels/cpu/int4_scales.h).
 
 Both round weights only; products are of floats (packed ones round inputs too, see
 kernels/cpu/rounded.h). The PyPI package's i8 is another format: unsigned, with an offset and a
@@ -25,8 +27,10 @@ BLOCK_ROWS = 4096
 ROUNDED_ELEMENTS = 2**18
 # Shares of the largest weight tried as the end of the int4 scale; the best fit is kept.
 SCALE_SHARES = tuple(0.7 + 0.025 * step for step in range(15))
-# What a float16 holds.
-LARGEST_SCALE = 65504
+# Of int4's scales: what a float16 of so few digits holds, and the digits and powers of two.
+LEAST_SCALE, LARGEST_SCALE = 2.0**-20, 63488.0
+_DIGITS, _OCTAVES = 4, 15
+_DROPPED = 23 - _DIGITS  # bits of a float32
 
 
 def quantize_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,11 +58,12 @@ def quantize_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = weight.shape
     groups = F.pad(weight.float(), (0, -columns % GROUP)).view(rows, -1, GROUP)
     largest = groups.abs().amax(-1, keepdim=True)
+    least = _least_scale(largest.amax(1, keepdim=True) * (SCALE_SHARES[-1] / 7))
     best_error = torch.full_like(largest, torch.inf)
     best_scale = torch.zeros_like(largest)
     for share in SCALE_SHARES:
         # Rounded first: the error that counts is that of the scale which is stored.
-        scale = (largest * (share / 7)).half().float().clamp(2**-24, LARGEST_SCALE)
+        scale = _rounded(largest * (share / 7)).maximum(least).clamp_max(LARGEST_SCALE)
         rounded = (groups / scale).round_().clamp_(-7, 7)
         error = (rounded * scale - groups).square_().sum(-1, keepdim=True)
         is_better = error < best_error
@@ -67,6 +72,17 @@ def quantize_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
     nibbles = ((groups / best_scale).round_().clamp_(-7, 7) + 8).to(torch.uint8)
     low, high = nibbles[..., : GROUP // 2], nibbles[..., GROUP // 2 :]
     return low | (high << 4), best_scale.squeeze(-1).half()
+
+
+def _rounded(scale: Tensor) -> Tensor:
+    bits = scale.view(torch.int32)
+    return ((bits + (1 << (_DROPPED - 1))) >> _DROPPED << _DROPPED).view(torch.float32)
+
+
+def _least_scale(largest: Tensor) -> Tensor:
+    """Say down to where scales of a row go."""
+    power = _rounded(largest).clamp(LEAST_SCALE, LARGEST_SCALE).view(torch.int32) >> 23
+    return (power - _OCTAVES << 23).view(torch.float32).clamp_min(LEAST_SCALE)
 
 
 def dequantize_int4(nibbles: Tensor, scale: Tensor, columns: int) -> Tensor:

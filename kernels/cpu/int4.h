@@ -3,15 +3,16 @@
 // multiplies 32 pairs. Unpacking to floats instead took three times as long as memory.
 #pragma once
 
+#include "int4_scales.h"
 #include "panels.h"
 
 // 32 columns of 64 rows: for each quarter of a row's 16 bytes, 4 bytes of every row, then the
-// rows' fp16 scales. Byte j of a row holds column j in its low half and column j + 16 in its high
+// rows' scales. Byte j of a row holds column j in its low half and column j + 16 in its high
 // one. They mean nibble - 8.
 struct Int4 {
   static constexpr int kQuarters = 4, kZero = 8;
   static constexpr int kQuarterBytes = kGroup / 2 * kRows / kQuarters;
-  static constexpr int kGroupBytes = kGroup / 2 * kRows + 2 * kRows;
+  static constexpr int kGroupBytes = (kGroup / 2 + 1) * kRows;
 
   static IntVec low(IntVec w) { return w & 0x0f0f0f0f; }
   static IntVec high(IntVec w) { return w >> 4 & 0x0f0f0f0f; }
@@ -28,7 +29,7 @@ struct Int4 {
   }
 
   static Vec scale(const uint8_t* group, int j) {
-    return load_fp16(group + kGroup / 2 * kRows + j * 2 * kLanes);
+    return group_scales(group + kGroup / 2 * kRows + j * kLanes);
   }
 
   // Sums of a group's nibbles times bytes for kLanes rows, on from a number. Older instructions add
@@ -68,7 +69,7 @@ struct Int4 {
 
 template <>
 inline int64_t panel_bytes<Int4>(int64_t columns) {
-  return (columns + kGroup - 1) / kGroup * Int4::kGroupBytes;
+  return ceil_div(columns, kGroup) * Int4::kGroupBytes + kRows;
 }
 
 // y[0..63] = panel · x for one rounded token; F: Int4 or Int4Columns.
@@ -95,5 +96,6 @@ __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_
     }
     panel += Int4::kGroupBytes, x += Tokens::kSize;
   }
-  for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j] * factor);
+  for (int j = 0; j < kVecs; ++j)
+    store(y + j * kLanes, totals[j] * factor * row_powers(panel + j * kLanes));
 }

@@ -1,13 +1,14 @@
 // 4 bits for products that may skip columns; all others use Int4 of int4.h.
 #pragma once
 
+#include "int4_scales.h"
 #include "panels.h"
 
-// A group of 32 columns is followed by an fp16 scale for each row. A column is kVecs nibbles for each
+// A group of 32 columns is followed by the rows' scales. A column is kVecs nibbles for each
 // lane: nibble j of lane i belongs to row j kLanes + i. They mean nibble - 8.
 struct Int4Columns {
   static constexpr int kColumn = kRows / 2;
-  static constexpr int kGroupBytes = kGroup * kColumn + 2 * kRows;
+  static constexpr int kGroupBytes = kGroup * kColumn + kRows;
   static constexpr int kNibbles = kVecs < 8 ? kVecs : 8;  // of one lane in one word
 
   // Four nibbles are masked where they stand, so vector j has to be multiplied by factor(j).
@@ -89,13 +90,13 @@ struct Int4Columns {
 
   template <class Use>
   static void for_scales(const uint8_t* group, Use use) {
-    for (int j = 0; j < kVecs; ++j) use(j, load_fp16(group + kGroup * kColumn + j * 2 * kLanes));
+    for (int j = 0; j < kVecs; ++j) use(j, group_scales(group + kGroup * kColumn + j * kLanes));
   }
 };
 
 template <>
 inline int64_t panel_bytes<Int4Columns>(int64_t columns) {
-  return (columns + kGroup - 1) / kGroup * Int4Columns::kGroupBytes;
+  return ceil_div(columns, kGroup) * Int4Columns::kGroupBytes + kRows;
 }
 
 // For inputs that are not rounded; products that read all columns are int4.h's.
@@ -123,5 +124,7 @@ struct Panel<Int4Columns> {
         y[j] += (total[j] * Int4Columns::factor(j) - offset) * scale;
       });
     }
+    const uint8_t* powers = panel + panel_bytes<Int4Columns>(columns) - kRows;
+    for (int j = 0; j < kVecs; ++j) y[j] *= row_powers(powers + j * kLanes);
   }
 };

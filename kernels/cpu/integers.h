@@ -138,7 +138,7 @@ inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {
     });
     Vec row_scales[2] = {splat(1), splat(1)};
     if (F::kHasGroupScales)
-      for (int j = 0; j < 2; ++j) row_scales[j] = load_fp16(w.scales + j * 2 * kLanes);
+      for (int j = 0; j < 2; ++j) row_scales[j] = group_scales(w.scales + j * kLanes);
 #pragma GCC unroll 6
     for (int t = 0; t < N; ++t)
       for (int j = 0; j < 2; ++j) {
@@ -189,7 +189,7 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
     for_tiles(tokens, kIntegerTokens, [&](int64_t t, int64_t n) {
       for (int j = 0; j < kVecs; j += 2) {
         Groups some = w;
-        some.words += j * Format::kVector, some.scales += j * 2 * kLanes;
+        some.words += j * Format::kVector, some.scales += j * kLanes;
         some.next += j * kGroups * Format::kGroupBytes / kVecs;
         integer_tile_of<Format, kIntegerTokens>(n, some, x + g * Tokens::kSize + t * ld, ld,
                                                 y + t * kRows + j * kLanes);
@@ -199,7 +199,10 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
   for (int64_t t = 0; t < tokens; ++t)
     for (int j = 0; j < kRows; j += kLanes) {
       Vec total = load(y + t * kRows + j) * Tokens::factor(x + t * ld, columns);
-      if constexpr (!Format::kHasGroupScales) total *= load(Int8::scales(panel, columns) + j);
+      if constexpr (Format::kHasGroupScales)
+        total *= row_powers(panel + panel_bytes<F>(columns) - kRows + j);
+      else
+        total *= load(Int8::scales(panel, columns) + j);
       store(y + t * kRows + j, total);
     }
 }

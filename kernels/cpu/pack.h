@@ -18,16 +18,6 @@ struct Source {
 constexpr int kTries = 15;
 inline float share_of(int attempt) { return (float)((0.7 + 0.025 * attempt) / 7); }
 
-// The nearest fp16 of a number from fp16's least to its largest.
-inline uint16_t to_fp16(float x) {
-  const auto bits = load_as<uint32_t>(&x);
-  if (x < 6.103515625e-5f) {
-    const float moved = x + 0.5f;  // whose last bit is worth that of a subnormal fp16
-    return load_as<uint32_t>(&moved) - 0x3f000000;
-  }
-  return (bits - (112u << 23) + 0xfff + (bits >> 13 & 1)) >> 13;
-}
-
 // Adding 1.5 * 2^23 rounds to the nearest integer, to an even one from the middle.
 inline Vec nearest(Vec x) { return (x + splat(12582912.0f)) - splat(12582912.0f); }
 
@@ -77,23 +67,6 @@ inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to
   return scale;
 }
 
-// Numbers that are not negative, as the nearest fp16 and back, neither zero nor infinite.
-inline void through_fp16(float* x, uint16_t* half, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const Vec limited = smaller(larger(load(x + i), splat(0x1p-24f)), splat(65504));
-#if defined(__AVX512F__)
-    const auto nearest = _mm512_cvtps_ph((__m512)limited, _MM_FROUND_TO_NEAREST_INT);
-    std::memcpy(half + i, &nearest, sizeof(nearest));
-#elif defined(__F16C__)
-    const auto nearest = _mm256_cvtps_ph((__m256)limited, _MM_FROUND_TO_NEAREST_INT);
-    std::memcpy(half + i, &nearest, sizeof(nearest));
-#else
-    for (int j = 0; j < kLanes; ++j) half[i + j] = to_fp16(limited[j]);
-#endif
-    store(x + i, load_fp16((const uint8_t*)(half + i)));
-  }
-}
-
 // Which of some scales has the least squared error for a group of int4: its number. The tries lie
 // across the lanes. They multiply by inverses, as dividing each number would take most of the time.
 template <int n>
@@ -121,16 +94,15 @@ inline int best_of(const float* x, const float* scales) {
   return 0;
 }
 
-// Bytes of a group of int4, whose scale in fp16 is returned: the one with the least squared error.
-inline uint16_t round_int4(const float* x, uint8_t* bytes) {
+// Bytes of a group of int4, whose scale's byte is returned: the one with the least squared error.
+inline uint8_t round_int4(const float* x, const RowScales& row, uint8_t* bytes) {
   constexpr int n = kGroup / kLanes, vectors = (kTries + kLanes - 1) / kLanes;
   const float largest = largest_of(x, kGroup);
   // Rounded first: the error that counts is that of the scale which is stored.
   alignas(64) float scales[vectors * kLanes];
-  uint16_t half[vectors * kLanes];
   for (int attempt = 0; attempt < vectors * kLanes; ++attempt)
     scales[attempt] = largest * share_of(std::min(attempt, kTries - 1));
-  through_fp16(scales, half, vectors * kLanes);
+  row.round(scales, vectors * kLanes);
   const int best = best_of<vectors>(x, scales);
   int32_t nibbles[kGroup];
   for (int i = 0; i < n; ++i) {
@@ -139,7 +111,7 @@ inline uint16_t round_int4(const float* x, uint8_t* bytes) {
     std::memcpy(nibbles + i * kLanes, &whole, sizeof(whole));
   }
   for (int c = 0; c < kGroup / 2; ++c) bytes[c] = nibbles[c] | nibbles[c + kGroup / 2] << 4;
-  return half[best];
+  return row.byte_of(scales[best]);
 }
 
 // Some columns at a time: a whole row would fetch each line of the panel once for every row.
@@ -183,11 +155,12 @@ inline void pack_int4(const Source& from, int64_t first, uint8_t* panel, Place p
       read_row(from, first + row, x);
     else
       std::fill(x.begin(), x.end(), 0.0f);
+    const auto scales = RowScales::of(largest_of(x.data(), x.size()) * share_of(kTries - 1));
+    panel[panel_bytes<Int4>(from.columns) - kRows + row] = scales.exponent;
     for (size_t c = 0; c < x.size(); c += kGroup) {
       uint8_t bytes[kGroup / 2], *group = panel + c / kGroup * Int4::kGroupBytes;
-      const uint16_t scale = round_int4(&x[c], bytes);
+      group[kGroup / 2 * kRows + row] = round_int4(&x[c], scales, bytes);
       place(bytes, row, group);
-      std::memcpy(group + kGroup / 2 * kRows + row * 2, &scale, 2);
     }
   }
 }

@@ -17,8 +17,10 @@ from kernels.packed import (
 )
 from kernels.packed import thread_pool as pool_of
 from rwkv_core.models.packed import pack
+from rwkv_core.quantization import LARGEST_SCALE
 from tests.packed_products import (
     DEFINITIONS,
+    assert_product_close,
     assert_sums_close,
     check_products,
     draw,
@@ -123,8 +125,19 @@ def test_weights_beyond_the_largest_int4_scale_are_cut_off_as_in_torch() -> None
     weight, x = draw(3, 64) * 1e6, draw(1, 64)
     packed = pack(weight, "int4", threads=1)
     inputs, expected = inputs_of(packed.weight, x), DEFINITIONS["int4"](weight).double()
-    assert float(expected.abs().max()) == 7 * 65504
+    assert float(expected.abs().max()) == 7 * LARGEST_SCALE
     assert_sums_close(packed(x), (inputs @ expected.T).float(), inputs.abs() @ expected.abs().T)
+
+
+@pytest.mark.parametrize("format", ["int4", "int4_columns"])
+def test_groups_of_a_row_may_be_of_any_size(format: PackedFormat) -> None:
+    # Row i: groups from 2^-i of the largest down to a 2^-22nd of that, and past it to nothing.
+    powers = torch.arange(70)[:, None] / 2 + torch.cat([torch.arange(23), torch.tensor([1000])])
+    weight = draw(70, 24 * 32) * 2.0 ** (10 - powers).repeat_interleave(32, 1)
+    x = draw(4, 24 * 32, seed=1) * 2.0 ** powers[:1].clamp_max(60).repeat_interleave(32, 1)
+    packed = pack(weight, format, threads=2)
+    for some in (x, x[:1]):
+        assert_product_close(packed(some), packed.weight, weight, some)
 
 
 @pytest.mark.parametrize("format", ["int8", "int4", "int4_columns"])

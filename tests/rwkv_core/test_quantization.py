@@ -4,6 +4,8 @@ import torch
 
 from rwkv_core.quantization import (
     GROUP,
+    LARGEST_SCALE,
+    LEAST_SCALE,
     QuantizedMatrix,
     dequantize_int4,
     dequantize_int8,
@@ -83,3 +85,21 @@ def test_products_run_in_the_wanted_type() -> None:
     rough, exact = (QuantizedMatrix(w, "int8", d)(x) for d in (torch.bfloat16, torch.float32))
     assert rough.dtype == torch.float32
     assert 1e-4 < (rough - exact).norm() / exact.norm() < 0.02
+
+
+def test_scales_of_int4_fit_into_a_byte_below_their_rows_largest() -> None:
+    w = weight(40, 30 * GROUP) * 2.0 ** -torch.arange(30).repeat_interleave(GROUP)
+    w[0] *= 1e9
+    w[1] *= 1e-9
+    nibbles, scale = quantize_int4(w)
+    mantissa, exponent = torch.frexp(scale.float())
+    assert torch.equal(mantissa * 32, (mantissa * 32).round())
+    assert (exponent.amax(1) - exponent.amin(1) <= 15).all()
+    assert (scale[2:].float().amax(1) > w[2:].abs().amax(1) * 0.65 / 7).all()
+    assert float(scale.amax()) == LARGEST_SCALE
+    assert float(scale.amin()) == LEAST_SCALE
+    # What is too small for its row's scales is nothing: it never costs more than the largest.
+    error = (dequantize_int4(nibbles, scale, w.shape[1]) - w)[2:].abs().view(38, -1, GROUP)
+    largest = w[2:].abs().view(38, -1, GROUP).amax(-1)
+    row = largest.amax(1, keepdim=True)
+    assert (error.amax(-1) <= 0.32 * largest + row / 7 * 2.0**-14 + LEAST_SCALE).all()
