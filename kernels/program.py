@@ -16,7 +16,7 @@ from kernels.packed import packed_library, thread_pool
 from kernels.pages import take_pages
 from kernels.plan import NONZERO, PRODUCT, Plan
 from kernels.plan_parts import Phase, Slot, Step
-from kernels.recycled import Recycled
+from kernels.recycled import Layout, Recycled
 
 # Tokens of a run: products gain nothing from more, and values would leave the cache.
 MAX_ROWS = 256
@@ -95,6 +95,7 @@ class Program:
         self._plan = _PlanStruct(*addresses, len(plan.phases), plan.channels, plan.head_size)
         self._arena = torch.empty(0)
         self._recycled = Recycled()
+        self._layout_of_one: Layout | None = None
         self._lock = threading.Lock()
 
     def read_all_weights(self) -> None:
@@ -118,33 +119,61 @@ class Program:
         # Evenly, since a short one takes longer for each token.
         piece = -(-T // pieces)
         state = tuple(part.contiguous() for part in state)
+        layout = Layout.of(*(part.shape for part in state))
         with self._lock:
-            if pieces == 1:
-                return self._run(ids.contiguous(), state, 1 + all_logits)
             logits, is_finite = [], True
             for start in range(0, T, piece):
                 part = ids[:, start : start + piece].contiguous()
                 kind = 1 + all_logits if all_logits or start + piece >= T else 0
-                made, state, is_right = self._run(part, state, kind)
+                size = B, part.shape[1]
+                made, state, is_right = self._run(part.data_ptr(), size, state, layout, kind)
                 is_finite = is_finite and is_right
                 if kind:
                     logits.append(made)
         return Outcome(logits[0] if len(logits) == 1 else torch.cat(logits, 1), state, is_finite)
 
-    def _run(self, ids: Tensor, state: StateParts, logits_kind: int) -> Outcome:
-        """Run a piece; logits_kind: none, the last ones or all, as Logits in plan.cpp."""
-        B, T = ids.shape
+    def step(self, token: int, state: StateParts) -> Outcome:
+        """Read one token after a state that this program made, of one conversation.
+
+        As run, but without what a token's time can be spared: after its weights have gone through
+        the cache, each of torch's calls takes some microseconds.
+        """
+        with self._lock:
+            layout = self._layout_of_one
+            if not layout:
+                layout = self._layout_of_one = Layout.of(*(part.shape for part in state))
+            ids = ctypes.c_int64(token)
+            return self._run(ctypes.addressof(ids), (1, 1), state, layout, 1)
+
+    def _run(
+        self,
+        ids: int,
+        size: tuple[int, int],
+        state: StateParts,
+        layout: Layout,
+        logits_kind: int,
+    ) -> Outcome:
+        """Run a piece.
+
+        Args:
+            ids: where they are.
+            size: (B, T).
+            state: contiguous.
+            layout: of it, and of the next.
+            logits_kind: none, the last ones or all, as Logits in plan.cpp.
+        """
+        B, T = size
         floats = self._row_floats * B * T
         if self._arena.numel() < floats:
             self._arena = torch.frombuffer(take_pages(4 * floats), dtype=torch.float32)
-        size = self._logits_size
-        wanted = ((0,), (B, size), (B, T, size))[logits_kind]
+        V = self._logits_size
+        wanted = ((0,), (B, V), (B, T, V))[logits_kind]
         logits = torch.from_numpy(np.empty(wanted, np.float32))
-        after = self._recycled.empty(*(part.shape for part in state))
-        self._plan.wkv_size = math.prod(state[1].shape[2:])
+        after = self._recycled.empty(layout)
+        self._plan.wkv_size = math.prod(layout.parts[1][0][2:])
         pointer = Tensor.data_ptr
         run = _RunStruct(
-            B, T, logits_kind, pointer(ids),
+            B, T, logits_kind, ids,
             (pointer(state[0]), pointer(state[2])), pointer(state[1]),
             (pointer(after[0]), pointer(after[2])), pointer(after[1]),
             pointer(logits), pointer(self._arena),

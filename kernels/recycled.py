@@ -10,7 +10,8 @@ import ctypes
 import math
 import mmap
 import weakref
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -26,6 +27,19 @@ KEPT = 4
 _Lease = weakref.ref[ctypes.Array[ctypes.c_char]]
 
 
+class Layout(NamedTuple):
+    """Tensors side by side: their shapes, where each begins, and their size in bytes."""
+
+    parts: tuple[tuple[tuple[int, ...], int], ...]
+    size: int
+
+    @classmethod
+    def of(cls, *shapes: tuple[int, ...]) -> Self:
+        """Lay out float32 tensors."""
+        ends = tuple(accumulate(4 * math.prod(shape) for shape in shapes))
+        return cls(tuple(zip(map(tuple, shapes), (0, *ends), strict=False)), ends[-1])
+
+
 class Recycled:
     """Makes tensors, and uses their memory again once nobody holds it any more."""
 
@@ -35,17 +49,15 @@ class Recycled:
         # Areas in use, by the identity of the reference that tells when they no longer are.
         self._leases: dict[int, tuple[_Lease, mmap.mmap]] = {}
 
-    def empty(self, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """Make float32 tensors of these shapes, side by side, with anything in them."""
-        sizes = [4 * math.prod(shape) for shape in shapes]
-        memory = self._take(sum(sizes))
-        made, start = [], 0
-        for shape, size in zip(shapes, sizes, strict=True):
-            # NumPy's calls take half the time of torch's where nothing of them is in the cache,
-            # since weights have just gone through it.
-            made.append(torch.from_numpy(np.ndarray(shape, np.float32, memory, start)))
-            start += size
-        return tuple(made)
+    def empty(self, layout: Layout) -> tuple[Tensor, ...]:
+        """Make float32 tensors with anything in them."""
+        memory = self._take(layout.size)
+        # NumPy's calls take half the time of torch's where nothing of them is in the cache, since
+        # weights have just gone through it.
+        return tuple(
+            torch.from_numpy(np.ndarray(shape, np.float32, memory, start))
+            for shape, start in layout.parts
+        )
 
     def _take(self, size: int) -> Any:
         if size < LEAST_BYTES:

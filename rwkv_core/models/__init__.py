@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,8 @@ class Model:
             self._program = Program(self.network.plan(), threads=runtime.threads)
         elif runtime.gpu:
             self._program = CudaProgram(self.network.plan(), runtime.gpu)
+        # The last state that the program made: its sizes and its place need no look.
+        self._made: Callable[[], State | None] = lambda: None
         self._operator = operator
         self.placement = placement
         self.parameters = sum(math.prod(shape) for shape in checkpoint.tensors.shapes.values())
@@ -111,6 +114,14 @@ class Model:
             ShapeError: the state's batch is not the tokens'.
             NonFiniteError: a number grew beyond its type; names the layer.
         """
+        program = self._program
+        if state and state is self._made() and isinstance(program, Program):
+            token = self._only_token(tokens)
+            if token is not None and state.batch_size == 1:
+                parts = (state.time_mix_shift, state.wkv, state.channel_mix_shift)
+                logits, made, is_finite = program.step(token, parts)
+                if is_finite:
+                    return logits[:, None] if all_logits else logits, self._keep(State(*made))
         ids = self._checked(tokens)
         state = state or self.initial_state(len(ids))
         if state.batch_size != len(ids):
@@ -118,7 +129,6 @@ class Model:
                 f"tokens hold {len(ids)} sequences, the state {state.batch_size}; "
                 "give one state per sequence"
             )
-        program = self._program
         if program:
             logits, after, is_finite = self._run(program, ids, state, all_logits=all_logits)
         else:
@@ -129,6 +139,10 @@ class Model:
         if not is_finite:
             self._refuse_non_finite(ids, state)
         return logits, after
+
+    def _keep(self, state: State) -> State:
+        self._made = weakref.ref(state)
+        return state
 
     def _run(
         self, program: Program | CudaProgram, ids: Tensor, state: State, *, all_logits: bool
@@ -160,7 +174,8 @@ class Model:
             is_finite = _is_finite(logits)
         if home != self._device:
             logits, made = logits.to(home), tuple(part.to(home) for part in made)
-        return logits, State(*made), is_finite
+            return logits, State(*made), is_finite
+        return logits, self._keep(State(*made)), is_finite
 
     def prefill(
         self,
@@ -285,11 +300,13 @@ class Model:
             advice=advice,
         )
 
-    def _checked(self, tokens: Tensor | list[int]) -> Tensor:
-        # One token is looked at without torch, whose every call counts in a token's time.
+    def _only_token(self, tokens: Tensor | list[int]) -> int | None:
         if isinstance(tokens, list) and len(tokens) == 1 and type(tokens[0]) is int:
             self._require_known(tokens[0], tokens[0])
-            return torch.from_numpy(np.array([tokens]))
+            return tokens[0]
+        return None
+
+    def _checked(self, tokens: Tensor | list[int]) -> Tensor:
         ids = torch.as_tensor(tokens, dtype=torch.int64)
         ids = ids[None] if ids.dim() == 1 else ids
         if ids.dim() != 2:

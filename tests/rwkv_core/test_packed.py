@@ -12,7 +12,8 @@ from benchmarks.prefill_memory import PROC_STATUS
 from kernels.cpu_library import cpu_library
 from kernels.packed import PackedFormat, PackedMatrix, packed_library
 from kernels.program import Outcome, Program, StateParts
-from rwkv_core.errors import NonFiniteError, ShapeError
+from kernels.recycled import Layout
+from rwkv_core.errors import InputError, NonFiniteError, ShapeError
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.runtime import PACKED
 from rwkv_core.state import State
@@ -127,9 +128,11 @@ def test_runs_of_a_long_text_are_even(
     assert isinstance(program, Program)
     run = program._run
 
-    def counted(ids: torch.Tensor, state: StateParts, logits_kind: int) -> Outcome:
-        lengths.append(ids.shape[1])
-        return run(ids, state, logits_kind)
+    def counted(
+        ids: int, size: tuple[int, int], state: StateParts, layout: Layout, logits_kind: int
+    ) -> Outcome:
+        lengths.append(size[1])
+        return run(ids, size, state, layout, logits_kind)
 
     monkeypatch.setattr(program, "_run", counted)
     shift, wkv = torch.zeros(3, batch, 96), torch.zeros(3, batch, 6, 16, 16)
@@ -235,6 +238,54 @@ def test_a_state_of_other_sizes_is_refused_before_it_is_read(path: Path) -> None
     half = State(state.time_mix_shift, state.wkv.half(), state.channel_mix_shift)
     with pytest.raises(ShapeError, match=r"float16.*needs float32"):
         model.forward([1], half)
+
+
+@pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
+def test_a_token_after_a_state_just_made_is_read_as_any_other(
+    paths: Mapping[tuple[str, torch.dtype], Path], generation: str
+) -> None:
+    model = packed(paths[generation, torch.bfloat16], "cpu fp32")
+    _, made = model.forward([1, 2, 3])
+    for token in (7, 49, 0):
+        copied = State(*(part.clone() for part in vars(made).values()))
+        found, after = model.forward([token], made)
+        every, _ = model.forward([token], after, all_logits=True)
+        again, _ = model.forward([token], after)
+        expected, expected_after = model.forward([token], copied)
+        assert torch.equal(found, expected)
+        assert_states_close(after, expected_after)
+        assert torch.equal(every[:, 0], again)
+        pairs = zip(vars(made).values(), vars(copied).values(), strict=True)
+        assert all(torch.equal(before, kept) for before, kept in pairs)
+        _, made = model.forward([token], made)
+
+
+def test_after_a_batch_one_conversation_goes_on_alone(path: Path) -> None:
+    model = packed(path, "cpu fp32")
+    _, both = model.forward(random_tokens(2, 3))
+    with pytest.raises(ShapeError, match="tokens hold 1 sequences, the state 2"):
+        model.forward([5], both)
+    _, alone = model.forward([5], both.select(0))
+    _, alone = model.forward([6], alone)
+    _, both = model.forward(torch.tensor([[5], [7]]), both)
+    _, both = model.forward(torch.tensor([[6], [8]]), both)
+    assert_states_close(both.select(0), alone)
+
+
+def test_an_unknown_token_after_a_state_just_made_is_refused(path: Path) -> None:
+    model = packed(path, "cpu fp32")
+    _, state = model.forward([1])
+    for token in (-1, 50):
+        with pytest.raises(InputError, match=f"token id {token} is outside"):
+            model.forward([token], state)
+
+
+def test_a_state_just_made_that_is_spoilt_is_named(path: Path) -> None:
+    model = packed(path, "cpu fp32")
+    _, state = model.forward([1])
+    state.wkv[1, 0, 0, 0, 0] = torch.nan
+    with pytest.raises(NonFiniteError, match="already holds NaN"):
+        model.forward([1], state)
 
 
 def test_a_strided_state_is_understood(path: Path) -> None:
