@@ -142,8 +142,8 @@ class RWKV:
                 f"the state is a {type(state).__name__}, but here it is one State; give None, "
                 "model.generate_zero_state() or what model.forward returned"
             )
-        ids = _as_ids(tokens)
-        logits, after = self.model.forward(ids[None], state, all_logits=full_output)
+        ids = [tokens] if type(tokens) is int else _as_ids(tokens)[None]
+        logits, after = self.model.forward(ids, state, all_logits=full_output)
         return logits[0], _ListlessState.of(after)
 
     __call__ = forward

@@ -65,8 +65,8 @@ class Model:
             self._program = Program(self.network.plan(), threads=runtime.threads)
         elif runtime.gpu:
             self._program = CudaProgram(self.network.plan(), runtime.gpu)
-        # The last state that the program made: its sizes and its place need no look.
-        self._made: Callable[[], State | None] = lambda: None
+        # Of the last state that the program made, whose sizes and place need no look.
+        self._made: tuple[weakref.ref[Tensor], ...] = ()
         self._operator = operator
         self.placement = placement
         self.parameters = sum(math.prod(shape) for shape in checkpoint.tensors.shapes.values())
@@ -115,13 +115,13 @@ class Model:
             NonFiniteError: a number grew beyond its type; names the layer.
         """
         program = self._program
-        if state and state is self._made() and isinstance(program, Program):
-            token = self._only_token(tokens)
+        if state and isinstance(program, Program):
+            parts = (state.time_mix_shift, state.wkv, state.channel_mix_shift)
+            token = self._only_token(tokens) if self._has_made(parts) else None
             if token is not None and state.batch_size == 1:
-                parts = (state.time_mix_shift, state.wkv, state.channel_mix_shift)
                 logits, made, is_finite = program.step(token, parts)
                 if is_finite:
-                    return logits[:, None] if all_logits else logits, self._keep(State(*made))
+                    return logits[:, None] if all_logits else logits, self._keep(made)
         ids = self._checked(tokens)
         state = state or self.initial_state(len(ids))
         if state.batch_size != len(ids):
@@ -140,9 +140,13 @@ class Model:
             self._refuse_non_finite(ids, state)
         return logits, after
 
-    def _keep(self, state: State) -> State:
-        self._made = weakref.ref(state)
-        return state
+    def _keep(self, made: tuple[Tensor, ...]) -> State:
+        self._made = tuple(map(weakref.ref, made))
+        return State(*made)
+
+    def _has_made(self, parts: tuple[Tensor, ...]) -> bool:
+        made = self._made
+        return bool(made) and all(one() is part for one, part in zip(made, parts, strict=True))
 
     def _run(
         self, program: Program | CudaProgram, ids: Tensor, state: State, *, all_logits: bool
@@ -175,7 +179,7 @@ class Model:
         if home != self._device:
             logits, made = logits.to(home), tuple(part.to(home) for part in made)
             return logits, State(*made), is_finite
-        return logits, self._keep(State(*made)), is_finite
+        return logits, self._keep(made), is_finite
 
     def prefill(
         self,
@@ -301,10 +305,12 @@ class Model:
         )
 
     def _only_token(self, tokens: Tensor | list[int]) -> int | None:
-        if isinstance(tokens, list) and len(tokens) == 1 and type(tokens[0]) is int:
-            self._require_known(tokens[0], tokens[0])
-            return tokens[0]
-        return None
+        if isinstance(tokens, Tensor):
+            tokens = tokens.flatten().tolist() if tokens.shape in ((1,), (1, 1)) else []
+        if len(tokens) != 1 or type(tokens[0]) is not int:
+            return None
+        self._require_known(tokens[0], tokens[0])
+        return tokens[0]
 
     def _checked(self, tokens: Tensor | list[int]) -> Tensor:
         ids = torch.as_tensor(tokens, dtype=torch.int64)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -250,9 +251,11 @@ def test_a_token_after_a_state_just_made_is_read_as_any_other(
         copied = State(*(part.clone() for part in vars(made).values()))
         found, after = model.forward([token], made)
         every, _ = model.forward([token], after, all_logits=True)
-        again, _ = model.forward([token], after)
+        again, _ = model.forward(torch.tensor([[token]]), after)
         expected, expected_after = model.forward([token], copied)
+        mixed, _ = model.forward([token], replace(made, wkv=copied.wkv))
         assert torch.equal(found, expected)
+        assert torch.equal(mixed, expected)
         assert_states_close(after, expected_after)
         assert torch.equal(every[:, 0], again)
         pairs = zip(vars(made).values(), vars(copied).values(), strict=True)
@@ -270,6 +273,13 @@ def test_after_a_batch_one_conversation_goes_on_alone(path: Path) -> None:
     _, both = model.forward(torch.tensor([[5], [7]]), both)
     _, both = model.forward(torch.tensor([[6], [8]]), both)
     assert_states_close(both.select(0), alone)
+
+
+def test_a_part_of_another_size_after_a_state_just_made_is_refused(path: Path) -> None:
+    model = packed(path, "cpu fp32")
+    _, state = model.forward([1])
+    with pytest.raises(ShapeError, match="wkv is"):
+        model.forward([1], replace(state, wkv=state.wkv[:2]))
 
 
 def test_an_unknown_token_after_a_state_just_made_is_refused(path: Path) -> None:
