@@ -14,6 +14,7 @@ from rwkv_core.checkpoint.weights import StoredTensor, Weights
 FULL_HASH_BYTES = 256 * 2**20
 SAMPLES_PER_TENSOR = 16
 SAMPLE_BYTES = 4096
+READ_WHOLE_BYTES = 2**20
 
 
 def fingerprint(
@@ -57,12 +58,14 @@ def _samples(tensor: StoredTensor) -> Iterator[memoryview]:
     """Read evenly spaced pieces, and of the tensor no more rows than hold them."""
     row_bytes = tensor.nbytes // tensor.shape[0]
     last = tensor.nbytes - SAMPLE_BYTES
+    # Where rows have to be turned, each reading reads the whole.
+    source = tensor[:] if tensor.nbytes <= READ_WHOLE_BYTES else tensor
     for piece in range(SAMPLES_PER_TENSOR):
         start = last * piece // (SAMPLES_PER_TENSOR - 1)
         first = start // row_bytes
         end = (start + SAMPLE_BYTES - 1) // row_bytes + 1
         start -= first * row_bytes
-        yield _bytes(tensor[first:end])[start : start + SAMPLE_BYTES]
+        yield _bytes(source[first:end])[start : start + SAMPLE_BYTES]
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rwkv_core.checkpoint.weights import BLOCK_ELEMENTS, FETCH_AGAIN, Contents, StoredTensor
+from rwkv_core.checkpoint.weights import FETCH_AGAIN, Contents, StoredTensor
 from rwkv_core.config import Choice
 from rwkv_core.errors import CheckpointError
 
@@ -31,6 +31,8 @@ VERSIONS = (2, 3)
 MAX_COUNT = 2**22
 MAX_AXES = 4
 DEFAULT_ALIGNMENT = 32
+# Elements at a time, of which the package makes several copies: these stay in the second cache.
+DEQUANTIZED_TOGETHER = 2**16
 
 # GGUF's numbers for metadata types -> struct's letter.
 _SCALARS = {
@@ -150,16 +152,18 @@ def _check_can_dequantize(kind: GGMLQuantizationType, block_bytes: int, name: st
 
 
 def _dequantize(rows: NDArray[np.uint8], kind: GGMLQuantizationType) -> Tensor:
-    """Turn quantised rows into float32, some at a time: the package makes several copies."""
+    """Turn quantised rows into float32, some at a time."""
     from gguf.quants import dequantize, quant_shape_from_byte_shape
 
     values = torch.empty(quant_shape_from_byte_shape(rows.shape, kind))
-    step = max(1, BLOCK_ELEMENTS // math.prod(values.shape[1:]))
+    step = max(1, DEQUANTIZED_TOGETHER // math.prod(values.shape[1:]))
     # Damaged scales may overflow; the check of every weight says so.
     with np.errstate(all="ignore"):
         for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            values[part] = torch.from_numpy(dequantize(rows[part], kind))
+            some = rows[start : start + step]
+            # As one long row: of many short ones the package takes sixteen at a time.
+            numbers = torch.from_numpy(dequantize(some.reshape(1, -1), kind))
+            values[start : start + step] = numbers.view(len(some), *values.shape[1:])
     return values
 
 
