@@ -21,8 +21,11 @@ from kernels.pages import take_pages
 
 # Smaller ones the allocator keeps by itself.
 LEAST_BYTES = 256 * 1024
-# A state before and one after a step, and one more of each.
-KEPT = 4
+# Free memory that is kept: of the largest area, so that a batch's last state becomes its next one,
+# and half as much again for single conversations that are read between its steps.
+KEPT_SHARE = 1.5
+# A state takes an area that was larger by at most so much: a batch loses one conversation after another.
+LARGER = 2
 
 _Lease = weakref.ref[ctypes.Array[ctypes.c_char]]
 
@@ -64,7 +67,8 @@ class Recycled:
             return bytearray(size)
         # One step, so that two threads cannot find the same area.
         free, self._free = self._free, []
-        area = next((area for area in free if len(area) == size), None) or take_pages(size)
+        fitting = [area for area in free if size <= len(area) <= LARGER * size]
+        area = min(fitting, key=len) if fitting else take_pages(size)
         self._free += [kept for kept in free if kept is not area]
         # The arrays hold the lease, however many views of them there are.
         lease = (ctypes.c_char * size).from_buffer(area)
@@ -73,5 +77,9 @@ class Recycled:
         return lease
 
     def _give_back(self, watch: _Lease) -> None:
-        self._free.append(self._leases.pop(id(watch))[1])
-        del self._free[:-KEPT]
+        # Whichever list another thread may have taken meanwhile, no area comes into two.
+        free = self._free
+        free.append(self._leases.pop(id(watch))[1])
+        sizes = [len(area) for area in free]
+        while sum(sizes) > KEPT_SHARE * max(sizes):
+            del sizes[0], free[:1]

@@ -30,13 +30,13 @@ PRESETS_GB = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 80)
 # A verdict of "fits" leaves this share for everything else.
 SPARE_SHARE = 0.1
 # Python, torch, the page and their code, without a model; measured.
-PROGRAM_BYTES = 605 * 10**6
+PROGRAM_BYTES = 615 * 10**6
 # What CUDA takes for itself on a GPU before the first tensor; between 0.4 and 1 GB, by card.
 CUDA_BYTES = 600 * 10**6
 # States kept of a conversation that has had one answer.
 KEPT_STATES = 1
-# Of each conversation that writes: the one after a step of all together.
-STEP_STATES = 1
+# Of each conversation that writes: those before and after a step of all together.
+STEP_STATES = 2
 # Copies of the logits while a token is drawn.
 STEP_LOGITS = 2
 # Rows of values that kernels.program works in at once, and its bytes.

@@ -276,7 +276,7 @@ def batch_of(places: Sequence[Place]) -> State:
         place.state is state and place.index == index for index, place in enumerate(places)
     ):
         return state
-    return State.stack([place.state.select(place.index) for place in places])
+    return State.stack([place.state.at(place.index) for place in places])
 
 
 def relative_change(before: State, after: State, index: int) -> tuple[float, ...]:

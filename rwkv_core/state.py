@@ -85,9 +85,13 @@ class State:
 
     def select(self, index: int) -> State:
         """Copy one conversation out of a batch; the result has B = 1 and its own storage."""
+        return State(*(part.clone() for part in vars(self.at(index)).values()))
+
+    def at(self, index: int) -> State:
+        """View one conversation of a batch, which the view keeps in memory; B = 1."""
         if not 0 <= index < self.batch_size:
             raise ShapeError(f"no conversation {index} in a batch of {self.batch_size}")
-        return State(*(getattr(self, part)[:, index : index + 1].clone() for part in _PARTS))
+        return State(*(getattr(self, part)[:, index : index + 1] for part in _PARTS))
 
     def to(self, device: torch.device | str) -> State:
         """Move to a device; tensors that are there already are shared, not copied."""

@@ -4,7 +4,7 @@ import gc
 
 import torch
 
-from kernels.recycled import KEPT, LEAST_BYTES, Layout, Recycled
+from kernels.recycled import LEAST_BYTES, Layout, Recycled
 
 LARGE = (LEAST_BYTES // 4, 2)
 
@@ -39,11 +39,28 @@ def test_a_view_keeps_memory_from_being_used_again() -> None:
     assert (view == 7).all()
 
 
-def test_only_a_few_areas_are_kept() -> None:
-    recycled = Recycled()
-    many = [recycled.empty(Layout.of(LARGE))[0] for _ in range(KEPT + 5)]
-    many.clear()
-    assert len(recycled._free) == KEPT
+def test_little_more_than_the_largest_area_is_kept() -> None:
+    recycled, rows = Recycled(), LARGE[0]
+    many = [recycled.empty(Layout.of((rows, columns)))[0] for columns in (1, 2, 8, 2, 8, 1, 2)]
+    while many:
+        many.pop(0)
+    sizes = [len(area) // (4 * rows) for area in recycled._free]
+    assert sizes == [8, 1, 2]
+
+
+def test_a_smaller_batch_takes_the_memory_of_a_larger_one() -> None:
+    recycled, rows = Recycled(), LARGE[0]
+    (first,) = recycled.empty(Layout.of((rows, 8)))
+    address = first.data_ptr()
+    del first
+    (second,) = recycled.empty(Layout.of((rows, 7)))
+    assert second.data_ptr() == address
+    assert second.shape == (rows, 7)
+    del second
+    (tiny,) = recycled.empty(Layout.of((rows, 1)))
+    assert tiny.data_ptr() != address
+    (third,) = recycled.empty(Layout.of((rows, 8)))
+    assert third.data_ptr() == address
 
 
 def test_other_sizes_get_memory_of_their_own() -> None:

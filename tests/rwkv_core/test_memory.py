@@ -60,9 +60,9 @@ def test_state_grows_with_conversations_until_the_store_is_full() -> None:
         for n in (1, 2, 3, 1000)
     ]
     one = SMALL.config.state_bytes
-    assert states[0] == 2 * one + 4 * 65536
+    assert states[0] == 3 * one + 4 * 65536
     assert states[2] - states[1] == one + 4 * 65536
-    assert states[3] == 10**9 + 2 * one
+    assert states[3] == 10**9 + 4 * one
 
 
 def test_a_split_model_needs_memory_in_both_places() -> None:
