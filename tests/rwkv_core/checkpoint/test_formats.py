@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rwkv_core.checkpoint import gguf_file
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.loading import Checkpoint, open_checkpoint
 from tests.checkpoints import write_pth
@@ -140,6 +141,20 @@ def test_gguf_matrices_of_fewer_bits_are_the_rounded_ones(
         limit = rounding.get(kind, 1 / 7) * float(tensor.abs().max())
         assert float((found - tensor).abs().max()) <= limit, name
     assert not torch.equal(other.tensors["head.weight"].float(), weights["head.weight"])
+
+
+@pytest.mark.parametrize("kind", [Kind.Q8_0, Kind.Q4_0])
+def test_quantised_matrices_read_in_pieces_are_the_whole_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    path = gguf("7", kind)(tmp_path, RANDOM_WEIGHTS["7"](**SIZES))
+    whole = open_checkpoint(path)
+    expected = dict(whole.tensors.items())
+    # Three rows of 32 columns at a time, which divides no matrix.
+    monkeypatch.setattr(gguf_file, "DEQUANTIZED_TOGETHER", 96)
+    pieces = open_checkpoint(path)
+    assert pieces.fingerprint == whole.fingerprint
+    assert all(torch.equal(pieces.tensors[name], value) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("generation", ["6", "7"])
