@@ -4,6 +4,8 @@ const SEEN = "rwkv-playground-tour";
 let at = -1;
 let card = null;
 let hints = [];
+// Whether the tour was asked for before its words had come.
+let isAsked = false;
 
 function told() {
   return JSON.parse(props.value || "{}");
@@ -49,6 +51,8 @@ function end() {
 
 function show(step) {
   const { steps, say } = told();
+  isAsked = !steps;
+  if (isAsked) return;
   if (step >= steps.length) {
     end();
     return;
@@ -90,7 +94,8 @@ function invite() {
 
 function begin() {
   hints = told().hints ?? [];
-  if (at < 0 && told().steps && !seen()) invite();
+  if (isAsked) show(0);
+  else if (at < 0 && told().steps && !seen()) invite();
 }
 
 watch("value", begin);
