@@ -15,7 +15,17 @@ from kernels.pages import take_pages
 from kernels.plan_memory import Room
 
 # How weights are kept; the numbers are those of Format in kernels/cpu/product.h.
-PackedFormat = Literal["fp32", "fp16", "bf16", "int8", "int4", "int4_columns", "bf16_rounded"]
+PackedFormat = Literal[
+    "fp32",
+    "fp16",
+    "bf16",
+    "int8",
+    "int4",
+    "int4_columns",
+    "bf16_rounded",
+    "bf12",
+    "bf12_rounded",
+]
 FORMATS: dict[PackedFormat, int] = {
     "fp32": 0,
     "fp16": 1,
@@ -24,12 +34,20 @@ FORMATS: dict[PackedFormat, int] = {
     "int4": 4,
     "int4_columns": 5,
     "bf16_rounded": 6,
+    "bf12": 7,
+    "bf12_rounded": 8,
 }
 # Types of weights; formats of few bits are rounded from any of them.
 TYPES: dict[torch.dtype, PackedFormat] = {
     torch.float32: "fp32",
     torch.float16: "fp16",
     torch.bfloat16: "bf16",
+}
+# Formats that hold the numbers of a type as they are.
+EXACT: dict[PackedFormat, tuple[PackedFormat, ...]] = {
+    "fp32": ("fp32",),
+    "fp16": ("fp16",),
+    "bf16": ("bf16", "bf16_rounded", "bf12", "bf12_rounded"),
 }
 # What inputs are rounded to before a product; the order is that of Rounding in product.h.
 INPUTS = ("fp32", "int8 by 32", "int16 by 256", "bf16", "int8 by 32 in powers of two")
@@ -67,7 +85,8 @@ class PackedLibrary:
         self.rounded_floats = library.packed_rounded_floats
         self.rounded_floats.argtypes, self.rounded_floats.restype = [size] * 2, size
         self.pack = library.packed_pack
-        self.pack.argtypes = [pointer, size, pointer, *[size] * 5, pointer]
+        self.pack.argtypes = [pointer, size, pointer, size, size, pointer, *[size] * 5]
+        self.pack.restype = ctypes.c_bool
         self.product = library.packed_product
         self.product.argtypes = [pointer, size, pointer, size, size, pointer, pointer, size]
         self.read = library.memory_read
@@ -110,15 +129,20 @@ class WeightMemory:
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._rest = torch.empty(0, dtype=torch.uint8)
+        self._rest = self._before = torch.empty(0, dtype=torch.uint8)
 
     def take(self, size: int) -> Tensor:
         """Get some bytes, on a 64-byte boundary."""
         size = -(-size // 64) * 64
         if size > len(self._rest):
             self._rest = torch.frombuffer(take_pages(max(size, AREA_BYTES)), dtype=torch.uint8)
+        self._before = self._rest
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
+
+    def give_back(self) -> None:
+        """Take back the bytes that were taken last, and only those."""
+        self._rest = self._before
 
 
 def read_memory(data: Tensor, *, threads: int) -> None:
@@ -141,7 +165,8 @@ class PackedMatrix:
         columns: inputs.
         format: how numbers are kept; int8 and int4 as in rwkv_core.quantization. int4_columns
             holds the same weights as int4 for products that may leave out columns, whose inputs
-            are not rounded then; bf16_rounded those of bf16, but may round inputs.
+            are not rounded then; bf12 those of bf16, to the bit, in 12; bf16_rounded and
+            bf12_rounded are the same, but may round inputs.
         inputs: one of INPUTS, what products round theirs to.
         skipped_from: share of zeros in one token's inputs from which on their weights are not read.
         threads: that multiply.
@@ -187,29 +212,34 @@ class PackedMatrix:
         """Where the panels lie."""
         return (self.data,)
 
-    def write(self, first: int, values: Tensor) -> None:
+    def write(self, first: int, values: Tensor) -> bool:
         """Pack some rows.
 
         Args:
             first: number of the first row, a multiple of 64.
             values: rows `first` on, (n, columns) floats, strided or not: of the format's type,
                 or of any, to be rounded to int8 or int4 as in rwkv_core.quantization.
+
+        Returns:
+            Whether the format holds them; bf12 does if few numbers are of unusual size.
         """
         type = TYPES[values.dtype]
         assert first % PANEL_ROWS == 0
-        assert self.format in (type, f"{type}_rounded", "int8", "int4", "int4_columns")
-        offset = self._library.bytes(FORMATS[self.format], first, self.columns)
-        self._library.pack(
+        assert self.format in (*EXACT[type], "int8", "int4", "int4_columns")
+        fits: bool = self._library.pack(
             thread_pool(self.threads),
             FORMATS[self.format],
+            self.data.data_ptr(),
+            self.rows,
+            first,
             values.data_ptr(),
             FORMATS[type],
             len(values),
             self.columns,
             values.stride(0),
             values.stride(-1),
-            self.data.data_ptr() + offset,
         )
+        return fits
 
     def multiply(self, x: Tensor) -> Tensor:
         """Multiply x (..., columns); the result (..., rows) is float32."""

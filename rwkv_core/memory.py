@@ -19,7 +19,7 @@ import torch
 from rwkv_core.config import ModelConfig
 from rwkv_core.limits import EngineLimits
 from rwkv_core.models.outline import Entry, Inventory, Layer
-from rwkv_core.models.packed import stored_format
+from rwkv_core.models.packed import is_cached, stored_format
 from rwkv_core.models.runtime import planned_gpu, why_not_packed
 from rwkv_core.quantization import BLOCK_ROWS, GROUP
 from rwkv_core.strategy import Place, Placement, parse_strategy
@@ -151,9 +151,10 @@ def plan_memory(
     config = inventory.config
     is_packed = has_compiler and not why_not_packed(config, placement)
     places = placement.allocate(config.n_layer)
+    is_small = is_cached(config)
     weights: dict[str, list[int]] = {"cpu": [0, 0]}
     for layer, place in zip((*inventory.layers, inventory.last), places, strict=True):
-        placed = _layer_bytes(layer, place, is_packed=is_packed)
+        placed = _layer_bytes(layer, place, is_packed=is_packed, is_small=is_small)
         for device, nbytes in ((str(place.device), placed.device), ("cpu", placed.host)):
             weights.setdefault(device, [0, 0])[0] += nbytes
         weights["cpu"][1] += placed.mapped
@@ -177,15 +178,16 @@ def plan_memory(
 
 
 @lru_cache(maxsize=4096)
-def _layer_bytes(layer: Layer, place: Place, *, is_packed: bool) -> _Placed:
+def _layer_bytes(layer: Layer, place: Place, *, is_packed: bool, is_small: bool) -> _Placed:
     totals = [0, 0, 0]
     for entry, count in layer:
-        for index, nbytes in enumerate(_entry_bytes(entry, place, is_packed=is_packed)):
+        placed = _entry_bytes(entry, place, is_packed=is_packed, is_small=is_small)
+        for index, nbytes in enumerate(placed):
             totals[index] += nbytes * count
     return _Placed(*totals)
 
 
-def _entry_bytes(entry: Entry, place: Place, *, is_packed: bool) -> _Placed:
+def _entry_bytes(entry: Entry, place: Place, *, is_packed: bool, is_small: bool) -> _Placed:
     """Bytes of one tensor, by the rules of rwkv_core.models.placing."""
     is_cpu = place.device.type == "cpu"
     if entry.kind == "vector":
@@ -196,7 +198,9 @@ def _entry_bytes(entry: Entry, place: Place, *, is_packed: bool) -> _Placed:
     if low:
         rows, columns = columns, rows
     if is_packed:
-        kept = stored_format(entry.dtype, place, is_low_rank=low, is_sparse=sparse)
+        kept = stored_format(
+            entry.dtype, place, is_cached=is_small, is_low_rank=low, is_sparse=sparse
+        )
         return _Placed(device=count * packed_bytes(kept, rows, columns))
     # A GPU's plan has low ranks in floats.
     if place.format != "float" and (is_cpu or not low):
@@ -226,6 +230,8 @@ def packed_bytes(kept: str, rows: int, columns: int) -> int:
         return panels * 64 * (-(-columns // GROUP) * (GROUP // 2 + 1) + 1)
     if kept == "int8":  # whole groups of columns, and a scale for each row
         return panels * 64 * (-(-columns // GROUP) * GROUP + 4)
+    if kept in ("bf12", "bf12_rounded"):  # and a list of strays
+        return panels * (96 * columns + 32 + 8 * (15 + columns // 4))
     return panels * 64 * columns * {"fp32": 4, "fp16": 2, "bf16": 2, "bf16_rounded": 2}[kept]
 
 

@@ -34,6 +34,8 @@ DEFINITIONS: dict[PackedFormat, Callable[[Tensor], Tensor]] = {
     "int4": int4,
     "int4_columns": int4,
     "bf16_rounded": lambda weight: weight.bfloat16().float(),
+    "bf12": lambda weight: weight.bfloat16().float(),
+    "bf12_rounded": lambda weight: weight.bfloat16().float(),
 }
 
 

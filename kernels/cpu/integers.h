@@ -108,8 +108,6 @@ struct TokenRows {
   const float* operator[](int t) const { return third[t / 3] + t % 3 * ld; }
 };
 
-inline void add_to(float* y, Vec x) { store(y, load(y) + x); }
-
 // y[token][0..2 kLanes] += words · x[token] for N tokens.
 template <class F, int N>
 inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {

@@ -182,29 +182,72 @@ inline void pack_int8(const Source& from, int64_t first, uint8_t* panel) {
                       [](int64_t row) { return row; });
 }
 
-// Packs one panel after another, by several threads.
+// The upper bytes that most numbers have, and their names: 16 for those that have none.
+struct Names {
+  uint8_t upper[16] = {}, of[256];
+
+  explicit Names(const std::vector<uint16_t>& numbers) {
+    uint32_t counts[4][256] = {};  // so that equal neighbours do not wait for each other
+    for (size_t i = 0; i < numbers.size(); ++i) ++counts[i % 4][numbers[i] >> 8];
+    for (int i = 1; i < 4; ++i)
+      for (int byte = 0; byte < 256; ++byte) counts[0][byte] += counts[i][byte];
+    std::memset(of, 16, sizeof(of));
+    of[0] = 0;
+    for (int name = 1; name < 16; ++name) {
+      counts[0][upper[name - 1]] = 0;
+      upper[name] = std::max_element(counts[0], counts[0] + 256) - counts[0];
+      if (upper[name]) of[upper[name]] = name;
+    }
+  }
+};
+
+// Columns of bf16, row after row, in 12 bits. Returns whether there was room for all strays.
+inline bool pack_bfloat12(const std::vector<uint16_t>& numbers, int64_t columns, uint8_t* panel,
+                          Strays& strays) {
+  const Names names(numbers);
+  std::memcpy(strays.upper, names.upper, sizeof(names.upper));
+  const uint64_t most = Bfloat12::most_strays(columns);
+  strays.count = 0;
+  for (int64_t c = 0; c < columns; ++c, panel += Bfloat12::kColumn)
+    for (int64_t row = 0; row < kRows; ++row) {
+      const uint16_t number = numbers[c * kRows + row];
+      const int64_t place = Bfloat12::place(row);
+      const uint8_t name = names.of[number >> 8];
+      if (name < 16) {
+        panel[place % Bfloat12::kNames] |= name << (place / Bfloat12::kNames * 4);
+        panel[Bfloat12::kNames + place] = number & 255;
+      } else {
+        if (strays.count == most) return false;
+        const uint32_t bits = (uint32_t)number << 16;
+        strays.some[strays.count++] = {(uint32_t)(c * kRows + row), load_as<float>(&bits)};
+      }
+    }
+  return true;
+}
+
+// Packs one panel after another, by several threads: rows of a matrix, the first of which begins one.
 class PackJob : public Job {
  public:
-  PackJob(int64_t format, const Source& from, uint8_t* to)
-      : format_(format), from_(from), to_(to),
-        bytes_(Matrix{nullptr, 1, from.columns, format}.bytes()) {}
+  PackJob(const Matrix& to, const Source& from, int64_t row)
+      : to_(to), from_(from), panel_(row / kRows) {}
+
+  // Whether all that had to find room did.
+  bool fits() const { return fits_; }
 
   int64_t phases() const override { return 1; }
-  int64_t chunks(int64_t) const override { return (from_.rows + kRows - 1) / kRows; }
+  int64_t chunks(int64_t) const override { return ceil_div(from_.rows, kRows); }
 
   void run(int64_t, int64_t chunk, Scratch&) override {
-    const int64_t first = chunk * kRows;
-    uint8_t* panel = to_ + chunk * bytes_;
-    std::memset(panel, 0, bytes_);
+    const int64_t first = chunk * kRows, bytes = to_.stride();
+    uint8_t* panel = (uint8_t*)to_.data + (panel_ + chunk) * bytes;
+    std::memset(panel, 0, bytes);
     const auto in_order = [](int64_t row) { return row; };
-    const auto in_pairs = [](int64_t row) {
-      const int64_t pair = row / (2 * kLanes), half = row / kLanes % 2, lane = row % kLanes;
-      return pair * 2 * kLanes + lane * 2 + half;
-    };
-    switch (format_) {
+    switch (to_.format) {
       case kFloat16: pack_elements<uint16_t>(from_, first, panel, in_order); break;
       case kBfloat16:
-      case kBfloat16Rounded: pack_elements<uint16_t>(from_, first, panel, in_pairs); break;
+      case kBfloat16Rounded: pack_elements<uint16_t>(from_, first, panel, Bfloat16::place); break;
+      case kBfloat12:
+      case kBfloat12Rounded: pack_short(first, panel, (Strays&)to_.strays(panel_ + chunk)); break;
       case kInt8: pack_int8(from_, first, panel); break;
       case kInt4: pack_int4(from_, first, panel, place_int4); break;
       case kInt4Columns: pack_int4(from_, first, panel, place_int4_columns); break;
@@ -213,8 +256,14 @@ class PackJob : public Job {
   }
 
  private:
-  const int64_t format_;
+  void pack_short(int64_t first, uint8_t* panel, Strays& strays) {
+    std::vector<uint16_t> numbers(from_.columns * kRows);
+    pack_elements<uint16_t>(from_, first, (uint8_t*)numbers.data(), [](int64_t row) { return row; });
+    if (!pack_bfloat12(numbers, from_.columns, panel, strays)) fits_ = false;
+  }
+
+  const Matrix to_;
   const Source from_;
-  uint8_t* const to_;
-  const int64_t bytes_;
+  const int64_t panel_;
+  std::atomic<bool> fits_{true};
 };

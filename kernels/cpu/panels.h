@@ -67,10 +67,16 @@ struct Float16 : Floats<Float16> {
 // shift and a mask unpack them.
 struct Bfloat16 : Floats<Bfloat16> {
   static constexpr int kColumn = 2 * kRows;
-  static void two(const uint8_t* column, int j, Vec& first, Vec& second) {
-    const IntVec pair = load_as<IntVec>(column + j * 2 * kLanes);
-    first = as_floats(pair << 16);
-    second = as_floats(pair & (int32_t)0xffff0000);
+  // Of a row's word in a column.
+  static int64_t place(int64_t row) {
+    const int64_t pair = row / (2 * kLanes), half = row / kLanes % 2, lane = row % kLanes;
+    return pair * 2 * kLanes + lane * 2 + half;
+  }
+  static Vec first(IntVec words) { return as_floats(words << 16); }
+  static Vec second(IntVec words) { return as_floats(words & (int32_t)0xffff0000); }
+  static void two(const uint8_t* column, int j, Vec& a, Vec& b) {
+    const IntVec words = load_as<IntVec>(column + j * 2 * kLanes);
+    a = first(words), b = second(words);
   }
 };
 
@@ -122,6 +128,7 @@ inline int64_t panel_bytes(int64_t columns) {
 // Which inputs a product visits: all, or those that are not zero.
 struct AllColumns {
   int64_t count;
+  int64_t operator[](int64_t i) const { return i; }
   static constexpr int64_t kAhead = kLanes == 16 ? 4096 : 1024;
   // Some way ahead, which the processor's own prefetching does not reach in time where columns
   // must be unpacked; where they need not be, it is in the way. The distance is measured.

@@ -119,7 +119,7 @@ class PlanJob : public Job {
   const uint8_t* panel_at(const Phase& p, int64_t panel) const {
     for (int64_t i = 0; i < p.count; ++i) {
       const Matrix m = matrix(plan_.steps[p.first + i]);
-      if (panel < m.panels()) return m.data + panel * (m.bytes() / m.panels());
+      if (panel < m.panels()) return m.data + panel * m.stride();
       panel -= m.panels();
     }
     return nullptr;
@@ -355,11 +355,15 @@ int64_t packed_rounded_floats(int64_t format, int64_t columns) {
   return rounded_floats(format, columns);
 }
 
-// Packs some rows, the first of which begins a panel; see Source.
-void packed_pack(void* pool, int64_t format, const void* values, int64_t type, int64_t rows,
-                 int64_t columns, int64_t row_stride, int64_t column_stride, uint8_t* to) {
-  PackJob job(format, Source{values, type, rows, columns, row_stride, column_stride}, to);
+// Packs some rows of a matrix, of `rows` in all, the first of which begins a panel; see Source. Returns
+// whether the format can hold them.
+bool packed_pack(void* pool, int64_t format, uint8_t* to, int64_t rows, int64_t first,
+                 const void* values, int64_t type, int64_t count, int64_t columns, int64_t row_stride,
+                 int64_t column_stride) {
+  PackJob job(Matrix{to, rows, columns, format},
+              Source{values, type, count, columns, row_stride, column_stride}, first);
   ((Pool*)pool)->run(job);
+  return job.fits();
 }
 
 // y (tokens, rows) = x (tokens, columns) · matrix', both float32 and contiguous.

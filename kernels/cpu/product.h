@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "bfloat12.h"
 #include "integers.h"
 
 constexpr int kMaxTokens = 256;        // of one product
@@ -19,7 +20,10 @@ struct alignas(64) Scratch {
   float room[kRoomFloats];
 };
 
-enum Format : int64_t { kFloat32, kFloat16, kBfloat16, kInt8, kInt4, kInt4Columns, kBfloat16Rounded };
+enum Format : int64_t {
+  kFloat32, kFloat16, kBfloat16, kInt8, kInt4, kInt4Columns, kBfloat16Rounded, kBfloat12,
+  kBfloat12Rounded
+};
 
 template <class Use>
 inline auto with_format(int64_t format, Use use) {
@@ -30,6 +34,8 @@ inline auto with_format(int64_t format, Use use) {
     case kInt4: return use(Int4{});
     case kInt4Columns: return use(Int4Columns{});
     case kBfloat16Rounded: return use(Bfloat16Rounded{});
+    case kBfloat12: return use(Bfloat12{});
+    case kBfloat12Rounded: return use(Bfloat12Rounded{});
     default: return use(Float32{});
   }
 }
@@ -38,16 +44,45 @@ struct Matrix {
   const uint8_t* data;
   int64_t rows, columns, format;
   int64_t panels() const { return (rows + kRows - 1) / kRows; }
-  int64_t bytes() const {
-    return panels() * with_format(format, [&](auto f) { return panel_bytes<decltype(f)>(columns); });
+  // Of one panel.
+  int64_t stride() const {
+    return with_format(format, [&](auto f) { return panel_bytes<decltype(f)>(columns); });
+  }
+  // Of what stands apart from one.
+  int64_t list_bytes() const {
+    return format == kBfloat12 || format == kBfloat12Rounded ? Bfloat12::list_bytes(columns) : 0;
+  }
+  int64_t bytes() const { return panels() * (stride() + list_bytes()); }
+  const Strays& strays(int64_t panel) const {
+    return *(const Strays*)(data + panels() * stride() + panel * list_bytes());
   }
 };
 
-// Columns `first` to `last` of a panel and two vectors of its rows, from vector j on.
+// Columns of a panel, as they lie in memory.
+template <class F>
+struct InPlace {
+  static constexpr int64_t kInMemory = F::kColumn;
+  const uint8_t* panel;
+  const uint8_t* columns(int64_t first, int64_t) const { return panel + first * kInMemory; }
+};
+
+// Those of 12 bits, made longer beforehand.
+struct Lengthened {
+  static constexpr int64_t kInMemory = Bfloat12::kColumn;
+  const uint8_t* panel;
+  const Strays& strays;
+  uint8_t* room;  // for kBlockBytes
+  const uint8_t* columns(int64_t first, int64_t last) const {
+    Bfloat12::lengthen(panel, strays, first, last, room);
+    return room;
+  }
+};
+
+// Some columns, two vectors of their rows, from vector j on.
 template <class F>
 struct Part {
-  const uint8_t *panel, *next;  // next: what will be read soon
-  int64_t first, last;
+  const uint8_t *columns, *next;  // next: what will be read soon
+  int64_t first, count;
   int j;
 };
 
@@ -57,7 +92,7 @@ inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
   Vec total[N][2] = {};
   // While two vectors of rows are multiplied, as large a part of the next block is fetched.
   constexpr int64_t kAhead = F::kColumn / (kVecs / 2);
-  const uint8_t *column = w.panel + w.first * F::kColumn, *next = w.next;
+  const uint8_t *column = w.columns, *next = w.next;
   x += w.first / F::kTogether;
   const auto step = [&](bool is_alone) {
     // Into the second cache: the first one is full of this block.
@@ -73,14 +108,10 @@ inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
     }
     column += F::kTogether * F::kColumn, ++x;
   };
-  const int64_t count = w.last - w.first;
-  for (int64_t i = count / F::kTogether; i > 0; --i) step(false);
-  if (count % F::kTogether) step(true);
+  for (int64_t i = w.count / F::kTogether; i > 0; --i) step(false);
+  if (w.count % F::kTogether) step(true);
   for (int t = 0; t < N; ++t)
-    for (int j = 0; j < 2; ++j) {
-      float* sum = y + t * kRows + j * kLanes;
-      store(sum, load(sum) + total[t][j]);
-    }
+    for (int j = 0; j < 2; ++j) add_to(y + t * kRows + j * kLanes, total[t][j]);
 }
 
 // The same for up to N tokens.
@@ -91,28 +122,30 @@ inline void tile_of(int64_t tokens, const Part<F>& w, const float* x, int64_t ld
 }
 
 // y[token][0..63] = panel · x for several tokens, in floats; y is written whole.
-template <class F>
-inline void multiply_floats(const uint8_t* panel, int64_t columns, const float* x, int64_t ldx,
+template <class F, class From>
+inline void multiply_floats(const From& from, int64_t columns, const float* x, int64_t ldx,
                             int64_t tokens, float* y) {
   constexpr int64_t kBlock = std::min<int64_t>(kFloatColumns, kBlockBytes / F::kColumn);
   std::memset(y, 0, sizeof(float) * kRows * tokens);
   for (int64_t first = 0; first < columns; first += kBlock) {
     const int64_t last = std::min(columns, first + kBlock);
+    const uint8_t *block = from.columns(first, last), *next = from.panel + (first + kBlock) * From::kInMemory;
     for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
-      for (int j = 0; j < kVecs; j += 2) {
-        const uint8_t* next = panel + (first + kBlock + j * kBlock / kVecs) * F::kColumn;
-        tile_of<F, kTileTokens>(n, Part<F>{panel, next, first, last, j}, x + t * ldx, ldx,
-                                y + t * kRows + j * kLanes);
-      }
+      for (int j = 0; j < kVecs; j += 2)
+        tile_of<F, kTileTokens>(
+            n, Part<F>{block, next + j * kBlock * From::kInMemory / kVecs, first, last - first, j},
+            x + t * ldx, ldx, y + t * kRows + j * kLanes);
     });
   }
 }
 
 // Percent of inputs that may be other than zero if the weights of those that are shall be left out:
 // half of the columns here and there take as long as all in one stream, words of several columns
-// and int4, whose stream is multiplied in integers, longer. Measured.
+// and int4, whose stream is multiplied in integers, longer, and so do columns of 12 bits, which share lines.
+// Measured.
 inline int64_t most_nonzero(int64_t format) {
   if (format == kInt8) return Int8::kColumns == 4 ? 10 : 15;
+  if (format == kBfloat12 || format == kBfloat12Rounded) return 20;
   return format == kInt4Columns ? 15 : 45;
 }
 
@@ -121,7 +154,8 @@ enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves, kByTwos }
 inline int64_t rounding(int64_t format) {
   if (format == kInt4 || format == kInt4Columns) return kByTwos;
   if (format == kInt8) return std::is_same_v<Int8::Tokens, RoundedBytes> ? kToBytes : kToShorts;
-  return format == kBfloat16Rounded && kIsRounded<Bfloat16Rounded> ? kToHalves : kNotRounded;
+  const bool may = format == kBfloat16Rounded || format == kBfloat12Rounded;
+  return may && kIsRounded<Bfloat16Rounded> ? kToHalves : kNotRounded;
 }
 
 // Floats that hold one token's rounded inputs.
@@ -184,15 +218,29 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
   with_format(m.format, [&](auto format) {
     using F = decltype(format);
     const uint8_t* data = m.data + panel * panel_bytes<F>(m.columns);
-    if (tokens == 1) {
+    if constexpr (kIsShort<F>) {
+      using Floats = typename F::Unpacked;
+      constexpr bool is_rounded = kIsRounded<Floats>;
+      const Strays& strays = m.strays(panel);
+      const float* x = is_rounded ? in.rounded : in.x;
+      if (!is_rounded && tokens > 1 && tokens <= kShortTokens)
+        multiply_short(data, m.columns, strays, x, in.ld, tokens, scratch.y);
+      else if (tokens > 1)
+        multiply_floats<Floats>(Lengthened{data, strays, scratch.unpacked}, m.columns, x,
+                                is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
+      else if (some)
+        ShortPanel<F>::multiply(data, *some, strays, x, scratch.y);
+      else
+        ShortPanel<F>::multiply(data, AllColumns{m.columns}, strays, x, scratch.y);
+    } else if (tokens == 1) {
       multiply_token<F>(data, m.columns, in.x, in.rounded, some, scratch.y);
     } else if constexpr (IntegerFormat<F>::kExists) {
       multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens, scratch.unpacked,
                            scratch.y);
     } else {
       constexpr bool is_rounded = kIsRounded<F>;
-      multiply_floats<F>(data, m.columns, is_rounded ? in.rounded : in.x,
-                         is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
+      multiply_floats<F>(InPlace<F>{data}, m.columns, is_rounded ? in.rounded : in.x,
+                      is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
     }
   });
 }

@@ -31,6 +31,8 @@ inline Vec load(const float* p) { return load_as<Vec>(p); }
 
 inline void store(float* p, Vec x) { std::memcpy(p, &x, sizeof(x)); }
 
+inline void add_to(float* p, Vec x) { store(p, load(p) + x); }
+
 // Up to kLanes numbers; the rest of the vector is 0.
 inline Vec load_part(const float* p, int64_t count) {
   if (count >= kLanes) return load(p);

@@ -345,7 +345,8 @@ def _packed_dtype(network: Network, asked: Choice) -> Choice:
     """Name the type of the weights in memory, which may be the file's, and of products."""
     weights = [part.weight for part in network.modules() if isinstance(part, Packed)]
     kept = {weight.format.removesuffix("_rounded") for weight in weights}
-    floats = " and ".join(sorted(kept & {"fp32", "fp16", "bf16"}))
+    names = {"bf12": "bf16 (12 bit)", "bf16": "bf16", "fp16": "fp16", "fp32": "fp32"}
+    floats = " and ".join(name for format, name in names.items() if format in kept)
     if not floats:
         return Choice(asked.value, "products of whole numbers, added up in fp32")
     why = "float weights kept in {floats}, products in fp32"

@@ -51,7 +51,7 @@ def build_network(
     if placement.has_fp16 and network.is_rescaled and not is_packed:
         network.rescale_every = RESCALE_EVERY
     places = placement.allocate(checkpoint.config.n_layer)
-    make = packer(pack_threads, gpu)
+    make = packer(checkpoint.config, pack_threads, gpu)
     for name in checkpoint.tensors:
         tensor = checkpoint.tensors.stored(name)
         if network.rescale_every and (found := _RESCALED.match(name)):

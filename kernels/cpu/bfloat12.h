@@ -1,0 +1,232 @@
+// Weights of bf16 in 12 bits each, without loss. A trained matrix's numbers are of few sizes: 16 values
+// make up nearly all of a panel's upper bytes (sign and seven bits of the exponent), so four bits name
+// one of these, and only lower bytes are kept whole. The few other numbers, the strays, are in a list.
+#pragma once
+
+#include <utility>
+
+#include "panels.h"
+
+typedef uint8_t Bytes __attribute__((vector_size(kLanes * 4)));
+
+// A number that its panel does not hold.
+struct Stray {
+  uint32_t place;  // column * kRows + row
+  float value;
+};
+
+// What belongs to a panel. All lie behind the matrix's last panel, so that panels are one stream.
+struct Strays {
+  uint8_t upper[16];  // bytes that are named; the first is zero, which strays leave in the panel
+  uint64_t count;
+  Stray some[1];  // in the order of their columns
+
+  // Adds their products with a token to y. is_sparse: whether only inputs that are not zero count.
+  template <class F, bool is_sparse = false>
+  void add(const float* x, float* y) const {
+    for (const Stray *s = some, *end = s + count; s != end; ++s) {
+      const float input = F::Unpacked::input(x, s->place / kRows);
+      if (!is_sparse || input != 0) y[s->place % kRows] += s->value * input;
+    }
+  }
+};
+
+// The upper bytes of four-bit names, and these together with lower bytes.
+struct Uppers {
+#if defined(__AVX512BW__)
+  __m512i table;
+  explicit Uppers(const Strays& of)
+      : table(_mm512_broadcast_i32x4(load_as<__m128i>(of.upper))) {}
+  Bytes named(Bytes names) const {
+    return (Bytes)_mm512_shuffle_epi8(table, (__m512i)names);
+  }
+  static std::pair<IntVec, IntVec> join(Bytes lower, Bytes upper) {
+    return {(IntVec)_mm512_unpacklo_epi8((__m512i)lower, (__m512i)upper),
+            (IntVec)_mm512_unpackhi_epi8((__m512i)lower, (__m512i)upper)};
+  }
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  __m256i table;
+  explicit Uppers(const Strays& of)
+      : table(_mm256_broadcastsi128_si256(load_as<__m128i>(of.upper))) {}
+  Bytes named(Bytes names) const {
+    return (Bytes)_mm256_shuffle_epi8(table, (__m256i)names);
+  }
+  static std::pair<IntVec, IntVec> join(Bytes lower, Bytes upper) {
+    return {(IntVec)_mm256_unpacklo_epi8((__m256i)lower, (__m256i)upper),
+            (IntVec)_mm256_unpackhi_epi8((__m256i)lower, (__m256i)upper)};
+  }
+#else
+  const uint8_t* table;
+  explicit Uppers(const Strays& of) : table(of.upper) {}
+  Bytes named(Bytes names) const {
+    Bytes x;
+    for (size_t i = 0; i < sizeof(x); ++i) x[i] = table[names[i]];
+    return x;
+  }
+  static std::pair<IntVec, IntVec> join(Bytes lower, Bytes upper) {
+    Bytes halves[2];
+    for (size_t i = 0; i < sizeof(Bytes); ++i) {
+      const size_t at = i / 16 * 16 + i % 8 * 2;
+      Bytes& half = halves[i / 8 % 2];
+      half[at] = lower[i], half[at + 1] = upper[i];
+    }
+    return {(IntVec)halves[0], (IntVec)halves[1]};
+  }
+#endif
+};
+
+// A column: names of its upper bytes, those of the first 32 in lower halves; then its lower bytes.
+struct Bfloat12 {
+  using Unpacked = Bfloat16;
+  static constexpr int kNames = kRows / 2, kColumn = kNames + kRows;
+
+  // Of a list: a 256th of all weights may be strays.
+  static int64_t most_strays(int64_t columns) { return 15 + columns * kRows / 256; }
+  static int64_t list_bytes(int64_t columns) {
+    return sizeof(Strays) + most_strays(columns) * sizeof(Stray);
+  }
+
+  // Where a row's byte is, so that joined bytes lie as Bfloat16's words do.
+  static int64_t place(int64_t row) {
+    const int64_t j = row / kLanes, lane = row % kLanes;
+    return j / 4 * 4 * kLanes + lane / 4 * 16 + j / 2 % 2 * 8 + lane % 4 * 2 + j % 2;
+  }
+
+  // Of vectors 4 quad to 4 quad + 3, a byte each. Shifted as wider numbers: there is no shift of bytes.
+  static Bytes names(const uint8_t* column, int quad) {
+#if defined(__AVX512F__)
+    const __m512i both = _mm512_broadcast_i64x4(load_as<__m256i>(column));
+    return (Bytes)_mm512_srlv_epi64(both, _mm512_set_epi64(4, 4, 4, 4, 0, 0, 0, 0)) & 15;
+#else
+    const int at = quad * sizeof(Bytes);
+    return (Bytes)(load_as<IntVec>(column + at % kNames) >> (at / kNames * 4)) & 15;
+#endif
+  }
+
+  // Words of these vectors, as Bfloat16 has them.
+  static std::pair<IntVec, IntVec> words(const uint8_t* column, int quad, const Uppers& uppers) {
+    auto lower = load_as<Bytes>(column + kNames + quad * sizeof(Bytes));
+#if defined(__AVX512F__)
+    asm("" : "+v"(lower));  // or it is loaded twice, across two lines
+#endif
+    return Uppers::join(lower, uppers.named(names(column, quad)));
+  }
+
+  // Adds a column times its input to totals.
+  static void add(const uint8_t* column, const Uppers& uppers, Vec x, Vec* total) {
+    for (int quad = 0; quad < kVecs / 4; ++quad, total += 4) {
+      const auto [left, right] = words(column, quad, uppers);
+      total[0] += Bfloat16::first(left) * x;
+      total[1] += Bfloat16::second(left) * x;
+      total[2] += Bfloat16::first(right) * x;
+      total[3] += Bfloat16::second(right) * x;
+    }
+  }
+
+  // Some columns as Bfloat16 has them.
+  static void lengthen(const uint8_t* panel, const Strays& strays, int64_t first, int64_t last,
+                       uint8_t* to) {
+    const Uppers uppers(strays);
+    uint8_t* made = to;
+    for (int64_t c = first; c < last; ++c)
+      for (int quad = 0; quad < kVecs / 4; ++quad) {
+        const auto both = words(panel + c * kColumn, quad, uppers);
+        for (const IntVec& half : {both.first, both.second}) {
+          std::memcpy(made, &half, sizeof(half));
+          made += sizeof(half);
+        }
+      }
+    const Stray* stray = strays.some;
+    const Stray* end = stray + strays.count;
+    while (stray != end && stray->place < first * kRows) ++stray;
+    for (; stray != end && stray->place < last * kRows; ++stray) {
+      const int64_t at = stray->place - first * kRows;
+      std::memcpy(to + 2 * (at / kRows * kRows + Bfloat16::place(at % kRows)),
+                  (const uint8_t*)&stray->value + 2, 2);
+    }
+  }
+};
+
+// The same weights for inputs that may be rounded.
+struct Bfloat12Rounded : Bfloat12 {
+  using Unpacked = Bfloat16Rounded;
+};
+
+template <class F>
+constexpr bool kIsShort = std::is_base_of_v<Bfloat12, F>;
+
+// y[0..63] = panel · x for one token, as Panel::multiply. Strays come first: what they need is on its
+// way while the panel is read.
+template <class F>
+struct ShortPanel {
+  template <class Columns>
+  __attribute__((noinline)) static void multiply(const uint8_t* panel, const Columns& visited,
+                                                 const Strays& strays, const float* x, float* y) {
+    std::memset(y, 0, sizeof(float) * kRows);
+    strays.add<F, std::is_same_v<Columns, SomeColumns>>(x, y);
+    const Uppers uppers(strays);
+    Vec sums[kVecs] = {};
+    for (int64_t i = 0; i < visited.count;) {
+      Vec total[kVecs] = {};
+      for (const int64_t end = std::min(i + kSummed, visited.count); i < end; ++i) {
+        visited.prefetch(panel, i, F::kColumn);
+        const int64_t c = visited[i];
+        F::add(panel + c * F::kColumn, uppers, splat(F::Unpacked::input(x, c)), total);
+      }
+      for (int j = 0; j < kVecs; ++j) sums[j] += total[j];
+    }
+    for (int j = 0; j < kVecs; ++j) add_to(y + j * kLanes, sums[j]);
+  }
+};
+
+// How many tokens a panel of 12 bits is read for as it is; for more it is made longer first. Measured.
+constexpr int kShortTokens = kLanes == 16 ? 8 : 1;
+
+// y[token][0..2 kLanes] += columns · x[token] for N tokens, ldx floats apart: vectors 4 quad (+ 2, if
+// is_right) and the next. As much of `next` is fetched meanwhile as these are of all.
+template <int N, bool is_right>
+__attribute__((noinline)) void short_tile(const uint8_t* column, int64_t columns, int quad,
+                                          const Strays& strays, const float* x, int64_t ldx,
+                                          const uint8_t* next, float* y) {
+  const Uppers uppers(strays);
+  Vec total[N][2] = {};
+  constexpr int64_t kAhead = Bfloat12::kColumn / (kVecs / 2);
+  for (const float* end = x + columns; x < end; ++x, column += Bfloat12::kColumn, next += kAhead) {
+    for (int64_t line = 0; line < kAhead; line += 64) __builtin_prefetch(next + line, 0, 2);
+    const auto both = Bfloat12::words(column, quad, uppers);
+    const IntVec words = is_right ? both.second : both.first;
+    const Vec first = Bfloat16::first(words), second = Bfloat16::second(words);
+    for (int t = 0; t < N; ++t) {
+      const Vec spread = splat(x[t * ldx]);
+      total[t][0] += first * spread;
+      total[t][1] += second * spread;
+    }
+  }
+  for (int t = 0; t < N; ++t)
+    for (int j = 0; j < 2; ++j) add_to(y + t * kRows + j * kLanes, total[t][j]);
+}
+
+// The same for up to N tokens, from vector j on.
+template <int N, class... Others>
+inline void short_tile_of(int64_t tokens, int j, const uint8_t* column, int64_t columns,
+                          const Others&... others) {
+  if (tokens < N) {
+    if constexpr (N > 1) short_tile_of<N - 1>(tokens, j, column, columns, others...);
+  } else if (j / 2 % 2) {
+    short_tile<N, true>(column, columns, j / 4, others...);
+  } else {
+    short_tile<N, false>(column, columns, j / 4, others...);
+  }
+}
+
+// y[token][0..63] = panel · x for 2 to kShortTokens tokens.
+inline void multiply_short(const uint8_t* panel, int64_t columns, const Strays& strays,
+                           const float* x, int64_t ldx, int64_t tokens, float* y) {
+  constexpr int64_t kBlock = 128, kBytes = kBlock * Bfloat12::kColumn;
+  std::memset(y, 0, sizeof(float) * kRows * tokens);
+  for (int64_t t = 0; t < tokens; ++t) strays.add<Bfloat12>(x + t * ldx, y + t * kRows);
+  for (int64_t c = 0; c < columns; c += kBlock, panel += kBytes)
+    for (int j = 0; j < kVecs; j += 2)
+      short_tile_of<kShortTokens>(tokens, j, panel, std::min(kBlock, columns - c), strays, x + c, ldx,
+                                  panel + kBytes + j * kBytes / kVecs, y + j * kLanes);
+}
