@@ -86,9 +86,9 @@ def test_a_row_of_int8_with_a_damaged_weight_gives_no_numbers(damage: float) -> 
         assert is_right.sum() == 69
 
 
-@pytest.mark.parametrize("format", ["fp16", "bf16", "fp32"])
+@pytest.mark.parametrize("format", ["fp16", "bf16", "bf12", "fp32"])
 def test_subnormal_and_largest_weights_are_kept(format: PackedFormat) -> None:
-    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[format]
+    dtype = {"fp16": torch.float16, "fp32": torch.float32}.get(format, torch.bfloat16)
     info = torch.finfo(dtype)
     numbers = [0.0, -0.0, 1.0, info.max, -info.max, info.tiny, info.smallest_normal / 4]
     weight = torch.tensor(numbers).to(dtype)[:, None]

@@ -265,7 +265,7 @@ def test_a_product_is_activated_scaled_and_added(rows: int) -> None:
 
 
 @pytest.mark.parametrize("columns", [20, 64, 600])
-@pytest.mark.parametrize("format", ["fp32", "bf16_rounded", "int8", "int4"])
+@pytest.mark.parametrize("format", ["fp32", "bf12", "bf12_rounded", "int8", "int4"])
 @pytest.mark.parametrize("rows", [1, 70])
 def test_products_in_blocks_are_of_rounded_inputs_too(
     format: PackedFormat, columns: int, rows: int

@@ -14,8 +14,12 @@ from kernels.cpu_library import cpu_library
 from kernels.packed import PackedFormat, PackedMatrix, packed_library
 from kernels.program import Outcome, Program, StateParts
 from kernels.recycled import Layout
+from presets import default_model_path
 from rwkv_core.errors import InputError, NonFiniteError, ShapeError
 from rwkv_core.models import Model, load_model
+from rwkv_core.models.loading import open_checkpoint
+from rwkv_core.models.outline import Sizes, inventory_of_sizes
+from rwkv_core.models.packed import is_cached
 from rwkv_core.models.runtime import PACKED
 from rwkv_core.state import State
 from tests.checkpoints import random_weights, write_pth
@@ -176,6 +180,39 @@ def test_bf16_weights_are_kept_in_bf16_where_products_are_in_fp32(path: Path) ->
     assert mine < 0.75 * matrices
     assert "kept in bf16, products in fp32" in model.choices["dtype"].reason
     assert not {p.dtype for p in model.network.parameters()} & {torch.float16}
+
+
+@pytest.mark.parametrize("generation", RANDOM_WEIGHTS)
+@pytest.mark.parametrize("strategy", ["cpu fp32", "cpu bf16"])
+def test_models_beyond_the_caches_keep_bf16_in_12_bits_without_loss(
+    paths: Mapping[tuple[str, torch.dtype], Path],
+    generation: str,
+    strategy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = paths[generation, torch.bfloat16]
+    cached = packed(path, strategy)
+    monkeypatch.setattr("rwkv_core.models.packed.CACHED_NUMBERS", 0)
+    model = packed(path, strategy)
+    assert "kept in bf16 (12 bit), products" in model.choices["dtype"].reason
+    assert "kept in bf16, products" in cached.choices["dtype"].reason
+    # Lists of strays take more in small matrices.
+    assert model.weight_bytes < 0.9 * cached.weight_bytes
+    for batch, length in ((1, 1), (3, 1), (1, 37), (2, 9)):
+        tokens = random_tokens(batch, length)
+        expected, after = cached.forward(tokens, all_logits=True)
+        logits, state = model.forward(tokens, all_logits=True)
+        limit = torch.float32 if strategy == "cpu fp32" else torch.bfloat16
+        assert_close(logits, expected, limit)
+        assert_states_close(state, after, limit)
+        if batch * length > 12:  # the same numbers are multiplied in the same order then
+            assert torch.equal(logits, expected)
+
+
+def test_models_are_beyond_the_caches_from_the_smallest_released_size_on() -> None:
+    ranks = (("w", 64), ("a", 64), ("v", 32), ("g", 128))
+    assert not is_cached(inventory_of_sizes(Sizes("7", 12, 768, 65536, ranks=ranks)).config)
+    assert is_cached(open_checkpoint(default_model_path()).config)
 
 
 @pytest.mark.parametrize("strategy", ["cpu int8", "cpu int4"])
