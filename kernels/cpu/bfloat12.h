@@ -31,7 +31,7 @@ struct Strays {
   }
 };
 
-// The upper bytes of four-bit names, and these together with lower bytes.
+// The upper bytes of four-bit names, these joined with lower bytes, and the parts of what is joined.
 struct Uppers {
 #if defined(__AVX512BW__)
   __m512i table;
@@ -44,6 +44,9 @@ struct Uppers {
     return {(IntVec)_mm512_unpacklo_epi8((__m512i)lower, (__m512i)upper),
             (IntVec)_mm512_unpackhi_epi8((__m512i)lower, (__m512i)upper)};
   }
+  static Bytes lower(IntVec left, IntVec right) {
+    return (Bytes)_mm512_packus_epi16((__m512i)(left & 0x00ff00ff), (__m512i)(right & 0x00ff00ff));
+  }
 #elif defined(__AVX2__) && !defined(__AVX512F__)
   __m256i table;
   explicit Uppers(const Strays& of)
@@ -54,6 +57,9 @@ struct Uppers {
   static std::pair<IntVec, IntVec> join(Bytes lower, Bytes upper) {
     return {(IntVec)_mm256_unpacklo_epi8((__m256i)lower, (__m256i)upper),
             (IntVec)_mm256_unpackhi_epi8((__m256i)lower, (__m256i)upper)};
+  }
+  static Bytes lower(IntVec left, IntVec right) {
+    return (Bytes)_mm256_packus_epi16((__m256i)(left & 0x00ff00ff), (__m256i)(right & 0x00ff00ff));
   }
 #else
   const uint8_t* table;
@@ -72,7 +78,14 @@ struct Uppers {
     }
     return {(IntVec)halves[0], (IntVec)halves[1]};
   }
+  static Bytes lower(IntVec left, IntVec right) {
+    const Bytes halves[2] = {(Bytes)left, (Bytes)right};
+    Bytes x;
+    for (size_t i = 0; i < sizeof(x); ++i) x[i] = halves[i / 8 % 2][i / 16 * 16 + i % 8 * 2];
+    return x;
+  }
 #endif
+  static Bytes upper(IntVec left, IntVec right) { return lower(left >> 8, right >> 8); }
 };
 
 // A column: names of its upper bytes, those of the first 32 in lower halves; then its lower bytes.

@@ -182,46 +182,50 @@ inline void pack_int8(const Source& from, int64_t first, uint8_t* panel) {
                       [](int64_t row) { return row; });
 }
 
-// The upper bytes that most numbers have, and their names: 16 for those that have none.
-struct Names {
-  uint8_t upper[16] = {}, of[256];
-
-  explicit Names(const std::vector<uint16_t>& numbers) {
-    uint32_t counts[4][256] = {};  // so that equal neighbours do not wait for each other
-    for (size_t i = 0; i < numbers.size(); ++i) ++counts[i % 4][numbers[i] >> 8];
-    for (int i = 1; i < 4; ++i)
-      for (int byte = 0; byte < 256; ++byte) counts[0][byte] += counts[i][byte];
-    std::memset(of, 16, sizeof(of));
-    of[0] = 0;
-    for (int name = 1; name < 16; ++name) {
-      counts[0][upper[name - 1]] = 0;
-      upper[name] = std::max_element(counts[0], counts[0] + 256) - counts[0];
-      if (upper[name]) of[upper[name]] = name;
-    }
+// The upper bytes that most numbers have, after a zero.
+inline void choose_upper(const std::vector<uint16_t>& numbers, uint8_t* upper) {
+  uint32_t counts[4][256] = {};  // so that equal neighbours do not wait for each other
+  for (size_t i = 0; i < numbers.size(); ++i) ++counts[i % 4][numbers[i] >> 8];
+  for (int i = 1; i < 4; ++i)
+    for (int byte = 0; byte < 256; ++byte) counts[0][byte] += counts[i][byte];
+  upper[0] = 0;
+  for (int name = 1; name < 16; ++name) {
+    counts[0][upper[name - 1]] = 0;
+    upper[name] = std::max_element(counts[0], counts[0] + 256) - counts[0];
   }
-};
+}
 
-// Columns of bf16, row after row, in 12 bits. Returns whether there was room for all strays.
-inline bool pack_bfloat12(const std::vector<uint16_t>& numbers, int64_t columns, uint8_t* panel,
-                          Strays& strays) {
-  const Names names(numbers);
-  std::memcpy(strays.upper, names.upper, sizeof(names.upper));
+// Columns of Bfloat16 in 12 bits. Returns whether there was room for all strays.
+inline bool pack_bfloat12(const std::vector<uint16_t>& numbers, uint8_t* panel, Strays& strays) {
+  choose_upper(numbers, strays.upper);
+  const int64_t columns = numbers.size() / kRows;
   const uint64_t most = Bfloat12::most_strays(columns);
   strays.count = 0;
-  for (int64_t c = 0; c < columns; ++c, panel += Bfloat12::kColumn)
-    for (int64_t row = 0; row < kRows; ++row) {
-      const uint16_t number = numbers[c * kRows + row];
-      const int64_t place = Bfloat12::place(row);
-      const uint8_t name = names.of[number >> 8];
-      if (name < 16) {
-        panel[place % Bfloat12::kNames] |= name << (place / Bfloat12::kNames * 4);
-        panel[Bfloat12::kNames + place] = number & 255;
-      } else {
-        if (strays.count == most) return false;
-        const uint32_t bits = (uint32_t)number << 16;
-        strays.some[strays.count++] = {(uint32_t)(c * kRows + row), load_as<float>(&bits)};
+  for (int64_t c = 0; c < columns; ++c, panel += Bfloat12::kColumn) {
+    const uint16_t* column = &numbers[c * kRows];
+    uint8_t names[kRows], is_named[kRows];
+    for (size_t at = 0; at < kRows; at += sizeof(Bytes)) {
+      const auto left = load_as<IntVec>(column + at);
+      const auto right = load_as<IntVec>(column + at + sizeof(Bytes) / 2);
+      const Bytes upper = Uppers::upper(left, right);
+      Bytes name{}, found{};
+      for (uint8_t i = 0; i < 16; ++i) {
+        const auto is_same = (Bytes)(upper == strays.upper[i]);
+        name |= is_same & i, found |= is_same;
       }
+      const Bytes lower = Uppers::lower(left, right) & found;
+      std::memcpy(panel + Bfloat12::kNames + at, &lower, sizeof(lower));
+      std::memcpy(names + at, &name, sizeof(name)), std::memcpy(is_named + at, &found, sizeof(found));
     }
+    for (int i = 0; i < Bfloat12::kNames; ++i) panel[i] = names[i] | names[i + Bfloat12::kNames] << 4;
+    if (!std::memchr(is_named, 0, kRows)) continue;
+    for (uint32_t row = 0; row < kRows; ++row) {
+      if (is_named[Bfloat12::place(row)]) continue;
+      if (strays.count == most) return false;
+      const uint32_t bits = (uint32_t)column[Bfloat16::place(row)] << 16;
+      strays.some[strays.count++] = {(uint32_t)c * kRows + row, load_as<float>(&bits)};
+    }
+  }
   return true;
 }
 
@@ -258,8 +262,8 @@ class PackJob : public Job {
  private:
   void pack_short(int64_t first, uint8_t* panel, Strays& strays) {
     std::vector<uint16_t> numbers(from_.columns * kRows);
-    pack_elements<uint16_t>(from_, first, (uint8_t*)numbers.data(), [](int64_t row) { return row; });
-    if (!pack_bfloat12(numbers, from_.columns, panel, strays)) fits_ = false;
+    pack_elements<uint16_t>(from_, first, (uint8_t*)numbers.data(), Bfloat16::place);
+    if (!pack_bfloat12(numbers, panel, strays)) fits_ = false;
   }
 
   const Matrix to_;
