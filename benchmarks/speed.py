@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, draw_model
-from kernels.packed import WeightMemory, read_memory
+from kernels.packed import PackedMatrix, WeightMemory, read_memory
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.packed import Packed
 from rwkv_core.state import State
@@ -243,8 +243,8 @@ def bytes_read(model: Model, zeros: float) -> int:
     """
     whole = skipped = 0
     for name, part in model.network.named_modules():
-        if isinstance(part, Packed):
-            size = sum(tensor.nbytes for tensor in part.weight.tensors)
+        if isinstance(part, Packed) and isinstance(part.weight, PackedMatrix):
+            size = part.weight.panel_bytes
             whole += size
             if name.endswith(".ffn.value") and zeros >= part.weight.skipped_from:
                 skipped += size

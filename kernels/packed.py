@@ -78,6 +78,8 @@ class PackedLibrary:
         self.pool_create.argtypes, self.pool_create.restype = [ctypes.c_int], pointer
         self.bytes = library.packed_bytes
         self.bytes.argtypes, self.bytes.restype = [size] * 3, size
+        self.panel_bytes = library.packed_panel_bytes
+        self.panel_bytes.argtypes, self.panel_bytes.restype = [size] * 3, size
         self.rounding = library.packed_rounding
         self.rounding.argtypes, self.rounding.restype = [size], size
         self.most_nonzero = library.packed_most_nonzero
@@ -171,6 +173,8 @@ class PackedMatrix:
         skipped_from: share of zeros in one token's inputs from which on their weights are not read.
         threads: that multiply.
         rounded_floats: room that one token's rounded inputs take; 0 where none are rounded.
+        panel_bytes: of data, what one token's product reads; bf12's lists of unusual numbers, of
+            which there are few, have room behind it.
     """
 
     def __init__(
@@ -199,6 +203,7 @@ class PackedMatrix:
         self.inputs = INPUTS[self._library.rounding(FORMATS[format])]
         self.skipped_from = 1 - self._library.most_nonzero(FORMATS[format]) / 100
         self.rounded_floats = int(self._library.rounded_floats(FORMATS[format], columns))
+        self.panel_bytes: int = self._library.panel_bytes(FORMATS[format], rows, columns)
         size = self._library.bytes(FORMATS[format], rows, columns)
         self.data = (memory or WeightMemory()).take(size)
 

@@ -347,6 +347,12 @@ int64_t packed_bytes(int64_t format, int64_t rows, int64_t columns) {
   return Matrix{nullptr, rows, columns, format}.bytes();
 }
 
+// Of these, what a product of one token reads; the rest is room for strays.
+int64_t packed_panel_bytes(int64_t format, int64_t rows, int64_t columns) {
+  const Matrix m{nullptr, rows, columns, format};
+  return m.panels() * m.stride();
+}
+
 int64_t packed_rounding(int64_t format) { return rounding(format); }
 
 int64_t packed_most_nonzero(int64_t format) { return most_nonzero(format); }

@@ -56,9 +56,11 @@ def test_numbers_of_any_size_come_back_to_the_bit(
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_bytes_of_a_weight_are_a_column_of_96_for_64_rows(format: PackedFormat) -> None:
-    short = PackedMatrix(640, 4096, format, threads=1).data
-    long = PackedMatrix(640, 4096, FORMATS[format], threads=1).data
-    assert len(short) < 0.77 * len(long)
+    matrix = PackedMatrix(640, 4096, format, threads=1)
+    long = PackedMatrix(640, 4096, FORMATS[format], threads=1)
+    assert matrix.panel_bytes == 10 * 4096 * 96
+    assert matrix.panel_bytes < len(matrix.data) < 1.03 * matrix.panel_bytes
+    assert long.panel_bytes == len(long.data) == 10 * 4096 * 128
 
 
 @pytest.mark.parametrize("format", FORMATS)
