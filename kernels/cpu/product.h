@@ -223,9 +223,7 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
       constexpr bool is_rounded = kIsRounded<Floats>;
       const Strays& strays = m.strays(panel);
       const float* x = is_rounded ? in.rounded : in.x;
-      if (!is_rounded && tokens > 1 && tokens <= kShortTokens)
-        multiply_short(data, m.columns, strays, x, in.ld, tokens, scratch.y);
-      else if (tokens > 1)
+      if (tokens > 1)
         multiply_floats<Floats>(Lengthened{data, strays, scratch.unpacked}, m.columns, x,
                                 is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
       else if (some)

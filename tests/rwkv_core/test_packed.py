@@ -205,7 +205,7 @@ def test_models_beyond_the_caches_keep_bf16_in_12_bits_without_loss(
         limit = torch.float32 if strategy == "cpu fp32" else torch.bfloat16
         assert_close(logits, expected, limit)
         assert_states_close(state, after, limit)
-        if batch * length > 12:  # the same numbers are multiplied in the same order then
+        if batch * length > 1:  # the same numbers are multiplied in the same order then
             assert torch.equal(logits, expected)
 
 
