@@ -25,7 +25,7 @@ struct Strays {
   template <class F, bool is_sparse = false>
   void add(const float* x, float* y) const {
     for (const Stray *s = some, *end = s + count; s != end; ++s) {
-      const float input = F::Unpacked::input(x, s->place / kRows);
+      const float input = F::Longer::input(x, s->place / kRows);
       if (!is_sparse || input != 0) y[s->place % kRows] += s->value * input;
     }
   }
@@ -90,7 +90,8 @@ struct Uppers {
 
 // A column: names of its upper bytes, those of the first 32 in lower halves; then its lower bytes.
 struct Bfloat12 {
-  using Unpacked = Bfloat16;
+  using Longer = Bfloat16;
+  using Joined = Bfloat16;
   static constexpr int kNames = kRows / 2, kColumn = kNames + kRows;
 
   // Of a list: a 256th of all weights may be strays.
@@ -136,33 +137,48 @@ struct Bfloat12 {
     }
   }
 
-  // Some columns as Bfloat16 has them.
+  // Some columns as Longer has them.
+  template <class Longer>
   static void lengthen(const uint8_t* panel, const Strays& strays, int64_t first, int64_t last,
                        uint8_t* to) {
     const Uppers uppers(strays);
-    uint8_t* made = to;
-    for (int64_t c = first; c < last; ++c)
-      for (int quad = 0; quad < kVecs / 4; ++quad) {
-        const auto both = words(panel + c * kColumn, quad, uppers);
-        for (const IntVec& half : {both.first, both.second}) {
-          std::memcpy(made, &half, sizeof(half));
-          made += sizeof(half);
+    constexpr int kJoined = std::is_same_v<Longer, Bfloat16Joined> ? Longer::kTogether : 1;
+    const auto step = [&](int64_t c, bool is_alone) {
+      const uint8_t* column = panel + c * kColumn;
+      float* made = (float*)(to + (c - first) * Longer::kColumn);
+      for (int quad = 0; quad < kVecs / 4; ++quad, made += 2 * kJoined * kLanes) {
+        const auto [left, right] = words(column, quad, uppers);
+        if constexpr (kJoined == 2) {
+          std::pair<IntVec, IntVec> next{};
+          if (!is_alone) next = words(column + kColumn, quad, uppers);
+          Vec joined[4];
+          Longer::join(left, next.first, joined[0], joined[1]);
+          Longer::join(right, next.second, joined[2], joined[3]);
+          for (int j = 0; j < 4; ++j) store(made + j * kLanes, joined[j]);
+        } else {
+          store(made, as_floats(left)), store(made + kLanes, as_floats(right));
         }
       }
+    };
+    int64_t column = first;
+    for (; column + kJoined <= last; column += kJoined) step(column, false);
+    if (column < last) step(column, true);
     const Stray* stray = strays.some;
     const Stray* end = stray + strays.count;
     while (stray != end && stray->place < first * kRows) ++stray;
     for (; stray != end && stray->place < last * kRows; ++stray) {
-      const int64_t at = stray->place - first * kRows;
-      std::memcpy(to + 2 * (at / kRows * kRows + Bfloat16::place(at % kRows)),
-                  (const uint8_t*)&stray->value + 2, 2);
+      const int64_t c = stray->place / kRows - first, row = stray->place % kRows;
+      const int64_t at = kJoined == 2 ? c / 2 * 2 * kRows + 2 * row + c % 2
+                                      : c * kRows + Bfloat16::place(row);
+      std::memcpy(to + 2 * at, (const uint8_t*)&stray->value + 2, 2);
     }
   }
 };
 
 // The same weights for inputs that may be rounded.
 struct Bfloat12Rounded : Bfloat12 {
-  using Unpacked = Bfloat16Rounded;
+  using Longer = Bfloat16Rounded;
+  using Joined = Bfloat16Joined;
 };
 
 template <class F>
@@ -184,7 +200,7 @@ struct ShortPanel {
       for (const int64_t end = std::min(i + kSummed, visited.count); i < end; ++i) {
         visited.prefetch(panel, i, F::kColumn);
         const int64_t c = visited[i];
-        F::add(panel + c * F::kColumn, uppers, splat(F::Unpacked::input(x, c)), total);
+        F::add(panel + c * F::kColumn, uppers, splat(F::Longer::input(x, c)), total);
       }
       for (int j = 0; j < kVecs; ++j) sums[j] += total[j];
     }

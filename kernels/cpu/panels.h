@@ -87,11 +87,16 @@ struct Bfloat16Rounded : Bfloat16 {
   static constexpr int kTogether = 2;
 
   static void some(const uint8_t* column, bool is_alone, int j, Vec& first, Vec& second) {
-    const auto left = load_as<__m512i>(column + j * 2 * kLanes);
-    const auto right = is_alone ? __m512i{} : load_as<__m512i>(column + kColumn + j * 2 * kLanes);
+    const auto left = load_as<IntVec>(column + j * 2 * kLanes);
+    join(left, is_alone ? IntVec{} : load_as<IntVec>(column + kColumn + j * 2 * kLanes), first, second);
+  }
+
+  // Words of one column, and those of the next.
+  static void join(IntVec left, IntVec right, Vec& first, Vec& second) {
     constexpr __mmask32 odd = 0xaaaaaaaa;
-    first = (Vec)_mm512_mask_blend_epi16(odd, left, _mm512_slli_epi32(right, 16));
-    second = (Vec)_mm512_mask_blend_epi16(odd, _mm512_srli_epi32(left, 16), right);
+    const auto a = (__m512i)left, b = (__m512i)right;
+    first = (Vec)_mm512_mask_blend_epi16(odd, a, _mm512_slli_epi32(b, 16));
+    second = (Vec)_mm512_mask_blend_epi16(odd, _mm512_srli_epi32(a, 16), b);
   }
 
   static Vec add(Vec total, Vec w, Vec x) {
@@ -105,9 +110,21 @@ struct Bfloat16Rounded : Bfloat16 {
 #endif
 };
 
+// Two columns joined beforehand, where that is of use.
+#if defined(__AVX512BF16__)
+struct Bfloat16Joined : Bfloat16Rounded {
+  static void some(const uint8_t* columns, bool, int j, Vec& first, Vec& second) {
+    first = load_as<Vec>(columns + j * sizeof(Vec));
+    second = load_as<Vec>(columns + (j + 1) * sizeof(Vec));
+  }
+};
+#else
+using Bfloat16Joined = Bfloat16Rounded;
+#endif
+
 // Whether inputs are rounded for a format that multiplies floats.
 template <class F>
-constexpr bool kIsRounded = std::is_same_v<F, Bfloat16Rounded> && Bfloat16Rounded::kTogether > 1;
+constexpr bool kIsRounded = std::is_base_of_v<Bfloat16Rounded, F> && Bfloat16Rounded::kTogether > 1;
 
 // Hands out a column's vectors, so that each is used before the next takes its register.
 template <class F, class Use>

@@ -67,13 +67,14 @@ struct InPlace {
 };
 
 // Those of 12 bits, made longer beforehand.
+template <class Longer>
 struct Lengthened {
   static constexpr int64_t kInMemory = Bfloat12::kColumn;
   const uint8_t* panel;
   const Strays& strays;
   uint8_t* room;  // for kBlockBytes
   const uint8_t* columns(int64_t first, int64_t last) const {
-    Bfloat12::lengthen(panel, strays, first, last, room);
+    Bfloat12::lengthen<Longer>(panel, strays, first, last, room);
     return room;
   }
 };
@@ -187,6 +188,26 @@ struct Inputs {
   int64_t rounded_ld;
 };
 
+template <class F>
+inline const float* inputs_of(const Inputs& in) {
+  return kIsRounded<typename F::Longer> ? in.rounded : in.x;
+}
+
+// y[token][0..63] = one panel of 12 bits · several tokens; for many its columns are joined beforehand.
+template <class F>
+inline void multiply_short(const uint8_t* panel, const Strays& strays, int64_t columns,
+                           const Inputs& in, int64_t tokens, uint8_t* room, float* y) {
+  const int64_t ld = kIsRounded<typename F::Longer> ? in.rounded_ld : in.ld;
+  const auto multiply = [&](auto longer) {
+    using L = decltype(longer);
+    multiply_floats<L>(Lengthened<L>{panel, strays, room}, columns, inputs_of<F>(in), ld, tokens, y);
+  };
+  if (tokens > kTileTokens)
+    multiply(typename F::Joined{});
+  else
+    multiply(typename F::Longer{});
+}
+
 // y[0..63] = one panel · one token.
 template <class F>
 inline void multiply_token(const uint8_t* data, int64_t columns, const float* x,
@@ -219,17 +240,13 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
     using F = decltype(format);
     const uint8_t* data = m.data + panel * panel_bytes<F>(m.columns);
     if constexpr (kIsShort<F>) {
-      using Floats = typename F::Unpacked;
-      constexpr bool is_rounded = kIsRounded<Floats>;
       const Strays& strays = m.strays(panel);
-      const float* x = is_rounded ? in.rounded : in.x;
       if (tokens > 1)
-        multiply_floats<Floats>(Lengthened{data, strays, scratch.unpacked}, m.columns, x,
-                                is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
+        multiply_short<F>(data, strays, m.columns, in, tokens, scratch.unpacked, scratch.y);
       else if (some)
-        ShortPanel<F>::multiply(data, *some, strays, x, scratch.y);
+        ShortPanel<F>::multiply(data, *some, strays, inputs_of<F>(in), scratch.y);
       else
-        ShortPanel<F>::multiply(data, AllColumns{m.columns}, strays, x, scratch.y);
+        ShortPanel<F>::multiply(data, AllColumns{m.columns}, strays, inputs_of<F>(in), scratch.y);
     } else if (tokens == 1) {
       multiply_token<F>(data, m.columns, in.x, in.rounded, some, scratch.y);
     } else if constexpr (IntegerFormat<F>::kExists) {
