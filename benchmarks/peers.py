@@ -35,7 +35,7 @@ from benchmarks.peers_report import (
 )
 from benchmarks.speed import random_ids
 
-# GGUF types that take as many bytes for a weight as our format does.
+# GGUF types that are as exact as our format.
 LLAMA_KINDS = {
     "fp32": ("F32",),
     "bf16": ("BF16", "F16"),
