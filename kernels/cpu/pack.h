@@ -215,7 +215,8 @@ inline bool pack_bfloat12(const std::vector<uint16_t>& numbers, uint8_t* panel, 
       }
       const Bytes lower = Uppers::lower(left, right) & found;
       std::memcpy(panel + Bfloat12::kNames + at, &lower, sizeof(lower));
-      std::memcpy(names + at, &name, sizeof(name)), std::memcpy(is_named + at, &found, sizeof(found));
+      std::memcpy(names + at, &name, sizeof(name));
+      std::memcpy(is_named + at, &found, sizeof(found));
     }
     for (int i = 0; i < Bfloat12::kNames; ++i) panel[i] = names[i] | names[i + Bfloat12::kNames] << 4;
     if (!std::memchr(is_named, 0, kRows)) continue;

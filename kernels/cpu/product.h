@@ -130,7 +130,8 @@ inline void multiply_floats(const From& from, int64_t columns, const float* x, i
   std::memset(y, 0, sizeof(float) * kRows * tokens);
   for (int64_t first = 0; first < columns; first += kBlock) {
     const int64_t last = std::min(columns, first + kBlock);
-    const uint8_t *block = from.columns(first, last), *next = from.panel + (first + kBlock) * From::kInMemory;
+    const uint8_t* block = from.columns(first, last);
+    const uint8_t* next = from.panel + (first + kBlock) * From::kInMemory;
     for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
       for (int j = 0; j < kVecs; j += 2)
         tile_of<F, kTileTokens>(
@@ -142,8 +143,8 @@ inline void multiply_floats(const From& from, int64_t columns, const float* x, i
 
 // Percent of inputs that may be other than zero if the weights of those that are shall be left out:
 // half of the columns here and there take as long as all in one stream, words of several columns
-// and int4, whose stream is multiplied in integers, longer, and so do columns of 12 bits, which share lines.
-// Measured.
+// and int4, whose stream is multiplied in integers, longer, and so do columns of 12 bits, which share
+// lines. Measured.
 inline int64_t most_nonzero(int64_t format) {
   if (format == kInt8) return Int8::kColumns == 4 ? 10 : 15;
   if (format == kBfloat12 || format == kBfloat12Rounded) return 20;
@@ -255,7 +256,7 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
     } else {
       constexpr bool is_rounded = kIsRounded<F>;
       multiply_floats<F>(InPlace<F>{data}, m.columns, is_rounded ? in.rounded : in.x,
-                      is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
+                         is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
     }
   });
 }

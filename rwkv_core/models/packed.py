@@ -69,8 +69,8 @@ def stored_format(
 
     Where the strategy says fp32, weights of 16 bits keep them: floats of twice the size would
     be the same numbers. Low ranks are never int4: they are few, and errors of decays last.
-    bf16 takes 12 bits, without loss, where memory sets the pace. of bf16 let
-    products round their inputs to bf16 too.
+    bf16 takes 12 bits, without loss, where memory sets the pace. Strategies of bf16 let products
+    round their inputs to bf16 too.
 
     Args:
         dtype: in the file.
