@@ -91,7 +91,6 @@ struct Uppers {
 // A column: names of its upper bytes, those of the first 32 in lower halves; then its lower bytes.
 struct Bfloat12 {
   using Longer = Bfloat16;
-  using Joined = Bfloat16;
   static constexpr int kNames = kRows / 2, kColumn = kNames + kRows;
 
   // Of a list: a 256th of all weights may be strays.
@@ -137,40 +136,23 @@ struct Bfloat12 {
     }
   }
 
-  // Some columns as Longer has them.
-  template <class Longer>
+  // Some columns as Bfloat16 has them.
   static void lengthen(const uint8_t* panel, const Strays& strays, int64_t first, int64_t last,
                        uint8_t* to) {
     const Uppers uppers(strays);
-    constexpr int kJoined = std::is_same_v<Longer, Bfloat16Joined> ? Longer::kTogether : 1;
-    const auto step = [&](int64_t c, bool is_alone) {
-      const uint8_t* column = panel + c * kColumn;
-      float* made = (float*)(to + (c - first) * Longer::kColumn);
-      for (int quad = 0; quad < kVecs / 4; ++quad, made += 2 * kJoined * kLanes) {
-        const auto [left, right] = words(column, quad, uppers);
-        if constexpr (kJoined == 2) {
-          std::pair<IntVec, IntVec> next{};
-          if (!is_alone) next = words(column + kColumn, quad, uppers);
-          Vec joined[4];
-          Longer::join(left, next.first, joined[0], joined[1]);
-          Longer::join(right, next.second, joined[2], joined[3]);
-          for (int j = 0; j < 4; ++j) store(made + j * kLanes, joined[j]);
-        } else {
-          store(made, as_floats(left)), store(made + kLanes, as_floats(right));
-        }
+    for (int64_t c = first; c < last; ++c) {
+      float* made = (float*)(to + (c - first) * Bfloat16::kColumn);
+      for (int quad = 0; quad < kVecs / 4; ++quad, made += 2 * kLanes) {
+        const auto [left, right] = words(panel + c * kColumn, quad, uppers);
+        store(made, as_floats(left)), store(made + kLanes, as_floats(right));
       }
-    };
-    int64_t column = first;
-    for (; column + kJoined <= last; column += kJoined) step(column, false);
-    if (column < last) step(column, true);
+    }
     const Stray* stray = strays.some;
     const Stray* end = stray + strays.count;
     while (stray != end && stray->place < first * kRows) ++stray;
     for (; stray != end && stray->place < last * kRows; ++stray) {
       const int64_t c = stray->place / kRows - first, row = stray->place % kRows;
-      const int64_t at = kJoined == 2 ? c / 2 * 2 * kRows + 2 * row + c % 2
-                                      : c * kRows + Bfloat16::place(row);
-      std::memcpy(to + 2 * at, (const uint8_t*)&stray->value + 2, 2);
+      std::memcpy(to + 2 * (c * kRows + Bfloat16::place(row)), (const uint8_t*)&stray->value + 2, 2);
     }
   }
 };
@@ -178,7 +160,6 @@ struct Bfloat12 {
 // The same weights for inputs that may be rounded.
 struct Bfloat12Rounded : Bfloat12 {
   using Longer = Bfloat16Rounded;
-  using Joined = Bfloat16Joined;
 };
 
 template <class F>

@@ -87,14 +87,9 @@ struct Bfloat16Rounded : Bfloat16 {
   static constexpr int kTogether = 2;
 
   static void some(const uint8_t* column, bool is_alone, int j, Vec& first, Vec& second) {
-    const auto left = load_as<IntVec>(column + j * 2 * kLanes);
-    join(left, is_alone ? IntVec{} : load_as<IntVec>(column + kColumn + j * 2 * kLanes), first, second);
-  }
-
-  // Words of one column, and those of the next.
-  static void join(IntVec left, IntVec right, Vec& first, Vec& second) {
     constexpr __mmask32 odd = 0xaaaaaaaa;
-    const auto a = (__m512i)left, b = (__m512i)right;
+    const auto a = load_as<__m512i>(column + j * 2 * kLanes);
+    const auto b = is_alone ? __m512i{} : load_as<__m512i>(column + kColumn + j * 2 * kLanes);
     first = (Vec)_mm512_mask_blend_epi16(odd, a, _mm512_slli_epi32(b, 16));
     second = (Vec)_mm512_mask_blend_epi16(odd, _mm512_srli_epi32(a, 16), b);
   }
@@ -109,18 +104,6 @@ struct Bfloat16Rounded : Bfloat16 {
   }
 #endif
 };
-
-// Two columns joined beforehand, where that is of use.
-#if defined(__AVX512BF16__)
-struct Bfloat16Joined : Bfloat16Rounded {
-  static void some(const uint8_t* columns, bool, int j, Vec& first, Vec& second) {
-    first = load_as<Vec>(columns + j * sizeof(Vec));
-    second = load_as<Vec>(columns + (j + 1) * sizeof(Vec));
-  }
-};
-#else
-using Bfloat16Joined = Bfloat16Rounded;
-#endif
 
 // Whether inputs are rounded for a format that multiplies floats.
 template <class F>
@@ -172,8 +155,9 @@ struct SomeColumns {
   }
 };
 
-// Totals of a tile fill the vector registers: 16 of them, or 32 with AVX-512.
-constexpr int kTileTokens = kLanes == 16 ? 12 : 6;
+// Totals of a tile nearly fill the vector registers: 16 of them, or 32 with AVX-512, where a tile is
+// a whole panel wide.
+constexpr int kTileTokens = 6, kTileVecs = kLanes == 16 ? 4 : 2;
 
 // Shares tokens out to tiles of at most `most`, as evenly as can be: small ones wait for their own
 // sums. Calls use(first token, how many).

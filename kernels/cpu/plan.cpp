@@ -54,7 +54,7 @@ struct Run {
 
 // Rows (tokens) of a chunk: what one step writes should still be in the cache for the next one.
 constexpr int64_t kChunkRows = 8;
-constexpr int64_t kFewTokens = 8;
+constexpr int64_t kFetchedTokens = 8;
 constexpr int64_t kWrittenAhead = 12;  // tokens
 
 class PlanJob : public Job {
@@ -104,7 +104,7 @@ class PlanJob : public Job {
   const uint8_t* ahead(int64_t phase, int64_t thread) const override {
     while (++phase < plan_.n_phases && plan_.phases[phase].space != kProducts) {
     }
-    if (M_ > kFewTokens || phase == plan_.n_phases) return nullptr;
+    if (M_ > kFetchedTokens || phase == plan_.n_phases) return nullptr;
     const Phase& p = plan_.phases[phase];
     return panel_at(p, share_begin(thread, chunks(phase), threads_) * panels_of_chunk(p));
   }

@@ -2,20 +2,24 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include "bfloat12.h"
 #include "integers.h"
 
 constexpr int kMaxTokens = 256;        // of one product
-constexpr int64_t kBlockBytes = 16384;  // of a panel at a time, which stay in the first cache
-constexpr int64_t kFloatColumns = 128;  // added up before they join the sum of all, at most
+// At a time, added up before they join the sum of all; half as many for few tokens, where the first
+// cache has to hold them.
+constexpr int64_t kFloatColumns = 256;
+constexpr int64_t kFewTokens = 16;
 constexpr int64_t kBlockRows = 32;      // tokens that steps on blocks work on at a time
 // Of values that no step outside of a chunk sees.
 constexpr int64_t kRoomFloats = 40960;
 
 // What a thread needs to multiply, allocated once.
 struct alignas(64) Scratch {
-  uint8_t unpacked[kRows * kIntegerColumns];
+  uint8_t unpacked[kFloatColumns * Bfloat16::kColumn];
+  static_assert(sizeof(unpacked) >= kRows * kIntegerColumns);
   float y[kMaxTokens * kRows];
   float room[kRoomFloats];
 };
@@ -67,19 +71,18 @@ struct InPlace {
 };
 
 // Those of 12 bits, made longer beforehand.
-template <class Longer>
 struct Lengthened {
   static constexpr int64_t kInMemory = Bfloat12::kColumn;
   const uint8_t* panel;
   const Strays& strays;
-  uint8_t* room;  // for kBlockBytes
+  uint8_t* room;  // for kFloatColumns
   const uint8_t* columns(int64_t first, int64_t last) const {
-    Bfloat12::lengthen<Longer>(panel, strays, first, last, room);
+    Bfloat12::lengthen(panel, strays, first, last, room);
     return room;
   }
 };
 
-// Some columns, two vectors of their rows, from vector j on.
+// Some columns, kTileVecs vectors of their rows, from vector j on.
 template <class F>
 struct Part {
   const uint8_t *columns, *next;  // next: what will be read soon
@@ -87,12 +90,12 @@ struct Part {
   int j;
 };
 
-// y[token][0..2 kLanes] += w · x[token] for N tokens, ldx floats apart.
+// y[token][0..kTileVecs kLanes] += w · x[token] for N tokens, ldx floats apart.
 template <class F, int N>
 inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
-  Vec total[N][2] = {};
-  // While two vectors of rows are multiplied, as large a part of the next block is fetched.
-  constexpr int64_t kAhead = F::kColumn / (kVecs / 2);
+  Vec total[N][kTileVecs] = {};
+  // While these vectors are multiplied, as large a part of the next block is fetched.
+  constexpr int64_t kAhead = F::kColumn * kTileVecs / kVecs;
   const uint8_t *column = w.columns, *next = w.next;
   x += w.first / F::kTogether;
   const auto step = [&](bool is_alone) {
@@ -100,19 +103,19 @@ inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
     for (int64_t line = 0; line < F::kTogether * kAhead; line += 64)
       __builtin_prefetch(next + line, 0, 2);
     next += F::kTogether * kAhead;
-    Vec w0, w1;
-    F::some(column, is_alone, w.j, w0, w1);
+    Vec part[kTileVecs];
+    for (int j = 0; j < kTileVecs; j += 2) F::some(column, is_alone, w.j + j, part[j], part[j + 1]);
+    for (Vec& some : part) some = in_register(some);
     for (int t = 0; t < N; ++t) {
       const Vec spread = splat(x[t * ldx]);
-      total[t][0] = F::add(total[t][0], w0, spread);
-      total[t][1] = F::add(total[t][1], w1, spread);
+      for (int j = 0; j < kTileVecs; ++j) total[t][j] = F::add(total[t][j], part[j], spread);
     }
     column += F::kTogether * F::kColumn, ++x;
   };
   for (int64_t i = w.count / F::kTogether; i > 0; --i) step(false);
   if (w.count % F::kTogether) step(true);
   for (int t = 0; t < N; ++t)
-    for (int j = 0; j < 2; ++j) add_to(y + t * kRows + j * kLanes, total[t][j]);
+    for (int j = 0; j < kTileVecs; ++j) add_to(y + t * kRows + j * kLanes, total[t][j]);
 }
 
 // The same for up to N tokens.
@@ -126,17 +129,16 @@ inline void tile_of(int64_t tokens, const Part<F>& w, const float* x, int64_t ld
 template <class F, class From>
 inline void multiply_floats(const From& from, int64_t columns, const float* x, int64_t ldx,
                             int64_t tokens, float* y) {
-  constexpr int64_t kBlock = std::min<int64_t>(kFloatColumns, kBlockBytes / F::kColumn);
+  const int64_t some = tokens > kFewTokens ? kFloatColumns : kFloatColumns / 2;
   std::memset(y, 0, sizeof(float) * kRows * tokens);
-  for (int64_t first = 0; first < columns; first += kBlock) {
-    const int64_t last = std::min(columns, first + kBlock);
+  for (int64_t first = 0; first < columns; first += some) {
+    const int64_t last = std::min(columns, first + some);
     const uint8_t* block = from.columns(first, last);
-    const uint8_t* next = from.panel + (first + kBlock) * From::kInMemory;
+    const uint8_t* next = from.panel + (first + some) * From::kInMemory;
     for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
-      for (int j = 0; j < kVecs; j += 2)
-        tile_of<F, kTileTokens>(
-            n, Part<F>{block, next + j * kBlock * From::kInMemory / kVecs, first, last - first, j},
-            x + t * ldx, ldx, y + t * kRows + j * kLanes);
+      for (int j = 0; j < kVecs; j += kTileVecs)
+        tile_of<F, kTileTokens>(n, Part<F>{block, next + j * some * From::kInMemory / kVecs, first, last - first, j},
+                                x + t * ldx, ldx, y + t * kRows + j * kLanes);
     });
   }
 }
@@ -189,24 +191,11 @@ struct Inputs {
   int64_t rounded_ld;
 };
 
+// Those that a format of floats meets, and how far apart.
 template <class F>
-inline const float* inputs_of(const Inputs& in) {
-  return kIsRounded<typename F::Longer> ? in.rounded : in.x;
-}
-
-// y[token][0..63] = one panel of 12 bits · several tokens; for many its columns are joined beforehand.
-template <class F>
-inline void multiply_short(const uint8_t* panel, const Strays& strays, int64_t columns,
-                           const Inputs& in, int64_t tokens, uint8_t* room, float* y) {
-  const int64_t ld = kIsRounded<typename F::Longer> ? in.rounded_ld : in.ld;
-  const auto multiply = [&](auto longer) {
-    using L = decltype(longer);
-    multiply_floats<L>(Lengthened<L>{panel, strays, room}, columns, inputs_of<F>(in), ld, tokens, y);
-  };
-  if (tokens > kTileTokens)
-    multiply(typename F::Joined{});
-  else
-    multiply(typename F::Longer{});
+inline std::pair<const float*, int64_t> inputs_of(const Inputs& in) {
+  if (kIsRounded<F>) return {in.rounded, in.rounded_ld};
+  return {in.x, in.ld};
 }
 
 // y[0..63] = one panel · one token.
@@ -241,22 +230,24 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
     using F = decltype(format);
     const uint8_t* data = m.data + panel * panel_bytes<F>(m.columns);
     if constexpr (kIsShort<F>) {
+      using Longer = typename F::Longer;
       const Strays& strays = m.strays(panel);
+      const auto [x, ld] = inputs_of<Longer>(in);
       if (tokens > 1)
-        multiply_short<F>(data, strays, m.columns, in, tokens, scratch.unpacked, scratch.y);
+        multiply_floats<Longer>(Lengthened{data, strays, scratch.unpacked}, m.columns, x, ld, tokens,
+                                scratch.y);
       else if (some)
-        ShortPanel<F>::multiply(data, *some, strays, inputs_of<F>(in), scratch.y);
+        ShortPanel<F>::multiply(data, *some, strays, x, scratch.y);
       else
-        ShortPanel<F>::multiply(data, AllColumns{m.columns}, strays, inputs_of<F>(in), scratch.y);
+        ShortPanel<F>::multiply(data, AllColumns{m.columns}, strays, x, scratch.y);
     } else if (tokens == 1) {
       multiply_token<F>(data, m.columns, in.x, in.rounded, some, scratch.y);
     } else if constexpr (IntegerFormat<F>::kExists) {
       multiply_integers<F>(data, m.columns, in.rounded, in.rounded_ld, tokens, scratch.unpacked,
                            scratch.y);
     } else {
-      constexpr bool is_rounded = kIsRounded<F>;
-      multiply_floats<F>(InPlace<F>{data}, m.columns, is_rounded ? in.rounded : in.x,
-                         is_rounded ? in.rounded_ld : in.ld, tokens, scratch.y);
+      const auto [x, ld] = inputs_of<F>(in);
+      multiply_floats<F>(InPlace<F>{data}, m.columns, x, ld, tokens, scratch.y);
     }
   });
 }

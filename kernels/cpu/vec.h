@@ -31,6 +31,14 @@ inline Vec load(const float* p) { return load_as<Vec>(p); }
 
 inline void store(float* p, Vec x) { std::memcpy(p, &x, sizeof(x)); }
 
+// Or else the compiler may load it again for each use.
+inline Vec in_register(Vec x) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(x));
+#endif
+  return x;
+}
+
 inline void add_to(float* p, Vec x) { store(p, load(p) + x); }
 
 // Up to kLanes numbers; the rest of the vector is 0.
