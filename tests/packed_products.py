@@ -40,15 +40,7 @@ DEFINITIONS: dict[PackedFormat, Callable[[Tensor], Tensor]] = {
 
 
 def rounded_to_bytes(x: Tensor) -> Tensor:
-    """Inputs of 8 bits in groups of 32, each group's largest being 127."""
-    groups = F.pad(x, (0, -x.shape[1] % 32)).view(len(x), -1, 32).double()
-    end = groups.abs().amax(-1, keepdim=True).clamp_min(1e-30)
-    rounded = ((groups * 127 / end).round() * end / 127).flatten(1)
-    return rounded[:, : x.shape[1]]
-
-
-def rounded_by_twos(x: Tensor) -> Tensor:
-    """The same where a group's unit is a power of two, and its largest at most 127 of them."""
+    """Inputs of 8 bits in groups of 32, whose unit is a power of two, at most 127 of them."""
     groups = F.pad(x, (0, -x.shape[1] % 32)).view(len(x), -1, 32).double()
     largest = groups.abs().amax(-1, keepdim=True)
     unit = torch.exp2(torch.ceil(torch.log2(largest / 127))).clamp_min(2.0**-100)
@@ -59,10 +51,8 @@ def rounded_by_twos(x: Tensor) -> Tensor:
 
 def inputs_of(weight: StoredMatrix, x: Tensor) -> Tensor:
     """What a product multiplies, but for inputs of 16 bits: see rounding_of_pairs."""
-    if weight.inputs == "int8 by 32":
+    if weight.inputs.startswith("int8"):
         return rounded_to_bytes(x)
-    if weight.inputs == "int8 by 32 in powers of two":
-        return rounded_by_twos(x)
     return x.bfloat16().double() if weight.inputs == "bf16" else x.double()
 
 

@@ -76,7 +76,7 @@ inline int64_t panel_bytes<Int4>(int64_t columns) {
 template <class F>
 __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_t columns,
                                                     const float* x, float* y) {
-  using Tokens = RoundedByTwos;
+  using Tokens = RoundedBytes;
   // A quarter of the lines is asked for so far ahead, into the second cache: enough for the
   // processor's own fetching to follow, which all of them would be in the way of. Shorter vectors do
   // best without. Measured.
@@ -92,8 +92,8 @@ __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_
       sums[j] = Int4::add(sums[j], w, IntVec{} + Tokens::words(x)[i]);
     });
     for (int j = 0; j < kVecs; ++j) {
-      const Vec scale = Tokens::scaled(Int4::scale(panel, j), x);
-      totals[j] += __builtin_convertvector(Int4::result(sums[j], Tokens::start(x)), Vec) * scale;
+      const IntVec sum = Int4::result(sums[j], Tokens::start(x));
+      totals[j] += Tokens::total(sum, x) * Int4::scale(panel, j);
     }
     panel += Int4::kGroupBytes, x += Tokens::kSize;
   }

@@ -114,7 +114,7 @@ __attribute__((noinline)) inline void multiply_int8(const uint8_t* panel, int64_
         sums[j] = Int8::add(sums[j], Int8::word(weights + j * Int8::kVector), spread);
     });
     for (int j = 0; j < kVecs; ++j)
-      totals[j] += Tokens::scaled(__builtin_convertvector(sums[j], Vec), x);
+      totals[j] += Tokens::total(sums[j], x);
   }
   const float* scales = Int8::scales(panel, columns);
   for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j] * factor * load(scales + j * kLanes));

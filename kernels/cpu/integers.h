@@ -7,8 +7,9 @@
 #include "int4_columns.h"
 #include "int8.h"
 
-// Of a tile: with 16 registers their sums fill these, with 32 their totals too.
-constexpr int kIntegerTokens = 6;
+// Of a tile: with 16 registers their sums fill these; with 32, totals have room too, and more
+// tokens would be slower. Measured.
+constexpr int kIntegerTokens = kLanes == 16 ? 4 : 6;
 constexpr int64_t kIntegerColumns = 256;  // at a time, which stay in the first cache
 
 // How a format's weights meet rounded tokens, a group of columns at a time, those that share the
@@ -49,7 +50,7 @@ template <>
 struct IntegerFormat<Int4> : Int4 {
   static constexpr bool kExists = true, kIsUnpacked = false, kHasGroupScales = true;
   static constexpr int kVector = 4 * kLanes, kCache = 3;
-  using Tokens = RoundedByTwos;
+  using Tokens = RoundedBytes;
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
   template <class Use>
@@ -68,7 +69,7 @@ template <>
 struct IntegerFormat<Int4Columns> : Int4 {
   static constexpr bool kExists = true, kIsUnpacked = true, kHasGroupScales = true;
   static constexpr int kVector = 4 * kLanes, kStep = 4 * kRows, kCache = 3;
-  using Tokens = RoundedByTwos;
+  using Tokens = RoundedBytes;
   static int64_t words_of_last(int64_t) { return Tokens::kWords; }
 
   template <class Use>
@@ -128,21 +129,22 @@ inline void integer_tile(Groups w, const float* x, int64_t ld, float* y) {
     F::visit(w.words, words, [&](int64_t i, IntVec w0, IntVec w1) {
       for (int line = 0; line < kLines; ++line)
         __builtin_prefetch(w.next + i * kAhead + line * 64, 0, F::kCache);
+      w0 = in_register(w0), w1 = in_register(w1);
       for (int t = 0; t < N; ++t) {
         const IntVec spread = IntVec{} + Tokens::words(tokens[t])[i];
         sums[t][0] = F::add(sums[t][0], w0, spread);
         sums[t][1] = F::add(sums[t][1], w1, spread);
       }
     });
-    Vec row_scales[2] = {splat(1), splat(1)};
+    Vec row_scales[2];
     if (F::kHasGroupScales)
       for (int j = 0; j < 2; ++j) row_scales[j] = group_scales(w.scales + j * kLanes);
 #pragma GCC unroll 6
     for (int t = 0; t < N; ++t)
       for (int j = 0; j < 2; ++j) {
         const IntVec sum = F::result(sums[t][j], Tokens::start(tokens[t]));
-        const Vec scale = Tokens::scaled(row_scales[j], tokens[t]);
-        const Vec total = __builtin_convertvector(sum, Vec) * scale;
+        Vec total = Tokens::total(sum, tokens[t]);
+        if (F::kHasGroupScales) total *= row_scales[j];
         if constexpr (kKeepsTotals)
           totals[t][j] += total;
         else

@@ -153,10 +153,11 @@ inline int64_t most_nonzero(int64_t format) {
   return format == kInt4Columns ? 15 : 45;
 }
 
-enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves, kByTwos };
+// To bytes in two ways, which differ in what their sums begin with.
+enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves, kToBytesOfInt4 };
 
 inline int64_t rounding(int64_t format) {
-  if (format == kInt4 || format == kInt4Columns) return kByTwos;
+  if (format == kInt4 || format == kInt4Columns) return kToBytesOfInt4;
   if (format == kInt8) return std::is_same_v<Int8::Tokens, RoundedBytes> ? kToBytes : kToShorts;
   const bool may = format == kBfloat16Rounded || format == kBfloat12Rounded;
   return may && kIsRounded<Bfloat16Rounded> ? kToHalves : kNotRounded;
@@ -165,10 +166,10 @@ inline int64_t rounding(int64_t format) {
 // Floats that hold one token's rounded inputs.
 inline int64_t rounded_floats(int64_t format, int64_t columns) {
   switch (rounding(format)) {
-    case kToBytes: return RoundedBytes::floats(columns);
+    case kToBytes:
+    case kToBytesOfInt4: return RoundedBytes::floats(columns);
     case kToShorts: return RoundedShorts::floats(columns);
     case kToHalves: return RoundedHalves::floats(columns);
-    case kByTwos: return RoundedByTwos::floats(columns);
     default: return 0;
   }
 }
@@ -179,7 +180,7 @@ inline void round_inputs(int64_t format, const float* x, int64_t columns, float*
     case kToBytes: return RoundedBytes::round(x, columns, Int8::kZero, to);
     case kToShorts: return RoundedShorts::round(x, columns, Int8::kZero, to);
     case kToHalves: return RoundedHalves::round(x, columns, to);
-    case kByTwos: return RoundedByTwos::round(x, columns, Int4::kZero, to);
+    case kToBytesOfInt4: return RoundedBytes::round(x, columns, Int4::kZero, to);
   }
 }
 

@@ -68,8 +68,9 @@ inline int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 // How integers of a group stand for numbers up to the largest one, whose bits are given.
 struct GroupScale {
-  float inverse;   // what numbers are multiplied by before they are rounded
-  int32_t bits;    // what is kept, see scaled()
+  float inverse;  // what numbers are multiplied by before they are rounded
+  int32_t kept;   // bits of what total() needs
+  int32_t begin;  // where sums begin
   bool is_finite;
 };
 
@@ -79,29 +80,31 @@ struct Exact {
   static GroupScale of(int32_t largest) {
     const float most = load_as<float>(&largest), scale = most / end;
     const bool is_finite = largest < 0x7f800000;
-    return {most > 1e-30f && is_finite ? end / most : 0, load_as<int32_t>(&scale), is_finite};
+    return {most > 1e-30f && is_finite ? end / most : 0, load_as<int32_t>(&scale), 0, is_finite};
   }
-  static Vec scaled(Vec x, int32_t bits) { return x * load_as<float>(&bits); }
+  static Vec total(IntVec sum, float scale) { return __builtin_convertvector(sum, Vec) * scale; }
 };
 
-// A power of two, at most twice as large: the weights' scale takes it by an addition to its exponent,
-// which leaves the multipliers alone. Numbers from 2^107 on are not told from infinity.
+// 127 becomes 127 times a power of two, which is at most twice as large as need be. Sums begin as a
+// float's bits, 1.5 * 2^23 times that power: what integers below 2^22 are added to is then a float
+// already, and a subtraction is left, which does not wait for the multipliers. Numbers from
+// 2^107 on are not told from infinity.
 struct PowerOfTwo {
   static GroupScale of(int32_t largest) {
     // 127 * 2^exponent is at least as large, 127 being 2^6 times 0x1.fcp0.
     const int32_t exponent = (int32_t)(((uint32_t)largest + 0x20000) >> 23) - 127 - 6;
     const int32_t moved = std::clamp(exponent, -kMost, kMost), inverse = (127 - moved) << 23;
-    return {load_as<float>(&inverse), moved * (1 << 23), exponent <= kMost};
+    const int32_t begin = 0x4b400000 + moved * (1 << 23);
+    return {load_as<float>(&inverse), begin, begin, exponent <= kMost};
   }
-  // x: normal numbers between 2^-26 and 2^26.
-  static Vec scaled(Vec x, int32_t bits) { return as_floats(load_as<IntVec>(&x) + bits); }
+  static Vec total(IntVec sum, float begin) { return as_floats(sum) - splat(begin); }
 
-  static constexpr int32_t kMost = 100;
+  static constexpr int kMost = 100;
 };
 
-// Groups of columns one after the other: words of 32 bits that hold their integers, the scale, and
-// what to add to a group's products, as weights are kept with `zero` added to them. After the last
-// one: 1, or NaN where an input is not finite.
+// Groups of columns one after the other: words of 32 bits that hold their integers, what total()
+// needs, and where a group's sums begin, as weights are kept with `zero` added to them. After the
+// last one: 1, or NaN where an input is not finite.
 template <class Narrow, int kSharing_, class Scale>
 struct Rounded {
   static constexpr int kSharing = kSharing_, kBytes = sizeof(Narrow) / kLanes;
@@ -112,8 +115,9 @@ struct Rounded {
 
   // Of a group.
   static const int32_t* words(const float* group) { return (const int32_t*)group; }
-  static Vec scaled(Vec x, const float* group) { return Scale::scaled(x, words(group)[kWords]); }
   static int32_t start(const float* group) { return words(group)[kWords + 1]; }
+  // What its sums, which began there, stand for.
+  static Vec total(IntVec sum, const float* group) { return Scale::total(sum, group[kWords]); }
   // Of a row.
   static Vec factor(const float* row, int64_t columns) {
     return splat(row[count(columns) * kSize]);
@@ -126,7 +130,7 @@ struct Rounded {
       Vec part[n];
       const GroupScale scale = Scale::of(read_group<n>(x + first, columns - first, part));
       const IntVec total = store_group<n, Narrow>(part, scale.inverse, row);
-      const int32_t last[] = {scale.bits, zero ? -zero * sum(total) : 0};
+      const int32_t last[] = {scale.kept, scale.begin - (zero ? zero * sum(total) : 0)};
       std::memcpy(row + kWords, last, sizeof(last));
       if (!scale.is_finite) factor = NAN;
     }
@@ -134,8 +138,7 @@ struct Rounded {
   }
 };
 
-using RoundedBytes = Rounded<ByteVec, kGroup, Exact<127>>;
-using RoundedByTwos = Rounded<ByteVec, kGroup, PowerOfTwo>;
+using RoundedBytes = Rounded<ByteVec, kGroup, PowerOfTwo>;
 // A sum of as many products of 16-bit inputs with int8 stays below 2^31.
 using RoundedShorts = Rounded<ShortVec, 256, Exact<32767>>;
 

@@ -32,7 +32,8 @@ inline Vec load(const float* p) { return load_as<Vec>(p); }
 inline void store(float* p, Vec x) { std::memcpy(p, &x, sizeof(x)); }
 
 // Or else the compiler may load it again for each use.
-inline Vec in_register(Vec x) {
+template <class Any>
+inline Any in_register(Any x) {
 #if defined(__AVX512F__)
   asm("" : "+v"(x));
 #endif
