@@ -81,7 +81,6 @@ __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_
   // processor's own fetching to follow, which all of them would be in the way of. Shorter vectors do
   // best without. Measured.
   constexpr int kAhead = 4 * Int4::kGroupBytes;
-  const Vec factor = Tokens::factor(x, columns);
   Vec totals[kVecs] = {};
   for (int64_t left = Tokens::count(columns); left > 0; --left) {
     IntVec sums[kVecs];
@@ -98,5 +97,5 @@ __attribute__((noinline)) inline void multiply_int4(const uint8_t* panel, int64_
     panel += Int4::kGroupBytes, x += Tokens::kSize;
   }
   for (int j = 0; j < kVecs; ++j)
-    store(y + j * kLanes, totals[j] * factor * row_powers(panel + j * kLanes));
+    store(y + j * kLanes, totals[j] * row_powers(panel + j * kLanes));
 }

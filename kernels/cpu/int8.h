@@ -103,7 +103,6 @@ __attribute__((noinline)) inline void multiply_int8(const uint8_t* panel, int64_
   using Tokens = Int8::Tokens;
   Vec totals[kVecs] = {};
   const int64_t words = Int8::words(columns);
-  const Vec factor = Tokens::factor(x, columns);
   for (int64_t first = 0; first < words; first += Tokens::kWords, x += Tokens::kSize) {
     IntVec sums[kVecs];
     for (int j = 0; j < kVecs; ++j) sums[j] = Int8::begin(Tokens::start(x));
@@ -117,5 +116,5 @@ __attribute__((noinline)) inline void multiply_int8(const uint8_t* panel, int64_
       totals[j] += Tokens::total(sums[j], x);
   }
   const float* scales = Int8::scales(panel, columns);
-  for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j] * factor * load(scales + j * kLanes));
+  for (int j = 0; j < kVecs; ++j) store(y + j * kLanes, totals[j] * load(scales + j * kLanes));
 }

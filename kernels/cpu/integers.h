@@ -198,7 +198,7 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
   }
   for (int64_t t = 0; t < tokens; ++t)
     for (int j = 0; j < kRows; j += kLanes) {
-      Vec total = load(y + t * kRows + j) * Tokens::factor(x + t * ld, columns);
+      Vec total = load(y + t * kRows + j);
       if constexpr (Format::kHasGroupScales)
         total *= row_powers(panel + panel_bytes<F>(columns) - kRows + j);
       else

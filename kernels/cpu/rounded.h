@@ -69,10 +69,11 @@ inline int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 // How integers of a group stand for numbers up to the largest one, whose bits are given.
 struct GroupScale {
   float inverse;  // what numbers are multiplied by before they are rounded
-  int32_t kept;   // bits of what total() needs
+  int32_t kept;   // bits of what total() needs; NaN's where a number is not finite
   int32_t begin;  // where sums begin
-  bool is_finite;
 };
+
+constexpr int32_t kNaN = 0x7fc00000;
 
 // The largest number becomes the largest integer.
 template <int32_t end>
@@ -80,7 +81,7 @@ struct Exact {
   static GroupScale of(int32_t largest) {
     const float most = load_as<float>(&largest), scale = most / end;
     const bool is_finite = largest < 0x7f800000;
-    return {most > 1e-30f && is_finite ? end / most : 0, load_as<int32_t>(&scale), 0, is_finite};
+    return {most > 1e-30f && is_finite ? end / most : 0, is_finite ? load_as<int32_t>(&scale) : kNaN, 0};
   }
   static Vec total(IntVec sum, float scale) { return __builtin_convertvector(sum, Vec) * scale; }
 };
@@ -95,7 +96,7 @@ struct PowerOfTwo {
     const int32_t exponent = (int32_t)(((uint32_t)largest + 0x20000) >> 23) - 127 - 6;
     const int32_t moved = std::clamp(exponent, -kMost, kMost), inverse = (127 - moved) << 23;
     const int32_t begin = 0x4b400000 + moved * (1 << 23);
-    return {load_as<float>(&inverse), begin, begin, exponent <= kMost};
+    return {load_as<float>(&inverse), exponent <= kMost ? begin : kNaN, begin};
   }
   static Vec total(IntVec sum, float begin) { return as_floats(sum) - splat(begin); }
 
@@ -103,38 +104,30 @@ struct PowerOfTwo {
 };
 
 // Groups of columns one after the other: words of 32 bits that hold their integers, what total()
-// needs, and where a group's sums begin, as weights are kept with `zero` added to them. After the
-// last one: 1, or NaN where an input is not finite.
+// needs, and where a group's sums begin, as weights are kept with `zero` added to them.
 template <class Narrow, int kSharing_, class Scale>
 struct Rounded {
   static constexpr int kSharing = kSharing_, kBytes = sizeof(Narrow) / kLanes;
   static constexpr int kWords = kSharing * kBytes / 4, kSize = kWords + 2;
 
   static int64_t count(int64_t columns) { return (columns + kSharing - 1) / kSharing; }
-  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * kSize + 1); }
+  static int64_t floats(int64_t columns) { return whole_lines(count(columns) * kSize); }
 
   // Of a group.
   static const int32_t* words(const float* group) { return (const int32_t*)group; }
   static int32_t start(const float* group) { return words(group)[kWords + 1]; }
   // What its sums, which began there, stand for.
   static Vec total(IntVec sum, const float* group) { return Scale::total(sum, group[kWords]); }
-  // Of a row.
-  static Vec factor(const float* row, int64_t columns) {
-    return splat(row[count(columns) * kSize]);
-  }
 
   static void round(const float* x, int64_t columns, int32_t zero, float* row) {
     constexpr int n = kSharing / kLanes;
-    float factor = 1;
     for (int64_t first = 0; first < columns; first += kSharing, row += kSize) {
       Vec part[n];
       const GroupScale scale = Scale::of(read_group<n>(x + first, columns - first, part));
       const IntVec total = store_group<n, Narrow>(part, scale.inverse, row);
       const int32_t last[] = {scale.kept, scale.begin - (zero ? zero * sum(total) : 0)};
       std::memcpy(row + kWords, last, sizeof(last));
-      if (!scale.is_finite) factor = NAN;
     }
-    *row = factor;
   }
 };
 
