@@ -127,19 +127,13 @@ inline void with_way(int64_t T, const float* after, Use use) {
   }
 }
 
-constexpr int64_t kRunTokens = 32;  // at most, whose decays are made at once
-
 // Tokens of one conversation, for one head. row: of the first.
 template <int N>
 inline void wkv7_run(int64_t row, int64_t n, int64_t h, const float* before, float* S,
                      const Rows& out, const Rows* in) {
   const auto of = [&](const Rows& rows) { return HeadRows{rows[row] + h, rows.ld}; };
   const HeadRows r = of(in[0]), log_decay = of(in[1]), k = of(in[2]), v = of(in[3]), kk = of(in[4]);
-  const HeadRows a = of(in[5]);
-  alignas(64) float w[kRunTokens * N], b[kRunTokens * N];
-  for (int64_t t = 0; t < n; ++t)
-    Wkv7Step<N>::prepare(log_decay[t], kk[t], a[t], w + t * N, b + t * N);
-  Wkv7Run<N>::run(before, S, n, r, HeadRows{w, N}, k, v, kk, HeadRows{b, N}, out[row] + h, out.ld);
+  Wkv7Run<N>::run(before, S, n, r, log_decay, k, v, kk, of(in[5]), out[row] + h, out.ld);
 }
 
 template <int N>
@@ -149,7 +143,7 @@ inline void wkv7(const Range& range, int64_t T, int64_t C, const Memory& memory,
   alignas(64) float w[N], b[N];
   with_way(T, memory.after, [&](auto way) {
     for (int64_t row = range.first_row, n; row < range.last_row; row += n) {
-      n = std::min({range.last_row - row, T - row % T, kRunTokens});
+      n = std::min({range.last_row - row, T - row % T, Wkv7Run<N>::kTokens});
       for (int64_t h = range.first; h < range.last; h += N) {
         float* S = memory.after + (row / T * C + h) * N;
         const float* before = row % T ? S : memory.before + (row / T * C + h) * N;

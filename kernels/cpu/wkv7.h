@@ -67,6 +67,7 @@ template <int N>
 struct Wkv7Run {
   static constexpr int kTogether = N >= 2 * kLanes ? 2 : 1;  // vectors of rows
   static constexpr int kWidth = kTogether * kLanes;
+  static constexpr int64_t kTokens = 32;
 
   // Some rows of S (N, N), column after column, from one to the other.
   static void turn(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
@@ -76,11 +77,13 @@ struct Wkv7Run {
     for (int i = 0; i < kLanes; ++i) store(to + i * ld_to, part[i]);
   }
 
-  // S becomes the state after n tokens; before may be the same array.
-  static void run(const float* before, float* S, int64_t n, const HeadRows& r, const HeadRows& w,
-                  const HeadRows& k, const HeadRows& v, const HeadRows& kk, const HeadRows& b,
-                  float* y, int64_t ld_y) {
-    alignas(64) float columns[N * kWidth];
+  // S becomes the state after n tokens, kTokens at most; before may be the same array.
+  static void run(const float* before, float* S, int64_t n, const HeadRows& r,
+                  const HeadRows& log_decay, const HeadRows& k, const HeadRows& v,
+                  const HeadRows& kk, const HeadRows& a, float* y, int64_t ld_y) {
+    alignas(64) float columns[N * kWidth], decayed[N];
+    alignas(64) Token tokens[kTokens + 1];
+    prepare(n, r, log_decay, k, kk, a, tokens, decayed);
     for (int block = 0; block < N; block += kWidth) {
       for (int u = 0; u < kWidth; u += kLanes)
         for (int c = 0; c < N; c += kLanes)
@@ -88,19 +91,49 @@ struct Wkv7Run {
       Vec sa[kTogether] = {};
       for (int c = 0; c < N; ++c)
         for (int u = 0; u < kTogether; ++u)
-          sa[u] += load(columns + c * kWidth + u * kLanes) * kk[0][c];
+          sa[u] += load(columns + c * kWidth + u * kLanes) * tokens[0].kk[c];
       for (int64_t t = 0; t < n; ++t)
-        token(columns, r[t], w[t], k[t], v[t] + block, kk[std::min(t + 1, n - 1)], b[t], sa,
-              y + t * ld_y + block);
+        token(columns, tokens[t], tokens[t + 1].kk, v[t] + block, sa, y + t * ld_y + block);
+      for (int c = 0; c < N; ++c)
+        for (int u = 0; u < kWidth; u += kLanes)
+          store(columns + c * kWidth + u, load(columns + c * kWidth + u) * decayed[c]);
       for (int u = 0; u < kWidth; u += kLanes)
         for (int c = 0; c < N; c += kLanes)
           turn(columns + c * kWidth + u, kWidth, S + (block + u) * N + c, N);
     }
   }
 
+ private:
+  // What a token meets in a state that has not decayed since the run began.
+  struct Token {
+    float r[N], k[N], b[N], kk[N];
+  };
+
+  // Columns of the state decay each by its own factor. What is written to them is divided by what
+  // they would have decayed by until then, and what reads them multiplied, so that no token but the
+  // last has to touch them for it. 32 decays of 0.545 or more, which RWKV-7's are, leave floats
+  // their digits.
+  static void prepare(int64_t n, const HeadRows& r, const HeadRows& log_decay, const HeadRows& k,
+                      const HeadRows& kk, const HeadRows& a, Token* tokens, float* decayed) {
+    for (int c = 0; c < N; c += kLanes) {
+      Vec left = splat(1);
+      for (int64_t t = 0; t < n; ++t) {
+        const Vec removed = load(kk[t] + c);
+        store(tokens[t].kk + c, removed * left);
+        left *= exp_nonpositive(load(log_decay[t] + c));
+        const Vec inverse = splat(1) / left;
+        store(tokens[t].r + c, load(r[t] + c) * left);
+        store(tokens[t].k + c, load(k[t] + c) * inverse);
+        store(tokens[t].b + c, removed * load(a[t] + c) * inverse);
+      }
+      store(tokens[n].kk + c, Vec{});
+      store(decayed + c, left);
+    }
+  }
+
   // sa = S kk, before the token of this kk and then of the next.
-  static void token(float* columns, const float* r, const float* w, const float* k, const float* v,
-                    const float* next_kk, const float* b, Vec* sa, float* y) {
+  static void token(float* columns, const Token& of, const float* next_kk, const float* v, Vec* sa,
+                    float* y) {
     Vec vs[kTogether], removed[kTogether], read[kTogether], next[kTogether];
     for (int u = 0; u < kTogether; ++u) {
       vs[u] = load(v + u * kLanes), removed[u] = sa[u];
@@ -109,9 +142,9 @@ struct Wkv7Run {
     for (int c = 0; c < N; ++c)
       for (int u = 0; u < kTogether; ++u) {
         float* at = columns + c * kWidth + u * kLanes;
-        const Vec now = load(at) * w[c] - removed[u] * b[c] + vs[u] * k[c];
+        const Vec now = load(at) - removed[u] * of.b[c] + vs[u] * of.k[c];
         store(at, now);
-        read[u] += now * r[c];
+        read[u] += now * of.r[c];
         next[u] += now * next_kk[c];
       }
     for (int u = 0; u < kTogether; ++u) store(y + u * kLanes, read[u]), sa[u] = next[u];
