@@ -28,7 +28,7 @@ from tests.packed_products import (
     rounding_of_pairs,
 )
 
-# Panels have 64 rows, groups 32 columns, sums 64 columns, blocks 256, tiles 6 or 12 tokens.
+# Panels have 64 rows, groups 32 columns, sums 64 columns, blocks 128 or 256, tiles 4 or 6 tokens.
 SHAPES = [(1, 1), (3, 40), (63, 31), (64, 32), (65, 33), (130, 257), (70, 600)]
 TOKENS = [1, 2, 5, 6, 7, 13, 300]
 
@@ -154,11 +154,13 @@ def test_inputs_of_any_size_are_rounded(format: PackedFormat, tokens: int, size:
     assert_sums_close(found, (inputs @ expected.T).float(), magnitude, rounding)
 
 
-@pytest.mark.parametrize("format", ["int4", "int4_columns"])
+@pytest.mark.parametrize("format", ["int8", "int4", "int4_columns"])
 def test_inputs_beyond_powers_of_two_of_a_scale_are_not_taken_for_numbers(
     format: PackedFormat,
 ) -> None:
     packed, x = pack(draw(70, 128), format, threads=1), torch.ones(2, 128)
+    if packed.weight.inputs == "int16 by 256":
+        pytest.skip("scales of 16-bit inputs are no powers of two")
     x[0, 100] = 2.0**108
     assert torch.isnan(packed(x)[0]).all()
     assert torch.isnan(packed(x[:1])).all()
