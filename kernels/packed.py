@@ -93,6 +93,8 @@ class PackedLibrary:
         self.product.argtypes = [pointer, size, pointer, size, size, pointer, pointer, size]
         self.read = library.memory_read
         self.read.argtypes = [pointer, pointer, size]
+        self.multiply = library.registers_multiply
+        self.multiply.argtypes, self.multiply.restype = [pointer, size], size
         self.run = library.plan_run
         self.run.argtypes = [pointer] * 3
 
@@ -156,6 +158,20 @@ def read_memory(data: Tensor, *, threads: int) -> None:
     """
     library, _ = packed_library(default_cache())
     library.read(thread_pool(threads), data.data_ptr(), data.numel())
+
+
+def multiply_registers(format: PackedFormat, *, threads: int) -> int:
+    """Multiply without memory: how fast products of many tokens can be, to compare them with.
+
+    Args:
+        format: of a matrix, whose products' instruction is used.
+        threads: that multiply.
+
+    Returns:
+        How many multiplications that were.
+    """
+    library, _ = packed_library(default_cache())
+    return int(library.multiply(thread_pool(threads), FORMATS[format]))
 
 
 class PackedMatrix:

@@ -187,6 +187,10 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
     }
     // All rows for a few tokens, which stay in the first cache meanwhile.
     for_tiles(tokens, kIntegerTokens, [&](int64_t t, int64_t n) {
+      // The next tokens lie far apart, and come from another core's cache the first time.
+      for (int64_t i = t + n; i < std::min(t + 2 * n, tokens); ++i)
+        for (int64_t line = 0; line < kGroups * Tokens::kSize; line += 16)
+          __builtin_prefetch(x + i * ld + g * Tokens::kSize + line);
       for (int j = 0; j < kVecs; j += 2) {
         Groups some = w;
         some.words += j * Format::kVector, some.scales += j * kLanes;

@@ -321,20 +321,7 @@ class PlanJob : public Job {
 
 extern "C" {
 
-// Which instructions this was compiled for, in the order of what they are worth.
-const char* processor_vectors() {
-#if defined(__AVX512BF16__)
-  return "AVX-512 with VNNI and BF16";
-#elif defined(__AVX512VNNI__)
-  return "AVX-512 with VNNI";
-#elif defined(__AVX512F__)
-  return "AVX-512";
-#elif defined(__AVX2__)
-  return "AVX2";
-#else
-  return "16-byte vectors";
-#endif
-}
+const char* processor_vectors() { return kVectors; }
 
 void* pool_create(int threads) { return new Pool(threads); }
 
@@ -384,6 +371,14 @@ void memory_read(void* pool, const uint8_t* data, int64_t bytes) {
   Pool& threads = *(Pool*)pool;
   ReadJob job(data, bytes, threads.threads());
   threads.run(job);
+}
+
+// Returns how many multiplications that were.
+int64_t registers_multiply(void* pool, int64_t format) {
+  Pool& threads = *(Pool*)pool;
+  RegistersJob job(format, threads.threads());
+  threads.run(job);
+  return job.multiplications();
 }
 
 void plan_run(void* pool, const Plan* plan, Run* run) {

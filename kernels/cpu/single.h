@@ -68,3 +68,52 @@ class ReadJob : public Job {
   const uint8_t* data_;
   const int64_t count_, part_;
 };
+
+// Multiplies what is in registers, as a format's products do, and makes nothing of it: the speed that
+// products of many tokens are compared with.
+class RegistersJob : public Job {
+ public:
+  RegistersJob(int64_t format, int64_t threads) : format_(format), chunks_(8 * threads) {}
+
+  int64_t multiplications() const {
+    const int64_t together = is_of_integers() ? Int8::kColumns : is_of_halves() ? 2 : 1;
+    return chunks_ * kRounds * kTotals * kLanes * together;
+  }
+
+  int64_t phases() const override { return 1; }
+  int64_t chunks(int64_t) const override { return chunks_; }
+
+  void run(int64_t, int64_t, Scratch& scratch) override {
+    if (is_of_integers())
+      multiply<IntVec>(scratch, [](IntVec total, IntVec w, IntVec x) { return Int8::add(total, w, x); });
+    else if (is_of_halves())
+      multiply<Vec>(scratch, [](Vec total, Vec w, Vec x) { return Bfloat16Rounded::add(total, w, x); });
+    else
+      multiply<Vec>(scratch, [](Vec total, Vec w, Vec x) { return total + w * x; });
+  }
+
+ private:
+  // As many totals as one instruction after another keeps busy.
+  static constexpr int kTotals = 12;
+  static constexpr int64_t kRounds = 1 << 18;
+
+  bool is_of_integers() const { return rounding(format_) != kNotRounded && !is_of_halves(); }
+  bool is_of_halves() const { return rounding(format_) == kToHalves; }
+
+  template <class Any, class Add>
+  static void multiply(Scratch& scratch, Add add) {
+    std::memset(scratch.room, 0, (2 + kTotals) * sizeof(Any));
+    asm("" : : : "memory");  // the compiler shall not know that totals are all alike
+    Any totals[kTotals];
+    for (int i = 0; i < kTotals; ++i) totals[i] = load_as<Any>(scratch.room + 2 * kLanes + i * kLanes);
+    for (int64_t round = 0; round < kRounds; ++round) {
+      asm("" : : : "memory");  // nor that these stay the same
+      const Any w = load_as<Any>(scratch.room), x = load_as<Any>(scratch.room + kLanes);
+#pragma GCC unroll 12
+      for (int i = 0; i < kTotals; ++i) totals[i] = add(totals[i], w, x);
+    }
+    std::memcpy(scratch.y, totals, sizeof(totals));
+  }
+
+  const int64_t format_, chunks_;
+};

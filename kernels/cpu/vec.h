@@ -17,6 +17,20 @@ constexpr int kLanes = 8;
 constexpr int kLanes = 4;
 #endif
 
+// Which instructions this is compiled for, in the order of what they are worth.
+constexpr const char* kVectors =
+#if defined(__AVX512BF16__)
+    "AVX-512 with VNNI and BF16";
+#elif defined(__AVX512VNNI__)
+    "AVX-512 with VNNI";
+#elif defined(__AVX512F__)
+    "AVX-512";
+#elif defined(__AVX2__)
+    "AVX2";
+#else
+    "16-byte vectors";
+#endif
+
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
 
