@@ -104,7 +104,8 @@ class RegistersJob : public Job {
   static void multiply(Scratch& scratch, Add add) {
     std::memset(scratch.room, 0, (2 + kTotals) * sizeof(Any));
     asm("" : : : "memory");  // the compiler shall not know that totals are all alike
-    Any totals[kTotals];
+    Any totals[kTotals];  // which stay in memory unless all these loops are unrolled
+#pragma GCC unroll 12
     for (int i = 0; i < kTotals; ++i) totals[i] = load_as<Any>(scratch.room + 2 * kLanes + i * kLanes);
     for (int64_t round = 0; round < kRounds; ++round) {
       asm("" : : : "memory");  // nor that these stay the same
@@ -112,7 +113,9 @@ class RegistersJob : public Job {
 #pragma GCC unroll 12
       for (int i = 0; i < kTotals; ++i) totals[i] = add(totals[i], w, x);
     }
-    std::memcpy(scratch.y, totals, sizeof(totals));
+#pragma GCC unroll 12
+    for (int i = 0; i < kTotals; ++i)
+      std::memcpy(scratch.y + i * kLanes, &totals[i], sizeof(Any));
   }
 
   const int64_t format_, chunks_;
