@@ -137,8 +137,9 @@ inline void multiply_floats(const From& from, int64_t columns, const float* x, i
     const uint8_t* next = from.panel + (first + some) * From::kInMemory;
     for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
       for (int j = 0; j < kVecs; j += kTileVecs)
-        tile_of<F, kTileTokens>(n, Part<F>{block, next + j * some * From::kInMemory / kVecs, first, last - first, j},
-                                x + t * ldx, ldx, y + t * kRows + j * kLanes);
+        tile_of<F, kTileTokens>(
+            n, Part<F>{block, next + j * some * From::kInMemory / kVecs, first, last - first, j},
+            x + t * ldx, ldx, y + t * kRows + j * kLanes);
     });
   }
 }
