@@ -22,12 +22,12 @@ TOLERANCES = {
     # Measured 0.007 and 0.003, against the PyPI package in fp16; fp16 keeps 11 bits.
     torch.float16: Tolerance(max_abs=0.02, relative=0.004),
 }
-# Where products of packed weights round their inputs, by kernels.packed.INPUTS; measured 0.12 and 0.02
+# Where products of packed weights round their inputs, by kernels.packed.INPUTS; measured 0.21 and 0.03
 # for int8 by 32 at random weights of 96 channels, where nothing averages out, and 4e-4 and 9e-5 for
 # int16 by 256.
 PACKED_INPUTS = {
-    "int8 by 32": Tolerance(max_abs=0.45, relative=0.06),
-    "int8 by 32 for int4": Tolerance(max_abs=0.45, relative=0.06),
+    "int8 by 32": Tolerance(max_abs=0.3, relative=0.04),
+    "int8 by 32 for int4": Tolerance(max_abs=0.3, relative=0.04),
     "int16 by 256": Tolerance(max_abs=1.5e-3, relative=3e-4),
 }
 # The next two are of float32 logits at 12 layers of 768 channels, max_abs in units of their spread.

@@ -68,19 +68,17 @@ inline int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 // How integers of a group stand for numbers up to the largest one, whose bits are given.
 struct GroupScale {
   float inverse;  // what numbers are multiplied by before they are rounded
-  int32_t kept;   // bits of what total() needs; NaN's where a number is not finite
+  int32_t kept;   // bits of what total() needs, which makes no number where one is not finite
   int32_t begin;  // where sums begin
 };
 
-constexpr int32_t kNaN = 0x7fc00000;
-
-// The largest number becomes the largest integer.
+// The largest number becomes the largest integer; of what is not finite, the scale is not.
 template <int32_t end>
 struct Exact {
   static GroupScale of(int32_t largest) {
     const float most = load_as<float>(&largest), scale = most / end;
     const bool is_finite = largest < 0x7f800000;
-    return {most > 1e-30f && is_finite ? end / most : 0, is_finite ? load_as<int32_t>(&scale) : kNaN, 0};
+    return {most > 1e-30f && is_finite ? end / most : 0, load_as<int32_t>(&scale), 0};
   }
   static Vec total(IntVec sum, float scale) { return __builtin_convertvector(sum, Vec) * scale; }
 };
@@ -99,7 +97,7 @@ struct PowerOfTwo {
   }
   static Vec total(IntVec sum, float begin) { return as_floats(sum) - splat(begin); }
 
-  static constexpr int kMost = 100;
+  static constexpr int kMost = 100, kNaN = 0x7fc00000;
 };
 
 // Groups of columns one after the other: words of 32 bits that hold their integers, what total()

@@ -28,19 +28,8 @@ def test_a_table_has_a_row_for_each_format() -> None:
 
 
 def test_all_formats_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = [
-        "--rows",
-        "640",
-        "--columns",
-        "320",
-        "--tokens",
-        "64",
-        "--threads",
-        "1",
-        "--rounds",
-        "1",
-    ]
-    main([*sizes, "--json", str(tmp_path / "p.json")])
+    sizes = "--rows 640 --columns 320 --tokens 64 --threads 1 --rounds 1"
+    main([*sizes.split(), "--json", str(tmp_path / "p.json")])
     found = json.loads((tmp_path / "p.json").read_text())
     assert [row["format"] for row in found["formats"]] == list(FORMATS)
     assert (found["rows"], found["columns"], found["tokens"], found["threads"]) == (640, 320, 64, 1)
