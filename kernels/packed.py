@@ -91,6 +91,11 @@ class PackedLibrary:
         self.pack.restype = ctypes.c_bool
         self.product = library.packed_product
         self.product.argtypes = [pointer, size, pointer, size, size, pointer, pointer, size]
+        self.block_bytes, self.block_numbers = library.blocks_bytes, library.blocks_numbers
+        for function in (self.block_bytes, self.block_numbers):
+            function.argtypes, function.restype = [size], size
+        self.unpack = library.blocks_unpack
+        self.unpack.argtypes = [pointer, size, pointer, size, pointer]
         self.read = library.memory_read
         self.read.argtypes = [pointer, pointer, size]
         self.multiply = library.registers_multiply

@@ -6,6 +6,7 @@
 
 #include <type_traits>
 
+#include "blocks.h"
 #include "pack.h"
 #include "single.h"
 #include "steps.h"
@@ -325,8 +326,6 @@ const char* processor_vectors() { return kVectors; }
 
 void* pool_create(int threads) { return new Pool(threads); }
 
-void pool_destroy(void* pool) { delete (Pool*)pool; }
-
 extern const int64_t plan_room_floats = kRoomFloats, plan_rows_of_chunk = kChunkRows,
                      plan_rows_of_block = kBlockRows;
 
@@ -357,6 +356,16 @@ bool packed_pack(void* pool, int64_t format, uint8_t* to, int64_t rows, int64_t 
               Source{values, type, count, columns, row_stride, column_stride}, first);
   ((Pool*)pool)->run(job);
   return job.fits();
+}
+
+// What blocks of GGUF's type `kind` take and hold, 0 where it is not known here.
+int64_t blocks_bytes(int64_t kind) { return BlockType::of(kind).bytes; }
+
+int64_t blocks_numbers(int64_t kind) { return BlockType::of(kind).numbers; }
+
+void blocks_unpack(void* pool, int64_t kind, const uint8_t* from, int64_t count, float* to) {
+  UnpackJob job(BlockType::of(kind), from, count, to);
+  ((Pool*)pool)->run(job);
 }
 
 // y (tokens, rows) = x (tokens, columns) · matrix', both float32 and contiguous.

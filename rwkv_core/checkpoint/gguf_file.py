@@ -1,8 +1,9 @@
 """Read a GGUF file of llama.cpp: metadata and a list of tensors, then their numbers.
 
-Types, block sizes and what quantised blocks mean come from the package `gguf`. Its GGUFReader is
-not used: it makes an object of every vocabulary entry, and follows a damaged file's counts
-however large they are (docs/decisions/0012).
+Types, block sizes and what quantised blocks mean come from the package `gguf`; the most common
+blocks are unpacked by compiled code, to the same bits. The package's GGUFReader is not used: it makes
+an object of every vocabulary entry, and follows a damaged file's counts however large they are
+(docs/decisions/0012).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kernels.blocks import Blocks
+from kernels.build import BuildError
 from rwkv_core.checkpoint.weights import FETCH_AGAIN, Contents, StoredTensor
 from rwkv_core.config import Choice
 from rwkv_core.errors import CheckpointError
@@ -39,6 +42,8 @@ _SCALARS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+# GGUF's numbers for tensors' types that torch has.
+_DTYPES = {0: torch.float32, 1: torch.float16, 30: torch.bfloat16}
 
 Value = str | int | float | bool | None
 
@@ -84,12 +89,13 @@ def read_gguf(file: Path) -> GgufContents:
     if not isinstance(alignment, int) or alignment <= 0 or alignment % 8:
         raise CheckpointError(f"its alignment is {alignment}, no multiple of 8; {FETCH_AGAIN}")
     start = -(-reader.offset // alignment) * alignment
+    blocks, slow = _compiled_blocks(infos)
     tensors: dict[str, StoredTensor] = {}
     for info in infos:
         if info.name in tensors:
             raise CheckpointError(f"lists tensor {info.name[:80]} twice; {FETCH_AGAIN}")
-        tensors[info.name] = _map(info, data, start)
-    how = Choice("gguf", f"it begins with {MAGIC.decode()}")
+        tensors[info.name] = _map(info, data, start, blocks)
+    how = Choice("gguf", f"it begins with {MAGIC.decode()}{slow}")
     return GgufContents(Contents(tensors, how, files=(file,)), metadata)
 
 
@@ -112,7 +118,19 @@ def _read_info(reader: _Reader) -> _Info:
     return _Info(name, shape[::-1], reader.number("I"), reader.number("Q"))
 
 
-def _map(info: _Info, data: NDArray[np.uint8], start: int) -> StoredTensor:
+def _compiled_blocks(infos: list[_Info]) -> tuple[dict[int, Blocks], str]:
+    """Find what compiled code unpacks, by GGUF's number; or say why nothing is compiled."""
+    kinds = {info.kind for info in infos if info.kind not in _DTYPES}
+    try:
+        found = [blocks for kind in kinds if (blocks := Blocks.of(kind))]
+    except BuildError as error:
+        return {}, f" (its blocks are unpacked slowly: {error})"
+    return {blocks.kind: blocks for blocks in found}, ""
+
+
+def _map(
+    info: _Info, data: NDArray[np.uint8], start: int, compiled: dict[int, Blocks]
+) -> StoredTensor:
     """Check a tensor against the file's size, and map it."""
     # Imported here because it takes a fifth of a second, and most files are not GGUF.
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
@@ -133,10 +151,12 @@ def _map(info: _Info, data: NDArray[np.uint8], start: int) -> StoredTensor:
         )
     raw = np.asarray(data[begin : begin + nbytes])
     rows = raw.reshape(*info.shape[:-1], columns // block * block_bytes)
-    dtypes = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-    if kind.name in dtypes:
-        tensor = torch.from_numpy(rows).view(dtypes[kind.name])
+    if info.kind in _DTYPES:
+        tensor = torch.from_numpy(rows).view(_DTYPES[info.kind])
         return StoredTensor.of(tensor)
+    if info.kind in compiled:
+        blocks, bytes = compiled[info.kind], torch.from_numpy(rows)
+        return StoredTensor(info.shape, torch.float32, lambda part: blocks.unpack(bytes[part]))
     _check_can_dequantize(kind, block_bytes, info.name)
     return StoredTensor(info.shape, torch.float32, lambda part: _dequantize(rows[part], kind))
 

@@ -15,9 +15,11 @@ from rwkv_core.config import ModelConfig
 from rwkv_core.quantization import Rows, dequantize_int8, quantize_int4, quantize_int8
 from rwkv_core.strategy import Place
 
-# Rows packed at a time, a whole number of panels: converted or rounded copies of more would be
-# memory that nobody asked for.
-BLOCK_BYTES = 2 * 2**20
+# Rows packed at a time, a whole number of panels for each thread, as floats: what one thread has
+# just made of quantised blocks should still be in its second cache.
+BLOCK_BYTES = 2**19
+# For a GPU, where every part is a copy to it.
+GPU_BLOCK_BYTES = 2 * 2**20
 _PANEL_ROWS = 64
 # A model whose matrices have so few numbers stays in the processor's caches, which give 16 bits
 # sooner than 12 can be unpacked. All others wait for memory.
@@ -99,7 +101,8 @@ def pack(
     rows, columns = tensor.shape
     memory = memory or WeightMemory()
     weight = PackedMatrix(rows, columns, format, threads=threads, memory=memory)
-    step = max(1, BLOCK_BYTES // (4 * columns * _PANEL_ROWS)) * _PANEL_ROWS
+    panel_bytes = 4 * columns * _PANEL_ROWS
+    step = max(1, BLOCK_BYTES // panel_bytes // threads) * threads * _PANEL_ROWS
     for first in range(0, rows, step):
         part = tensor[first : first + step]
         if not weight.write(first, part if format not in _DTYPES else part.to(_DTYPES[format])):
@@ -116,7 +119,7 @@ def pack_for_gpu(
     format = TYPES[place.dtype] if place.format == "float" or is_low_rank else place.format
     is_rounded = is_low_rank and place.format != "float"
     weight = CudaMatrix(rows, columns, format, place.dtype, device, by_columns=is_sparse)
-    step = max(1, BLOCK_BYTES // (4 * columns * _PANEL_ROWS)) * _PANEL_ROWS
+    step = max(1, GPU_BLOCK_BYTES // (4 * columns * _PANEL_ROWS)) * _PANEL_ROWS
     for first in range(0, rows, step):
         part = tensor[first : first + step]
         if is_rounded:

@@ -54,7 +54,7 @@ def test_rows_packed_in_pieces_are_the_same(
 ) -> None:
     weight = torch.randn(200, 70)
     whole = pack(weight, format, by_columns=True)
-    monkeypatch.setattr("rwkv_core.models.packed.BLOCK_BYTES", 1)
+    monkeypatch.setattr("rwkv_core.models.packed.GPU_BLOCK_BYTES", 1)
     pieces = pack(weight, format, by_columns=True)
     for mine, theirs in zip(pieces.tensors, whole.tensors, strict=True):
         assert torch.equal(mine, theirs)

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from kernels.blocks import Blocks
+from kernels.build import BuildError
 from rwkv_core.checkpoint import gguf_file
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.loading import Checkpoint, open_checkpoint
@@ -143,7 +145,7 @@ def test_gguf_matrices_of_fewer_bits_are_the_rounded_ones(
     assert not torch.equal(other.tensors["head.weight"].float(), weights["head.weight"])
 
 
-@pytest.mark.parametrize("kind", [Kind.Q8_0, Kind.Q4_0])
+@pytest.mark.parametrize("kind", [Kind.Q8_0, Kind.Q5_1])
 def test_quantised_matrices_read_in_pieces_are_the_whole_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
@@ -155,6 +157,23 @@ def test_quantised_matrices_read_in_pieces_are_the_whole_ones(
     pieces = open_checkpoint(path)
     assert pieces.fingerprint == whole.fingerprint
     assert all(torch.equal(pieces.tensors[name], value) for name, value in expected.items())
+
+
+def test_quantised_matrices_are_the_same_without_a_compiler_and_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = gguf("7", Kind.Q8_0)(tmp_path, RANDOM_WEIGHTS["7"](**SIZES))
+    compiled = open_checkpoint(path)
+
+    def fail(kind: int) -> Blocks | None:
+        raise BuildError("no compiler")
+
+    monkeypatch.setattr(Blocks, "of", fail)
+    other = open_checkpoint(path)
+    assert other.fingerprint == compiled.fingerprint
+    assert all(torch.equal(other.tensors[name], x) for name, x in compiled.tensors.items())
+    assert "unpacked slowly: no compiler" in other.format.reason
+    assert "slowly" not in compiled.format.reason
 
 
 @pytest.mark.parametrize("generation", ["6", "7"])
