@@ -13,6 +13,7 @@ Threads share a phase's chunks and meet at its end. A value is one row of floats
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -22,30 +23,19 @@ from torch import Tensor, nn
 
 from kernels.packed import FORMATS, PANEL_ROWS, TYPES
 from kernels.plan_memory import LANES, Room, Storage, place
-from kernels.plan_parts import SPACES, Phase, Slot, Step, StoredMatrix, Value
+from kernels.plan_parts import (
+    KINDS,
+    PRODUCT,
+    ROUNDED,
+    SPACES,
+    Phase,
+    Slot,
+    Step,
+    StoredMatrix,
+    Value,
+)
+from kernels.plan_phases import join_rows, parts_of, round_early, shared_out, together
 
-# The order is that of Kind in kernels/cpu/plan.cpp.
-KINDS = [
-    "embed",
-    "layer_norm",
-    "shift",
-    "mix",
-    "product",
-    "affine",
-    "multiply",
-    "lerp",
-    "normalize",
-    "group_norm",
-    "bonus",
-    "wkv7",
-    "wkv6",
-    "wkv4",
-    "nonzero",
-    "row_product",
-    "round",
-]
-# The kind of products, and which of their inputs lists those of x that are not 0.
-PRODUCT, NONZERO = KINDS.index("product"), 2
 _ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
 Activation = Literal["none", "sigmoid", "tanh", "exp", "silu", "squared_relu"]
 Shift = Literal["time_mix", "channel_mix"]
@@ -115,7 +105,7 @@ class Plan:
         yield
         products = [step for step in self.steps[first:] if step.kind == PRODUCT]
         for (source, _), out in self._rounded.items():
-            step = next(s for s in products if s.inputs[3] == out.number)
+            step = next(s for s in products if s.inputs[ROUNDED] == out.number)
             numbers = [step.number[2] & 15, step.number[1]]
             x = Value(source, step.number[1])
             self._insert(rounding, _step("round", out, [x], [], numbers, 1.0), after=source)
@@ -246,6 +236,21 @@ class Plan:
     def roots(self) -> list[int]:
         """Name for each value the one whose memory it lies in: itself, unless it is a part."""
         return [storage.root for storage in self._storages]
+
+    def for_threads(self) -> Plan:
+        """Make the same for a CPU's threads; see kernels.plan_phases."""
+        other, roots = copy.copy(self), self.roots()
+        late = frozenset(
+            self.steps[number].inputs[ROUNDED]
+            for number, weight in self.matrices.items()
+            if weight.inputs == "int16 by 256"
+        )
+        parts = parts_of(self.steps, self.phases)
+        round_early(parts, roots, late)
+        parts = join_rows(parts, roots)
+        other.steps, other.phases = together(parts)
+        other.matrices, other._storages = {}, shared_out(self._storages, parts)
+        return other
 
     def slots(self, room: Room | None = None) -> tuple[list[Slot], int]:
         """Place the values in memory; see kernels.plan_memory.place."""

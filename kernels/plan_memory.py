@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from kernels.plan_parts import SPACES, Phase, Slot, Step
 
 # Rows of values are a whole number of vectors, and one more, so that equal columns of
 # neighbouring rows do not share a place in the cache.
 LANES = 16
+
+
+class Sharing(IntEnum):
+    """Which threads a value's memory is near to; of different kinds none is used for both."""
+
+    BY_ALL = 0
+    BY_TOKEN = 1  # one thread makes and reads all of a token's
+    OF_ONE = 2  # used for a single token only, in any place
 
 
 @dataclass
@@ -22,6 +30,7 @@ class Storage:
     last_phase: int
     root: int
     start: int = 0
+    sharing: Sharing = Sharing.BY_ALL
 
 
 @dataclass(frozen=True)
@@ -72,24 +81,8 @@ def place(
                 and _is_only_in(number, storages[step.out])
             }
             inside |= _inside_phase(storages, own, phase, some, room)
-    made, done = defaultdict(list), defaultdict(list)
-    for number, storage in enumerate(storages):
-        if storage.root == number and number not in inside:
-            made[storage.first_phase].append(storage)
-            done[storage.last_phase].append(storage)
-    offsets: dict[int, int] = {}
-    free: dict[int, list[int]] = {}
-    total = 0
-    for number in range(len(phases)):
-        for storage in made[number]:
-            size = width(storage.size)
-            if free.get(size):
-                offsets[storage.root] = free[size].pop()
-            else:
-                offsets[storage.root] = total
-                total += size
-        for storage in done[number]:
-            free.setdefault(width(storage.size), []).append(offsets[storage.root])
+    roots = [s for number, s in enumerate(storages) if s.root == number and number not in inside]
+    offsets, total = _place_outside(roots)
     slots = []
     for storage in storages:
         if storage.root in inside:
@@ -98,6 +91,33 @@ def place(
             row = width(storages[storage.root].size)
             slots.append(Slot(offsets[storage.root], storage.start, row, storage.size))
     return slots, total
+
+
+def _place_outside(roots: Sequence[Storage]) -> tuple[dict[int, int], int]:
+    """Place values side by side, the widest first, as far to the front as no other needs the place.
+
+    What a run of many tokens works on should be small, to stay in the third cache. A place that two
+    threads have read takes either of them as long to write as one in memory, if they do not share
+    that cache.
+    """
+    offsets: dict[int, int] = {}
+    placed: list[tuple[int, int, Storage]] = []
+    for storage in sorted(roots, key=lambda s: (s.sharing, -s.size, s.first_phase)):
+        at, size = 0, width(storage.size)
+        for begin, end, other in sorted(placed, key=lambda item: item[:2]):
+            is_apart = (
+                other.last_phase < storage.first_phase or storage.last_phase < other.first_phase
+            )
+            if end <= at or (is_apart and Sharing.OF_ONE in (storage.sharing, other.sharing)):
+                continue
+            if is_apart and other.sharing is storage.sharing:
+                continue
+            if at + size <= begin:
+                break
+            at = end
+        placed.append((at, at + size, storage))
+        offsets[storage.root] = at
+    return offsets, max((end for _, end, _ in placed), default=0)
 
 
 def _is_only_in(phase: int, storage: Storage) -> bool:

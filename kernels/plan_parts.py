@@ -10,6 +10,29 @@ from torch import Tensor
 
 # Kinds of phases, see kernels.plan.
 SPACES = ("rows", "products", "blocks")
+# The order is that of Kind in kernels/cpu/plan.cpp.
+KINDS = [
+    "embed",
+    "layer_norm",
+    "shift",
+    "mix",
+    "product",
+    "affine",
+    "multiply",
+    "lerp",
+    "normalize",
+    "group_norm",
+    "bonus",
+    "wkv7",
+    "wkv6",
+    "wkv4",
+    "nonzero",
+    "row_product",
+    "round",
+]
+# The kind of products; which of their inputs lists those of x that are not 0, which is x rounded, and
+# which is no input at all but their result, rounded for the next products.
+PRODUCT, NONZERO, ROUNDED, ROUNDED_RESULT = KINDS.index("product"), 2, 3, 4
 
 
 class Slot(ctypes.Structure):

@@ -14,8 +14,9 @@ from torch import Tensor
 from kernels.build import default_cache
 from kernels.packed import packed_library, thread_pool
 from kernels.pages import take_pages
-from kernels.plan import NONZERO, PRODUCT, Plan
-from kernels.plan_parts import Phase, Slot, Step
+from kernels.plan import Plan
+from kernels.plan_memory import LANES
+from kernels.plan_parts import NONZERO, PRODUCT, Phase, Slot, Step
 from kernels.recycled import Layout, Recycled
 
 # Tokens of a run: products gain nothing from more, and values would leave the cache.
@@ -82,7 +83,14 @@ class Program:
             BuildError: the library cannot be compiled here.
         """
         self._library, _ = packed_library(default_cache())
+        plan = plan.for_threads()
         slots, self._row_floats = plan.slots(self._library.room)
+        # All values of a token lie side by side, so that threads with tokens of their own share no
+        # lines; an odd number of those, for equal values of neighbouring tokens to lie apart.
+        self._row_floats += LANES * (self._row_floats // LANES % 2 == 0)
+        for slot in slots:
+            if slot.offset >= 0:
+                slot.ld = self._row_floats
         self._logits_size, self._kept = plan.logits_size, plan.kept
         self._pool = thread_pool(threads)
         # Held here, since the struct has only their addresses.

@@ -4,59 +4,19 @@
 // channels, where a block's steps need nothing from other blocks of the same phase.
 // No torch headers: this builds in seconds.
 
-#include <type_traits>
-
 #include "blocks.h"
 #include "pack.h"
+#include "plan.h"
 #include "single.h"
 #include "steps.h"
 
 namespace {
 
-// As in kernels/plan.py, which also says what each step reads.
-enum Kind : int64_t {
-  kEmbed, kLayerNorm, kShift, kMix, kProduct, kAffine, kMultiply, kLerp, kNormalize, kGroupNorm,
-  kBonus, kWkv7, kWkv6, kWkv4, kNonzero, kRowProduct, kRound
-};
-enum Space : int64_t { kRowsSpace, kProducts, kBlocks };
-enum Logits : int64_t { kNoLogits, kLastLogits, kAllLogits };
-
-struct Slot {
-  // offset: floats for each row of the run, or ~floats in a thread's room; start: of a part
-  int64_t offset, start, ld, size;
-};
-
-struct Step {
-  int64_t kind, out, in[6];
-  const void* data[3];
-  int64_t number[4];
-  double value;
-};
-
-struct Phase {
-  int64_t space, first, count, chunks_of;  // chunks_of: panels, or channels of a block
-};
-
-struct Plan {
-  const Slot* slots;
-  const Step* steps;
-  const Phase* phases;
-  int64_t n_phases, channels, head_size, wkv_size;  // wkv_size: of one layer and conversation
-};
-
-struct Run {
-  int64_t B, T, logits_kind;
-  const int64_t* ids;
-  const float *shift_before[2], *wkv_before;
-  float *shift_after[2], *wkv_after;
-  float *logits, *arena;
-  int64_t is_finite;  // said of the logits afterwards
-};
-
 // Rows (tokens) of a chunk: what one step writes should still be in the cache for the next one.
 constexpr int64_t kChunkRows = 8;
 constexpr int64_t kFetchedTokens = 8;
 constexpr int64_t kWrittenAhead = 12;  // tokens
+constexpr int64_t kSharedTokens = 96;  // more are shared out
 
 class PlanJob : public Job {
  public:
@@ -71,7 +31,7 @@ class PlanJob : public Job {
     const Phase& p = plan_.phases[phase];
     if (p.count == 0) return 0;
     if (p.space == kRowsSpace) return ceil_div(M_, rows_of_chunk());
-    if (p.space == kProducts) return ceil_div(p.chunks_of, panels_of_chunk(p));
+    if (p.space == kProducts) return shares(p) * ceil_div(p.chunks_of, panels_of_chunk(p));
     return ceil_div(plan_.channels, p.chunks_of);
   }
 
@@ -83,13 +43,16 @@ class PlanJob : public Job {
       for (const Step* s = begin; s != end; ++s)
         step(*s, Range{first, last, 0, plan_.slots[s->out].size}, scratch);
     } else if (p.space == kProducts) {
-      const int64_t count = panels_of_chunk(p), last = std::min(p.chunks_of, (chunk + 1) * count);
-      const Range whole{0, M_, 0, 0};
+      const int64_t count = panels_of_chunk(p), chunks_of_share = ceil_div(p.chunks_of, count);
+      const int64_t share = chunk / chunks_of_share, n = shares(p);
+      const Range some{share * M_ / n, (share + 1) * M_ / n, 0, 0};
+      chunk %= chunks_of_share;
+      const int64_t last = std::min(p.chunks_of, (chunk + 1) * count);
       int64_t before = 0;
       for (const Step* s = begin; s != end; ++s) {
         const Matrix m = matrix(*s);
         for (int64_t i = std::max(chunk * count, before); i < std::min(last, before + m.panels()); ++i)
-          product(*s, m, rows(s->in[3]), i - before, whole, scratch);
+          product(*s, m, rows(s->in[3]), i - before, some, scratch);
         before += m.panels();
       }
     } else {
@@ -113,6 +76,13 @@ class PlanJob : public Job {
  private:
   int64_t rows_of_chunk() const { return std::min(kChunkRows, ceil_div(M_, 4 * threads_)); }
 
+  // Every thread multiplies tokens of its own if they are many: those whose inputs it made, and whose
+  // results it will read. Threads might not share a cache.
+  int64_t shares(const Phase& p) const {
+    const bool are_logits = plan_.steps[p.first].out < 0;
+    return are_logits ? 1 : std::clamp<int64_t>(M_ / kSharedTokens, 1, threads_);
+  }
+
   // A sixteenth of a thread's share: late threads lose little.
   int64_t panels_of_chunk(const Phase& p) const { return ceil_div(p.chunks_of, 16 * threads_); }
 
@@ -129,7 +99,7 @@ class PlanJob : public Job {
   Rows rows(int64_t slot) const {
     if (slot < 0) return Rows{};
     const Slot& s = plan_.slots[slot];
-    return Rows{run_.arena + s.offset * M_ + s.start, s.ld, s.size};
+    return Rows{run_.arena + s.offset + s.start, s.ld, s.size};
   }
 
   // The same for steps of a chunk: what only they see lies in the thread's room.
@@ -159,7 +129,7 @@ class PlanJob : public Job {
     switch (s.kind) {
       case kEmbed: embed(s, r, out); break;
       case kLayerNorm: layer_norm(r, out, a, p, q, s.value); break;
-      case kShift: shift(s, r, out, a); break;
+      case kShift: shift(s, r, out, a, b); break;
       case kMix:  // a + b (p + c)
         map(r, out, [&](int64_t row, int64_t i) {
           const Vec share = c.data ? load(p + i) + load(c[row] + i) : load(p + i);
@@ -203,9 +173,8 @@ class PlanJob : public Job {
       case kWkv4: wkv4(r, run_.T, plan_.channels, memory(s.number[0]), out, a, b, p, q); break;
       case kNonzero: nonzero(s, out, a); break;
       case kRowProduct: row_product(r, out, a, b); break;
-      case kRound:  // number: format and columns of the products that will read it
-        for (int64_t row = r.first_row; row < r.last_row; ++row)
-          round_inputs(s.number[0], a[row], s.number[1], out[row]);
+      case kRound:  // number: format and columns of what will read it; whether by blocks
+        round_rows(s.number[2] ? r : Range{r.first_row, r.last_row, 0, s.number[1]}, out, a, s.number[0]);
         break;
     }
   }
@@ -231,12 +200,18 @@ class PlanJob : public Job {
     }
   }
 
-  // out = the token before - a. number: layer, and which of the two shifts of the state.
-  void shift(const Step& s, const Range& r, const Rows& out, const Rows& a) const {
+  // out = the token before - a. number: layer, and which of the two shifts of the state. x: what a is
+  // the norm of, if the token before a range is another thread's.
+  void shift(const Step& s, const Range& r, const Rows& out, const Rows& a, const Rows& x) const {
     const int64_t C = plan_.channels, layer = s.number[0], which = s.number[1];
     for (int64_t row = r.first_row; row < r.last_row; ++row) {
       const int64_t b = row / run_.T, t = row % run_.T, at = (layer * run_.B + b) * C;
       const float* before = t ? a[row - 1] : run_.shift_before[which] + at;
+      if (t && x.data && row == r.first_row) {
+        const Rows here{out.data + out.ld, out.ld, out.size};
+        layer_norm(Range{row - 1, row, 0, C}, here, x, floats(s, 0), floats(s, 1), s.value);
+        before = out[row];
+      }
       for (int64_t c = 0; c < C; c += kLanes)
         store(out[row] + c, load_part(before + c, C - c) - load(a[row] + c));
       if (t == run_.T - 1) std::memcpy(run_.shift_after[which] + at, a[row], sizeof(float) * C);
@@ -260,19 +235,10 @@ class PlanJob : public Job {
     for (int i = 0; i < SomeColumns::kRoom; ++i) list[1 + count + i] = count ? list[count] : 0;
   }
 
-  // out[j] = sum over i of a[i] b[i][j], b being a square matrix for each token.
-  static void row_product(const Range& r, const Rows& out, const Rows& a, const Rows& b) {
-    for (int64_t row = r.first_row; row < r.last_row; ++row)
-      for (int64_t j = 0; j < out.size; ++j) {
-        float total = 0;
-        for (int64_t i = 0; i < out.size; ++i) total += a[row][i] * b[row][i * out.size + j];
-        out[row][j] = total;
-      }
-  }
-
   // One panel for the tokens of a range, which is what a block's values belong to. in: x; factor of
-  // the result, list of columns and rounded x, or none. number: rows, columns, format + 16 if added
-  // to out, activation. Without out: the logits.
+  // the result, list of columns and rounded x, or none; what the result is rounded to, instead of
+  // itself unless there is one token. number: rows, columns, format + 16 if added to out + 32 times
+  // the format of what will read the result, activation. Without out: the logits.
   void product(const Step& s, const Matrix& m, Rows rounded, int64_t panel, const Range& r,
                Scratch& scratch) {
     Rows x = rows(s.in[0]), out = rows(s.out, r, scratch);
@@ -287,6 +253,7 @@ class PlanJob : public Job {
         last_row = run_.B;
       }
     }
+    const Rows made = rows(s.in[4]);
     const SomeColumns some{(const int32_t*)list.data + 1, list.data ? ((int32_t*)list.data)[0] : 0};
     const bool is_sparse = list.data && M_ == 1 && some.count >= 0;
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
@@ -296,16 +263,22 @@ class PlanJob : public Job {
       const Inputs inputs{x[row], x.ld, rounded.data ? rounded[row] : nullptr, rounded.ld};
       multiply_panel(m, panel, inputs, tokens, is_sparse ? &some : nullptr, scratch);
       for (int64_t t = 0; t < tokens; ++t) {
+        float *y = scratch.y + t * kRows, *to = made.data && M_ > 1 ? y : out[row + t] + first;
         // Rows lie far apart, so the processor does not see coming where the next one is written.
-        const float* ahead = out[row + std::min(t + kWrittenAhead, tokens - 1)];
-        for (int64_t c = first; c < last; c += 16) __builtin_prefetch(ahead + c, 1);
-        for (int64_t c = first; c < last; c += kLanes) {
-          Vec y = activate(s.number[3], load(scratch.y + t * kRows + c - first));
-          float* to = out[row + t] + c;
-          if (factor.data) y *= load(factor[row + t] + c);
-          if (s.number[2] & 16) y += load_part(to, last - c);
-          store_part(to, y, last - c);
-          nothing += y - y;
+        if (to != y) {
+          const float* ahead = out[row + std::min(t + kWrittenAhead, tokens - 1)];
+          for (int64_t c = first; c < last; c += 16) __builtin_prefetch(ahead + c, 1);
+        }
+        for (int64_t c = 0; c < last - first; c += kLanes) {
+          Vec result = activate(s.number[3], load(y + c));
+          if (factor.data) result *= load(factor[row + t] + first + c);
+          if (s.number[2] & 16) result += load_part(to + c, last - first - c);
+          store_part(to + c, result, last - first - c);
+          nothing += result - result;
+        }
+        if (made.data) {
+          const int64_t format = s.number[2] >> 5;
+          round_inputs(format, to, last - first, made[row + t] + rounded_at(format, first));
         }
       }
     }

@@ -14,7 +14,7 @@ constexpr int64_t kFloatColumns = kLanes == 16 ? 256 : 128, kFewColumns = 128;
 constexpr int64_t kFewTokens = 16;
 constexpr int64_t kBlockRows = 32;      // tokens that steps on blocks work on at a time
 // Of values that no step outside of a chunk sees.
-constexpr int64_t kRoomFloats = 40960;
+constexpr int64_t kRoomFloats = 65536;
 
 // What a thread needs to multiply, allocated once.
 struct alignas(64) Scratch {
@@ -175,7 +175,12 @@ inline int64_t rounded_floats(int64_t format, int64_t columns) {
   }
 }
 
-// Rounds one token for a product.
+// Floats before those of a column that begins a panel.
+inline int64_t rounded_at(int64_t format, int64_t column) {
+  return rounding(format) == kToHalves ? column / 2 : column / kGroup * RoundedBytes::kSize;
+}
+
+// Rounds one token, or whole panels of it, for a product; 16-bit integers only as a whole.
 inline void round_inputs(int64_t format, const float* x, int64_t columns, float* to) {
   switch (rounding(format)) {
     case kToBytes: return RoundedBytes::round(x, columns, Int8::kZero, to);

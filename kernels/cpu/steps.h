@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "vec.h"
+#include "product.h"
 #include "wkv4.h"
 #include "wkv6.h"
 #include "wkv7.h"
@@ -108,6 +108,23 @@ inline void add_bonus(const Range& range, const Rows& out, const Rows& y, const 
       for (int64_t c = head; c < head + N; c += kLanes)
         store(out[row] + c, load(y[row] + c) + bonus * load(v[row] + c));
     }
+}
+
+// out[j] = sum over i of a[i] b[i][j], b being a square matrix for each token.
+inline void row_product(const Range& range, const Rows& out, const Rows& a, const Rows& b) {
+  for (int64_t row = range.first_row; row < range.last_row; ++row)
+    for (int64_t j = 0; j < out.size; ++j) {
+      float total = 0;
+      for (int64_t i = 0; i < out.size; ++i) total += a[row][i] * b[row][i * out.size + j];
+      out[row][j] = total;
+    }
+}
+
+// Rounds inputs of products; a part of a row has to begin a panel.
+inline void round_rows(const Range& range, const Rows& out, const Rows& x, int64_t format) {
+  for (int64_t row = range.first_row; row < range.last_row; ++row)
+    round_inputs(format, x[row] + range.first, range.last - range.first,
+                 out[row] + rounded_at(format, range.first));
 }
 
 // A state before and after some tokens, of one layer: (B, H, N, N), or (B, 3, C) for RWKV-4.

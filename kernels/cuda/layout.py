@@ -17,8 +17,8 @@ from torch import Tensor
 
 from kernels.cuda.matrix import CudaMatrix
 from kernels.packed import FORMATS, TYPES
-from kernels.plan import KINDS, Plan
-from kernels.plan_parts import SPACES, Slot, Step
+from kernels.plan import Plan
+from kernels.plan_parts import KINDS, SPACES, Slot, Step
 
 # As in slices.cuh and plan.cu.
 SLICE_WIDTH = 256

@@ -43,8 +43,8 @@ from kernels.cuda.starts import (
     start_kernel,
     start_slices,
 )
-from kernels.plan import KINDS, Plan
-from kernels.plan_parts import Slot, Step
+from kernels.plan import Plan
+from kernels.plan_parts import KINDS, Slot, Step
 
 SOURCE = "plan.cu"
 # As in product.cuh, columns.cuh and plan.cu.

@@ -10,8 +10,7 @@ from torch import Tensor
 from kernels.cuda import wkv
 from kernels.cuda.device import Device
 from kernels.cuda.starts import StateParts
-from kernels.plan import KINDS
-from kernels.plan_parts import Step
+from kernels.plan_parts import KINDS, Step
 
 
 def run_recurrence(
