@@ -50,7 +50,7 @@ EXACT: dict[PackedFormat, tuple[PackedFormat, ...]] = {
     "bf16": ("bf16", "bf16_rounded", "bf12", "bf12_rounded"),
 }
 # What inputs are rounded to before a product; the order is that of Rounding in product.h.
-INPUTS = ("fp32", "int8 by 32", "int16 by 256", "bf16", "int8 by 32 for int4")
+INPUTS = ("fp32", "int8 by 32", "int8 by 64 in pairs", "bf16", "int8 by 32 for int4")
 PANEL_ROWS = 64
 # The library's numbers of a thread's room, as kernels.plan_memory.Room has them.
 ROOM = ("plan_room_floats", "plan_rows_of_chunk", "plan_rows_of_block")

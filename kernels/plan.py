@@ -240,13 +240,8 @@ class Plan:
     def for_threads(self) -> Plan:
         """Make the same for a CPU's threads; see kernels.plan_phases."""
         other, roots = copy.copy(self), self.roots()
-        late = frozenset(
-            self.steps[number].inputs[ROUNDED]
-            for number, weight in self.matrices.items()
-            if weight.inputs == "int16 by 256"
-        )
         parts = parts_of(self.steps, self.phases)
-        round_early(parts, roots, late)
+        round_early(parts, roots)
         parts = join_rows(parts, roots)
         other.steps, other.phases = together(parts)
         other.matrices, other._storages = {}, shared_out(self._storages, parts)

@@ -46,7 +46,7 @@ def together(parts: Sequence[Part]) -> tuple[list[Step], list[Phase]]:
     return steps, phases
 
 
-def round_early(parts: Sequence[Part], roots: Sequence[int], late: frozenset[int]) -> None:
+def round_early(parts: Sequence[Part], roots: Sequence[int]) -> None:
     """Round inputs of products where they are made, instead of in a phase of rows afterwards.
 
     A panel of a product and a block of channels hold whole groups of what the next products read.
@@ -55,7 +55,6 @@ def round_early(parts: Sequence[Part], roots: Sequence[int], late: frozenset[int
     Args:
         parts: of the plan; changed.
         roots: of its values, see kernels.plan.Plan.roots.
-        late: rounded values whose groups are larger than a panel.
     """
     whole = {root for number, root in enumerate(roots) if root != number}
     makers, readers = defaultdict(list), defaultdict(list)
@@ -67,7 +66,7 @@ def round_early(parts: Sequence[Part], roots: Sequence[int], late: frozenset[int
     for part in parts:
         for step in [step for step in part.steps if step.kind == _ROUND]:
             source, made = step.inputs[0], makers[step.inputs[0]]
-            if step.out in late or source in whole or roots[source] != source or len(made) != 1:
+            if source in whole or roots[source] != source or len(made) != 1:
                 continue
             [(where, maker)] = made
             others = [reader for reader in readers[source] if reader is not step]

@@ -28,7 +28,7 @@ TOLERANCES = {
 PACKED_INPUTS = {
     "int8 by 32": Tolerance(max_abs=0.3, relative=0.04),
     "int8 by 32 for int4": Tolerance(max_abs=0.3, relative=0.04),
-    "int16 by 256": Tolerance(max_abs=1.5e-3, relative=3e-4),
+    "int8 by 64 in pairs": Tolerance(max_abs=0.3, relative=0.04),
 }
 # The next two are of float32 logits at 12 layers of 768 channels, max_abs in units of their spread.
 # Measured at most 8.2e-6 and 1.5e-6, of RWKV-6; see benchmarks/results/formats.json.

@@ -1,6 +1,6 @@
 // Numbers of the quantised blocks that most GGUF files have, as llama.cpp's ggml-common.h lays them
-// out. Products and sums in the order of the package gguf, so that results are the same bits; in
-// expressions of their own, which compilers may not join into one.
+// out. Results are the same bits as those of the package gguf: a product of a half and two small
+// integers is exact, whether or not the compiler joins it with what follows.
 #pragma once
 
 #include "pool.h"
@@ -71,10 +71,7 @@ struct Q4_K {
       const uint8_t* bytes = from + 16 + part / 2 * 32;
       const int shift = part % 2 * 4;
       const float scale = of.scale[part], least = of.least[part];
-      for (int i = 0; i < 32; ++i) {
-        const float number = scale * (bytes[i] >> shift & 15);
-        to[part * 32 + i] = number - least;
-      }
+      for (int i = 0; i < 32; ++i) to[part * 32 + i] = scale * (bytes[i] >> shift & 15) - least;
     }
   }
 };
@@ -90,8 +87,8 @@ struct Q5_K {
       const int shift = part % 2 * 4;
       const float scale = of.scale[part], least = of.least[part];
       for (int i = 0; i < 32; ++i) {
-        const float number = scale * ((bytes[i] >> shift & 15) | (fifths[i] >> part & 1) << 4);
-        to[part * 32 + i] = number - least;
+        const int number = (bytes[i] >> shift & 15) | (fifths[i] >> part & 1) << 4;
+        to[part * 32 + i] = scale * number - least;
       }
     }
   }

@@ -4,46 +4,39 @@
 
 #include "panels.h"
 
-#if defined(__AVX512VNNI__)
-// Bytes times bytes: inputs of 8 bits in groups of 32. The instruction takes weights without a
-// sign, so 128 is added to them.
+// Bytes times bytes: inputs of 8 bits in groups. The instructions take weights without a sign, so 128 is
+// added to them.
 struct Int8 {
   static constexpr int kColumns = 4, kZero = 128;
+#if defined(__AVX512VNNI__)
   using Tokens = RoundedBytes;
+#else
+  using Tokens = RoundedPairs;
+#endif
+
   static IntVec word(const uint8_t* p) { return load_as<IntVec>(p); }
+
   static IntVec add(IntVec total, IntVec w, IntVec x) {
+#if defined(__AVX512VNNI__)
     return (IntVec)_mm512_dpbusd_epi32((__m512i)total, (__m512i)w, (__m512i)x);
-  }
-#else
-// 16-bit inputs in blocks of 256, and weights made 16 bits wide: sums of bytes times bytes would
-// need more than the 16 bits that older instructions add them up in.
-struct Int8 {
-  static constexpr int kColumns = 2, kZero = 0;
-  using Tokens = RoundedShorts;
-
-  static IntVec word(const uint8_t* p) {
-#if defined(__AVX512BW__)
-    return (IntVec)_mm512_cvtepi8_epi16(load_as<__m256i>(p));
+#elif defined(__AVX512BW__)
+    const __m512i pairs = _mm512_maddubs_epi16((__m512i)w, (__m512i)x);
+    return total + (IntVec)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
 #elif defined(__AVX2__)
-    return (IntVec)_mm256_cvtepi8_epi16(load_as<__m128i>(p));
+    const __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)x);
+    return total + (IntVec)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 #else
-    typedef int8_t Bytes __attribute__((vector_size(kLanes * 2)));
+    // Products of 16 bits: the first and third, then the second and fourth bytes.
     typedef int16_t Shorts __attribute__((vector_size(kLanes * 4)));
-    const Shorts both = __builtin_convertvector(load_as<Bytes>(p), Shorts);
-    return load_as<IntVec>(&both);
+    const IntVec later = w >> 8;
+    const Shorts shorts = load_as<Shorts>(&x);
+    const Shorts one = (load_as<Shorts>(&w) & 255) * (shorts << 8 >> 8);
+    const Shorts two = (load_as<Shorts>(&later) & 255) * (shorts >> 8);
+    const IntVec first = load_as<IntVec>(&one), second = load_as<IntVec>(&two);
+    return total + (first << 16 >> 16) + (first >> 16) + (second << 16 >> 16) + (second >> 16);
 #endif
   }
 
-  static IntVec add(IntVec total, IntVec w, IntVec x) {
-#if defined(__AVX512BW__)
-    return total + (IntVec)_mm512_madd_epi16((__m512i)w, (__m512i)x);
-#elif defined(__AVX2__)
-    return total + (IntVec)_mm256_madd_epi16((__m256i)w, (__m256i)x);
-#else
-    return total + (w << 16 >> 16) * (x << 16 >> 16) + (w >> 16) * (x >> 16);
-#endif
-  }
-#endif
   static IntVec begin(int32_t start) { return IntVec{} + start; }
   static IntVec result(IntVec total, int32_t) { return total; }
 
@@ -64,15 +57,15 @@ inline int64_t panel_bytes<Int8>(int64_t columns) {
 // Which words a product visits, group after group.
 struct AllWords {
   int64_t at = 0;
-  // How far ahead memory is asked for, and how near it shall come: into the first cache or, where
-  // vectors are twice as long, into the second. Measured.
-  static constexpr int64_t kAhead = kLanes == 16 ? 4096 : 1024;
+  // How far ahead memory is asked for, and how near it shall come: into the second cache. Shorter vectors
+  // leave that to the processor, and fetch into the first one for many tokens. Measured.
+  static constexpr int64_t kAhead = 4096;
   static constexpr int kCache = kLanes == 16 ? 2 : 3;
 
   template <class Use>
   void visit(const uint8_t* panel, int64_t end, Use use) {
     for (; at < end; ++at) {
-      for (int line = 0; line < Int8::kStep; line += 64)
+      for (int line = 0; kLanes == 16 && line < Int8::kStep; line += 64)
         __builtin_prefetch(panel + at * Int8::kStep + kAhead + line, 0, kCache);
       use(at);
     }

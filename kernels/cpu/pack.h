@@ -61,7 +61,7 @@ inline float round_int8(const std::vector<float>& x, int64_t columns, int8_t* to
   const float scale = (largest < 1e-30f ? 1e-30f : largest) / 127;
   for (int64_t c = 0; c < columns; c += kLanes) {
     const Vec whole = nearest(load(&x[c]) / splat(scale));
-    const ByteVec bytes = narrow(__builtin_convertvector(whole, IntVec), ByteVec{});
+    const ByteVec bytes = narrow(__builtin_convertvector(whole, IntVec));
     std::memcpy(to + c, &bytes, std::min<int64_t>(kLanes, columns - c));
   }
   return scale;
@@ -177,8 +177,7 @@ inline void pack_int8(const Source& from, int64_t first, uint8_t* panel) {
     for (int64_t c = 0; c < from.columns; ++c) to[c] += Int8::kZero;
     std::memcpy(panel + words * Int8::kStep + row * 4, &scale, 4);
   }
-  using Word = std::conditional_t<Int8::kColumns == 4, uint32_t, uint16_t>;
-  pack_elements<Word>(Source{bytes.data(), 0, rows, words, words, 1}, 0, panel,
+  pack_elements<uint32_t>(Source{bytes.data(), 0, rows, words, words, 1}, 0, panel,
                       [](int64_t row) { return row; });
 }
 

@@ -129,13 +129,13 @@ inline int64_t panel_bytes(int64_t columns) {
 struct AllColumns {
   int64_t count;
   int64_t operator[](int64_t i) const { return i; }
-  static constexpr int64_t kAhead = kLanes == 16 ? 4096 : 1024;
-  // Some way ahead, which the processor's own prefetching does not reach in time where columns
-  // must be unpacked; where they need not be, it is in the way. The distance is measured.
+  static constexpr int64_t kAhead = 4096;
+  // Some way ahead, which the processor's own prefetching does not reach in time where columns must be
+  // unpacked to long vectors. Else it is in the way. Measured.
   // Inlined early, or else the compiler takes it for a call without effect.
   __attribute__((always_inline)) void prefetch(const uint8_t* panel, int64_t i,
                                                int64_t bytes) const {
-    if (bytes == sizeof(float) * kRows) return;
+    if (kLanes != 16 || bytes == sizeof(float) * kRows) return;
     for (int64_t line = 0; line < bytes; line += 64)
       __builtin_prefetch(panel + i * bytes + kAhead + line);
   }

@@ -149,17 +149,17 @@ inline void multiply_floats(const From& from, int64_t columns, const float* x, i
 // and int4, whose stream is multiplied in integers, longer, and so do columns of 12 bits, which share
 // lines. Measured.
 inline int64_t most_nonzero(int64_t format) {
-  if (format == kInt8) return Int8::kColumns == 4 ? 10 : 15;
+  if (format == kInt8) return 10;
   if (format == kBfloat12 || format == kBfloat12Rounded) return 20;
   return format == kInt4Columns ? 15 : 45;
 }
 
 // To bytes in two ways, which differ in what their sums begin with.
-enum Rounding : int64_t { kNotRounded, kToBytes, kToShorts, kToHalves, kToBytesOfInt4 };
+enum Rounding : int64_t { kNotRounded, kToBytes, kToPairs, kToHalves, kToBytesOfInt4 };
 
 inline int64_t rounding(int64_t format) {
   if (format == kInt4 || format == kInt4Columns) return kToBytesOfInt4;
-  if (format == kInt8) return std::is_same_v<Int8::Tokens, RoundedBytes> ? kToBytes : kToShorts;
+  if (format == kInt8) return std::is_same_v<Int8::Tokens, RoundedBytes> ? kToBytes : kToPairs;
   const bool may = format == kBfloat16Rounded || format == kBfloat12Rounded;
   return may && kIsRounded<Bfloat16Rounded> ? kToHalves : kNotRounded;
 }
@@ -169,7 +169,7 @@ inline int64_t rounded_floats(int64_t format, int64_t columns) {
   switch (rounding(format)) {
     case kToBytes:
     case kToBytesOfInt4: return RoundedBytes::floats(columns);
-    case kToShorts: return RoundedShorts::floats(columns);
+    case kToPairs: return RoundedPairs::floats(columns);
     case kToHalves: return RoundedHalves::floats(columns);
     default: return 0;
   }
@@ -177,14 +177,18 @@ inline int64_t rounded_floats(int64_t format, int64_t columns) {
 
 // Floats before those of a column that begins a panel.
 inline int64_t rounded_at(int64_t format, int64_t column) {
-  return rounding(format) == kToHalves ? column / 2 : column / kGroup * RoundedBytes::kSize;
+  switch (rounding(format)) {
+    case kToHalves: return column / 2;
+    case kToPairs: return column / RoundedPairs::kSharing * RoundedPairs::kSize;
+    default: return column / RoundedBytes::kSharing * RoundedBytes::kSize;
+  }
 }
 
-// Rounds one token, or whole panels of it, for a product; 16-bit integers only as a whole.
+// Rounds one token, or whole panels of it, for a product.
 inline void round_inputs(int64_t format, const float* x, int64_t columns, float* to) {
   switch (rounding(format)) {
     case kToBytes: return RoundedBytes::round(x, columns, Int8::kZero, to);
-    case kToShorts: return RoundedShorts::round(x, columns, Int8::kZero, to);
+    case kToPairs: return RoundedPairs::round(x, columns, Int8::kZero, to);
     case kToHalves: return RoundedHalves::round(x, columns, to);
     case kToBytesOfInt4: return RoundedBytes::round(x, columns, Int4::kZero, to);
   }

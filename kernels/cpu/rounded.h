@@ -6,7 +6,6 @@
 #include "vec.h"
 
 typedef int8_t ByteVec __attribute__((vector_size(kLanes)));
-typedef int16_t ShortVec __attribute__((vector_size(kLanes * 2)));
 
 constexpr int kGroup = 32;  // columns that share an int4 scale
 
@@ -22,7 +21,7 @@ inline IntVec to_integers(Vec x, Vec inverse) {
 }
 
 // Whole numbers of so few bits, in as many bytes.
-inline ByteVec narrow(IntVec x, ByteVec) {
+inline ByteVec narrow(IntVec x) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
   // The compiler would move each lane by itself.
   const __m128i shorts = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)x),
@@ -34,28 +33,26 @@ inline ByteVec narrow(IntVec x, ByteVec) {
 #endif
 }
 
-inline ShortVec narrow(IntVec x, ShortVec) { return __builtin_convertvector(x, ShortVec); }
-
-// Reads n vectors of numbers. Returns the bits of the largest one without its sign: they are in the
-// numbers' order, NaN being the last.
-template <int n>
+// Reads n vectors of numbers. Returns the bits of the largest of their sizes, which have no sign: they are
+// in the numbers' order, NaN being the last.
+template <int n, class Scale>
 inline int32_t read_group(const float* x, int64_t count, Vec* part) {
   IntVec largest{};
   for (int i = 0; i < n; ++i) {
     part[i] = count > i * kLanes ? load_part(x + i * kLanes, count - i * kLanes) : Vec{};
-    const IntVec bits = load_as<IntVec>(&part[i]) & 0x7fffffff;
-    largest = largest > bits ? largest : bits;
+    const IntVec size = Scale::size(part[i]);
+    largest = largest > size ? largest : size;
   }
   return largest_lane(largest);
 }
 
-// Rounds n vectors and stores them as Narrow. Returns their sums.
-template <int n, class Narrow>
+// Rounds n vectors and stores them as bytes. Returns their sums.
+template <int n>
 inline IntVec store_group(const Vec* part, float inverse, void* to) {
   IntVec total{};
   for (int i = 0; i < n; ++i) {
     const IntVec whole = to_integers(part[i], splat(inverse));
-    const Narrow few = narrow(whole, Narrow{});
+    const ByteVec few = narrow(whole);
     std::memcpy((uint8_t*)to + i * sizeof(few), &few, sizeof(few));
     total += whole;
   }
@@ -72,15 +69,24 @@ struct GroupScale {
   int32_t begin;  // where sums begin
 };
 
-// The largest number becomes the largest integer; of what is not finite, the scale is not.
-template <int32_t end>
-struct Exact {
+inline IntVec without_sign(Vec x) { return load_as<IntVec>(&x) & 0x7fffffff; }
+
+// Two neighbours' sizes add up to 128 at most: times bytes without a sign, 128 * 255, they are a number of
+// 16 bits, to which processors without VNNI add them up. Of what is not finite, the scale is not.
+struct Pairs {
+  static IntVec size(Vec x) {
+    const Vec sizes = as_floats(without_sign(x));
+    const Vec sum = sizes + with_neighbours(sizes);
+    return load_as<IntVec>(&sum);
+  }
   static GroupScale of(int32_t largest) {
-    const float most = load_as<float>(&largest), scale = most / end;
+    const float most = load_as<float>(&largest), scale = most / kEnd;
     const bool is_finite = largest < 0x7f800000;
-    return {most > 1e-30f && is_finite ? end / most : 0, load_as<int32_t>(&scale), 0};
+    return {most > 1e-30f && is_finite ? kEnd / most : 0, load_as<int32_t>(&scale), 0};
   }
   static Vec total(IntVec sum, float scale) { return __builtin_convertvector(sum, Vec) * scale; }
+
+  static constexpr int32_t kEnd = 127;  // rounding may add one
 };
 
 // 127 becomes 127 times a power of two, which is at most twice as large as need be. Sums begin as a
@@ -88,6 +94,7 @@ struct Exact {
 // already, and a subtraction is left, which does not wait for the multipliers. Numbers from
 // 2^107 on are not told from infinity.
 struct PowerOfTwo {
+  static IntVec size(Vec x) { return without_sign(x); }
   static GroupScale of(int32_t largest) {
     // 127 * 2^exponent is at least as large, 127 being 2^6 times 0x1.fcp0.
     const int32_t exponent = (int32_t)(((uint32_t)largest + 0x20000) >> 23) - 127 - 6;
@@ -102,10 +109,9 @@ struct PowerOfTwo {
 
 // Groups of columns one after the other: words of 32 bits that hold their integers, what total()
 // needs, and where a group's sums begin, as weights are kept with `zero` added to them.
-template <class Narrow, int kSharing_, class Scale>
+template <int kSharing_, class Scale>
 struct Rounded {
-  static constexpr int kSharing = kSharing_, kBytes = sizeof(Narrow) / kLanes;
-  static constexpr int kWords = kSharing * kBytes / 4, kSize = kWords + 2;
+  static constexpr int kSharing = kSharing_, kWords = kSharing / 4, kSize = kWords + 2;
 
   static int64_t count(int64_t columns) { return (columns + kSharing - 1) / kSharing; }
   static int64_t floats(int64_t columns) { return whole_lines(count(columns) * kSize); }
@@ -120,17 +126,17 @@ struct Rounded {
     constexpr int n = kSharing / kLanes;
     for (int64_t first = 0; first < columns; first += kSharing, row += kSize) {
       Vec part[n];
-      const GroupScale scale = Scale::of(read_group<n>(x + first, columns - first, part));
-      const IntVec total = store_group<n, Narrow>(part, scale.inverse, row);
+      const GroupScale scale = Scale::of(read_group<n, Scale>(x + first, columns - first, part));
+      const IntVec total = store_group<n>(part, scale.inverse, row);
       const int32_t last[] = {scale.kept, scale.begin - (zero ? zero * sum(total) : 0)};
       std::memcpy(row + kWords, last, sizeof(last));
     }
   }
 };
 
-using RoundedBytes = Rounded<ByteVec, kGroup, PowerOfTwo>;
-// A sum of as many products of 16-bit inputs with int8 stays below 2^31.
-using RoundedShorts = Rounded<ShortVec, 256, Exact<32767>>;
+using RoundedBytes = Rounded<kGroup, PowerOfTwo>;
+// As many columns as a panel has rows, so that its results are whole groups too.
+using RoundedPairs = Rounded<64, Pairs>;
 
 // Words of two neighbouring columns as bf16, for processors that multiply those.
 struct RoundedHalves {

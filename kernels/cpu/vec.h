@@ -103,6 +103,19 @@ inline Vec interleave(Vec a, Vec b) {
 #undef SHUFFLE
 }
 
+// Lanes 1 0 3 2 ...
+inline Vec with_neighbours(Vec x) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_permute_ps((__m512)x, 0xb1);
+#elif defined(__AVX__)
+  return (Vec)_mm256_permute_ps((__m256)x, 0xb1);
+#elif defined(__clang__)
+  return __builtin_shufflevector(x, x, 1, 0, 3, 2);
+#else
+  return __builtin_shuffle(x, IntVec{1, 0, 3, 2});
+#endif
+}
+
 // Where a new state goes. By: past the cache, which would read it first; p is a whole vector's
 // boundary, and published() has to follow before another thread may read it.
 struct Into {

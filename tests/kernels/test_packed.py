@@ -25,7 +25,6 @@ from tests.packed_products import (
     check_products,
     draw,
     inputs_of,
-    rounding_of_pairs,
 )
 
 # Panels have 64 rows, groups 32 columns, sums 64 columns, blocks 128 or 256, tiles 4 or 6 tokens.
@@ -116,9 +115,7 @@ def test_weights_of_any_type_are_rounded_as_in_torch(
         packed = pack(values, format, threads=2)
         inputs, expected = inputs_of(packed.weight, x), DEFINITIONS[format](weight).double()
         magnitude = 4 * (inputs.abs() @ expected.abs().T)
-        is_in_pairs = packed.weight.inputs == "int16 by 256"
-        rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
-        assert_sums_close(packed(x), (inputs @ expected.T).float(), magnitude, rounding)
+        assert_sums_close(packed(x), (inputs @ expected.T).float(), magnitude)
 
 
 def test_weights_beyond_the_largest_int4_scale_are_cut_off_as_in_torch() -> None:
@@ -144,14 +141,13 @@ def test_groups_of_a_row_may_be_of_any_size(format: PackedFormat) -> None:
 @pytest.mark.parametrize("tokens", [1, 4])
 @pytest.mark.parametrize("size", [0.0, 1e-25, 1e-3, 127.0, 1e25])
 def test_inputs_of_any_size_are_rounded(format: PackedFormat, tokens: int, size: float) -> None:
-    weight, x = draw(70, 128), draw(tokens, 128, seed=1).clamp(-1, 1)
+    # No two neighbours of equal size are the largest: halves of units may go either way.
+    weight, x = draw(70, 128), draw(tokens, 128, seed=1).clamp(-0.9, 0.9)
     x[:, 0], x[:, 64:] = 1.0, 0.0
     packed, x = pack(weight, format, threads=1), x * size
     inputs, expected = inputs_of(packed.weight, x), DEFINITIONS[format](weight).double()
-    is_in_pairs = packed.weight.inputs == "int16 by 256"
-    rounding = rounding_of_pairs(x.double(), expected) if is_in_pairs else 0.0
     found, magnitude = packed(x), inputs.abs() @ expected.abs().T
-    assert_sums_close(found, (inputs @ expected.T).float(), magnitude, rounding)
+    assert_sums_close(found, (inputs @ expected.T).float(), magnitude)
 
 
 @pytest.mark.parametrize("format", ["int8", "int4", "int4_columns"])
@@ -159,8 +155,8 @@ def test_inputs_beyond_powers_of_two_of_a_scale_are_not_taken_for_numbers(
     format: PackedFormat,
 ) -> None:
     packed, x = pack(draw(70, 128), format, threads=1), torch.ones(2, 128)
-    if packed.weight.inputs == "int16 by 256":
-        pytest.skip("scales of 16-bit inputs are no powers of two")
+    if packed.weight.inputs == "int8 by 64 in pairs":
+        pytest.skip("its scales are no powers of two")
     x[0, 100] = 2.0**108
     assert torch.isnan(packed(x)[0]).all()
     assert torch.isnan(packed(x[:1])).all()

@@ -111,14 +111,11 @@ def test_results_rounded_where_they_are_made_are_the_rounded_results(
         out = p.product(two, value, nonzero=listed)
     with p.products():
         p.logits(weight_of(torch.eye(C)), out)
-    # Blocks of 256 columns are larger than a panel, and rounded as before.
-    is_early = two.inputs not in ("fp32", "int16 by 256")
-    is_late = two.inputs == "int16 by 256"
-    assert ["round" in phase for phase in phases_of(p)].count(True) == is_late
+    assert not any("round" in phase for phase in phases_of(p))
     found = Program(p, threads=2).run(torch.arange(tokens)[None], empty(1), all_logits=True)
     inputs = F.relu(one.multiply(x)).square()
     assert_product_close(found.logits[0], two, second, inputs)
-    if is_early and tokens > 1:
+    if two.inputs != "fp32" and tokens > 1:
         poisoned = x.clone()
         poisoned[1] = torch.nan
         p = with_table(p, poisoned)
@@ -198,5 +195,4 @@ def test_values_are_told_apart_by_who_reads_them() -> None:
     storages = p.for_threads()._storages
     sharing = [storages[v.number].sharing for v in (value, by_heads, made, hidden, listed, own)]
     by_all, by_token, of_one = Sharing
-    of_hidden = by_token if narrow.inputs == "int16 by 256" else of_one
-    assert sharing == [by_all, by_all, by_all, of_hidden, of_one, by_token]
+    assert sharing == [by_all, by_all, by_all, of_one, of_one, by_token]

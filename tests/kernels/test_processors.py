@@ -19,9 +19,9 @@ from tests.tolerances import PACKED_INPUTS, assert_close
 # What g++ and clang++ call them, the features that their code is written for, and what inputs of
 # int8 and of bf16_rounded are rounded to there.
 PROCESSORS = {
-    "x86-64": ((), "int16 by 256", "fp32"),
-    "x86-64-v3": (("avx2", "fma", "f16c"), "int16 by 256", "fp32"),
-    "skylake-avx512": (("avx512bw", "avx512vl", "avx512dq"), "int16 by 256", "fp32"),
+    "x86-64": ((), "int8 by 64 in pairs", "fp32"),
+    "x86-64-v3": (("avx2", "fma", "f16c"), "int8 by 64 in pairs", "fp32"),
+    "skylake-avx512": (("avx512bw", "avx512vl", "avx512dq"), "int8 by 64 in pairs", "fp32"),
     "cascadelake": (("avx512bw", "avx512vl", "avx512_vnni"), "int8 by 32", "fp32"),
     "cooperlake": (("avx512bw", "avx512_vnni", "avx512_bf16"), "int8 by 32", "bf16"),
 }
