@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, VOCAB_SIZE, draw_model, prepare_llama, quantise
-from benchmarks.peers_protocol import Peer, PeerError
+from benchmarks.peers_protocol import PROCESSORS, Peer, PeerError
 from benchmarks.peers_report import (
     OURS,
     bandwidth_share,
@@ -129,9 +129,12 @@ class Runs:
         model: the .pth file; its GGUF twins lie beside it.
     """
 
-    def __init__(self, model: Path, llama_python: Path | None, threads: int) -> None:
+    def __init__(
+        self, model: Path, llama_python: Path | None, threads: int, processor: str = "native"
+    ) -> None:
         """Remember the files; None for a llama.cpp that is not wanted."""
         self.model, self._python, self._threads = model, llama_python, threads
+        self._processor = processor
         # The same for all: so many threads, and libgomp's waiting ones spin a little, then sleep.
         self._environment = {
             "OMP_NUM_THREADS": str(threads),
@@ -141,7 +144,8 @@ class Runs:
 
     def torch(self, what: str, *arguments: str) -> Peer:
         """Start one of benchmarks.peers_torch."""
-        words = ["-m", "benchmarks.peers_torch", what, str(self._threads), *arguments]
+        words = ["-m", "benchmarks.peers_torch", what, str(self._threads), self._processor]
+        words += arguments
         return Peer(what, [sys.executable, *words], self._environment)
 
     def llama(self, kind: str) -> Peer:
@@ -180,7 +184,7 @@ def compare(
         Bandwidth probe, share of zeros, and for every precision what ran, every raw figure and
         the medians.
     """
-    runs = Runs(model, llama_python, options.threads)
+    runs = Runs(model, llama_python, options.threads, options.processor)
     ids = random_ids(COMPARED_TOKENS, VOCAB_SIZE)
     with runs.torch(OURS, str(model), "cpu fp32") as reference:
         expected = reference.array("prefill", ids=ids)
@@ -234,6 +238,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--against", type=_several(PEERS), default=list(PEERS), help=",".join(PEERS)
     )
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--processor",
+        choices=PROCESSORS,
+        default="native",
+        help="that ours and llama.cpp are compiled for: this one, or any with AVX2",
+    )
     parser.add_argument("--rounds", type=int, default=Work.rounds)
     parser.add_argument("--decode-tokens", type=int, default=Work.decode_tokens)
     parser.add_argument("--prefill-tokens", type=int, default=Work.prefill_tokens)
@@ -269,11 +279,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory() as folder:
         has_llama = "llama.cpp" in options.against
-        python = prepare_llama(options.peers) if has_llama else None
+        python = prepare_llama(options.peers, options.processor) if has_llama else None
         model = draw_model(Path(folder), options.shape, with_gguf=has_llama)
         return {
             "shape": options.shape,
             "threads": options.threads,
+            "processor": options.processor,
             "work": asdict(work),
             **compare(model, python, options, work),
             "machine": machine(),

@@ -84,11 +84,12 @@ def quantise(python: Path, source: Path, kind: str, threads: int) -> Path:
     return result
 
 
-def prepare_llama(folder: Path) -> Path:
-    """Find or make the virtual environment of llama-cpp-python, compiled for this machine.
+def prepare_llama(folder: Path, processor: str) -> Path:
+    """Find or make the virtual environment of llama-cpp-python.
 
     Args:
-        folder: the environment is its subfolder llama.cpp.
+        folder: the environment is a subfolder, llama.cpp or llama.cpp-PROCESSOR.
+        processor: that it is compiled for, one of PROCESSORS.
 
     Returns:
         Its python.
@@ -96,15 +97,20 @@ def prepare_llama(folder: Path) -> Path:
     Raises:
         PeerError: it could not be installed.
     """
-    home = folder.resolve() / "llama.cpp"
+    is_native = processor == "native"
+    home = folder.resolve() / ("llama.cpp" if is_native else f"llama.cpp-{processor}")
     python = home / "bin" / "python"
     if _installed(python) == LLAMA_VERSION:
         return python
     print(f"compiling llama.cpp into {home}; this takes minutes", file=sys.stderr, flush=True)
     venv.create(home, with_pip=True)
     package = f"llama-cpp-python=={LLAMA_VERSION}"
-    command = [str(python), "-m", "pip", "install", "--no-binary", "llama-cpp-python", package]
-    _run(command, CMAKE_ARGS="-DGGML_NATIVE=ON", CMAKE_BUILD_PARALLEL_LEVEL=str(os.cpu_count()))
+    # Its cache would have the other processor's.
+    command = [str(python), "-m", "pip", "install", "--no-cache-dir"]
+    command += ["--no-binary", "llama-cpp-python", package]
+    # Without its own choice it takes AVX2 and what goes with it.
+    flags = f"-DGGML_NATIVE={'ON' if is_native else 'OFF'}"
+    _run(command, CMAKE_ARGS=flags, CMAKE_BUILD_PARALLEL_LEVEL=str(os.cpu_count()))
     return python
 
 

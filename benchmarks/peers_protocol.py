@@ -26,6 +26,9 @@ PROC_STATUS = Path("/proc/self/status")
 MEMORY = {"rss_mib": "VmRSS", "peak_rss_mib": "VmHWM", "own_rss_mib": "RssAnon"}
 
 
+# Processors that engines are compiled for: the compiler's flag, where it is not what it has by default.
+PROCESSORS = {"native": "", "avx2": "-march=x86-64-v3"}
+
 Task = Callable[..., NDArray[np.float32]]
 
 

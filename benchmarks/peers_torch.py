@@ -1,6 +1,6 @@
 """Engines of benchmarks.peers that run on torch: ours, the package rwkv, and the probe.
 
-python -m benchmarks.peers_torch ours|all-rows|rwkv|probe THREADS [MODEL.pth STRATEGY]
+python -m benchmarks.peers_torch ours|all-rows|rwkv|probe THREADS PROCESSOR [MODEL.pth STRATEGY]
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.peers_protocol import Engine, Task, load_and_serve, private_stdout
+from benchmarks.peers_protocol import PROCESSORS, Engine, Task, load_and_serve, private_stdout
 from benchmarks.speed import bytes_read, load_peer, memory_read, zero_share
+from kernels import build
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.packed import Packed
 
@@ -146,9 +147,11 @@ ENGINES: Mapping[str, Callable[..., Engine]] = {
 }
 
 
-def main(what: str, threads: str, *arguments: str) -> None:
+def main(what: str, threads: str, processor: str, *arguments: str) -> None:
     """Do what the module's docstring says."""
     answers = private_stdout()
+    if flag := PROCESSORS[processor]:
+        build.FLAG_SETS = ((flag, "-fopenmp"), (flag,))
     torch.set_num_threads(int(threads))
     load_and_serve(lambda: ENGINES[what](*arguments), answers)
 

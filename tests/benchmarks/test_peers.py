@@ -55,6 +55,7 @@ def test_words_of_the_command_are_read() -> None:
     assert (options.precision, options.against) == (["int8", "int4"], ["rwkv"])
     assert (options.shape, options.threads, options.peers) == ("0.4b", 2, Path("build/peers"))
     assert parse([]).precision == ["fp32", "bf16", "int8", "int4"]
+    assert [parse(words).processor for words in ([], ["--processor", "avx2"])] == ["native", "avx2"]
 
 
 @pytest.mark.parametrize("words", [["--precision", "fp8"], ["--against", "x"], ["--shape", "9b"]])

@@ -61,9 +61,12 @@ def test_what_the_quantiser_says_is_passed_on(tmp_path: Path) -> None:
         quantise(python, tmp_path / "model-F32.gguf", "Q9_9", 1)
 
 
-def test_a_llama_cpp_that_is_there_is_used(tmp_path: Path) -> None:
-    python = tmp_path / "llama.cpp" / "bin" / "python"
+@pytest.mark.parametrize(
+    ("processor", "folder"), [("native", "llama.cpp"), ("avx2", "llama.cpp-avx2")]
+)
+def test_a_llama_cpp_that_is_there_is_used(tmp_path: Path, processor: str, folder: str) -> None:
+    python = tmp_path / folder / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(f"#!/bin/sh\necho {LLAMA_VERSION}\n")
     python.chmod(0o755)
-    assert prepare_llama(tmp_path) == python
+    assert prepare_llama(tmp_path, processor) == python

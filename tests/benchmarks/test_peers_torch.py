@@ -4,15 +4,24 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.peers import Runs
 from benchmarks.peers_torch import OurEngine, ProbeEngine, RwkvEngine
 from benchmarks.speed import random_ids, zero_share
 from rwkv_core.models import load_model
 from tests.checkpoints import random_weights, write_pth
+from tests.cpu_features import has
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return write_pth(tmp_path / "m.pth", random_weights(n_layer=2, n_embd=64, head_size=64))
+
+
+@pytest.mark.skipif(not has(["avx2", "fma", "f16c"]), reason="its code could not run here")
+def test_ours_is_compiled_for_the_processor_asked_for(model: Path) -> None:
+    with Runs(model, None, 1, "avx2").torch("ours", str(model), "cpu int8") as engine:
+        assert "; AVX2; " in engine.facts["how"]
+        assert engine.array("decode", ids=[1, 2]).shape == (50,)
 
 
 def test_our_three_ways_of_reading_agree(model: Path) -> None:

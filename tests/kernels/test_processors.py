@@ -12,6 +12,7 @@ from kernels import build, packed, program
 from kernels.packed import PackedLibrary
 from rwkv_core.models import load_model
 from tests.checkpoints import random_weights, write_pth
+from tests.cpu_features import has
 from tests.generations import random_tokens
 from tests.packed_products import DEFINITIONS, check_products
 from tests.tolerances import PACKED_INPUTS, assert_close
@@ -25,12 +26,6 @@ PROCESSORS = {
     "cascadelake": (("avx512bw", "avx512vl", "avx512_vnni"), "int8 by 32", "fp32"),
     "cooperlake": (("avx512bw", "avx512_vnni", "avx512_bf16"), "int8 by 32", "bf16"),
 }
-
-
-def has(features: tuple[str, ...]) -> bool:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return set(features) <= set(flags)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="these are processors of PCs")
