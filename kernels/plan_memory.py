@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -63,7 +64,7 @@ def place(
         storages: of the values, by number.
         phases: of the plan.
         steps: of the plan.
-        room: of a thread; None: all values have their place for all tokens.
+        room: of a thread; None: all values have their place for all tokens, as on a GPU.
 
     Returns:
         A slot for each value, and the floats that one token takes outside of threads' rooms.
@@ -82,7 +83,7 @@ def place(
             }
             inside |= _inside_phase(storages, own, phase, some, room)
     roots = [s for number, s in enumerate(storages) if s.root == number and number not in inside]
-    offsets, total = _place_outside(roots)
+    offsets, total = _place_outside(roots) if room else _place_equals(roots, len(phases))
     slots = []
     for storage in storages:
         if storage.root in inside:
@@ -91,6 +92,32 @@ def place(
             row = width(storages[storage.root].size)
             slots.append(Slot(offsets[storage.root], storage.start, row, storage.size))
     return slots, total
+
+
+def _place_equals(roots: Sequence[Storage], phases: int) -> tuple[dict[int, int], int]:
+    """Let values have the places of others of their width only.
+
+    A GPU's launch may take in several phases. Who writes a number there has read the one that was in
+    its place.
+    """
+    made, done = defaultdict(list), defaultdict(list)
+    for storage in roots:
+        made[storage.first_phase].append(storage)
+        done[storage.last_phase].append(storage)
+    offsets: dict[int, int] = {}
+    free: dict[int, list[int]] = {}
+    total = 0
+    for number in range(phases):
+        for storage in made[number]:
+            size = width(storage.size)
+            if free.get(size):
+                offsets[storage.root] = free[size].pop()
+            else:
+                offsets[storage.root] = total
+                total += size
+        for storage in done[number]:
+            free.setdefault(width(storage.size), []).append(offsets[storage.root])
+    return offsets, total
 
 
 def _place_outside(roots: Sequence[Storage]) -> tuple[dict[int, int], int]:

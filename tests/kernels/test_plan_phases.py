@@ -12,7 +12,7 @@ from kernels.build import BuildError, default_cache
 from kernels.packed import FORMATS, PackedFormat, packed_library
 from kernels.plan import Plan
 from kernels.plan_memory import Sharing, Storage, place, width
-from kernels.plan_parts import KINDS, SPACES, StoredMatrix
+from kernels.plan_parts import KINDS, SPACES, Phase, StoredMatrix
 from kernels.program import Program
 from rwkv_core.models.packed import pack
 from tests.packed_products import assert_product_close
@@ -164,7 +164,7 @@ def test_values_that_are_there_at_once_lie_apart(seed: int) -> None:
         first, last = sorted(draws.choices(range(12), k=2))
         sharing = draws.choice(list(Sharing))
         storages.append(Storage(draws.choice([16, 40, 100]), first, last, number, 0, sharing))
-    slots, total = place(storages, [], [], None)
+    slots, total = place(storages, [], [], packed_library(default_cache())[0].room)
     assert total <= sum(width(storage.size) for storage in storages)
     for (one, a), (two, b) in combinations(zip(storages, slots, strict=True), 2):
         is_apart = a.offset + a.ld <= b.offset or b.offset + b.ld <= a.offset
@@ -172,6 +172,15 @@ def test_values_that_are_there_at_once_lie_apart(seed: int) -> None:
         assert is_apart or is_later
         if one.sharing is not two.sharing and Sharing.OF_ONE not in (one.sharing, two.sharing):
             assert is_apart
+
+
+def test_on_a_gpu_only_values_of_one_width_share_a_place() -> None:
+    sizes = [16, 40, 100, 16, 40, 100]
+    storages = [Storage(size, n // 3, n // 3, n) for n, size in enumerate(sizes)]
+    phases = [Phase(0, 0, 0, 0)] * 2
+    slots, total = place(storages, phases, [], None)
+    assert total == sum(map(width, sizes[:3]))
+    assert [slot.offset for slot in slots[:3]] == [slot.offset for slot in slots[3:]]
 
 
 def test_values_are_told_apart_by_who_reads_them() -> None:
