@@ -150,6 +150,16 @@ def test_inputs_of_any_size_are_rounded(format: PackedFormat, tokens: int, size:
     assert_sums_close(found, (inputs @ expected.T).float(), magnitude)
 
 
+@pytest.mark.parametrize("tokens", [1, 9])
+def test_the_largest_bytes_do_not_overflow(tokens: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    signs = torch.randint(0, 2, (70 + tokens, 256), generator=generator) * 2.0 - 1
+    weight, x = signs[:70], signs[70:]
+    weight[0] = x[0] = 1.0
+    packed = pack(weight, "int8", threads=1)
+    assert_product_close(packed(x), packed.weight, weight, x)
+
+
 @pytest.mark.parametrize("format", ["int8", "int4", "int4_columns"])
 def test_inputs_beyond_powers_of_two_of_a_scale_are_not_taken_for_numbers(
     format: PackedFormat,

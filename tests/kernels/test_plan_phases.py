@@ -175,12 +175,11 @@ def test_values_that_are_there_at_once_lie_apart(seed: int) -> None:
 
 
 def test_on_a_gpu_only_values_of_one_width_share_a_place() -> None:
-    sizes = [16, 40, 100, 16, 40, 100]
-    storages = [Storage(size, n // 3, n // 3, n) for n, size in enumerate(sizes)]
-    phases = [Phase(0, 0, 0, 0)] * 2
-    slots, total = place(storages, phases, [], None)
-    assert total == sum(map(width, sizes[:3]))
-    assert [slot.offset for slot in slots[:3]] == [slot.offset for slot in slots[3:]]
+    sizes = [16, 40, 40, 100, 16]
+    storages = [Storage(size, n // 2, n // 2, n) for n, size in enumerate(sizes)]
+    slots, total = place(storages, [Phase(0, 0, 0, 0)] * 3, [], None)
+    assert total == sum(map(width, [16, 40, 100]))
+    assert [slot.offset for slot in slots] == [0, 32, 32, 96, 0]
 
 
 def test_values_are_told_apart_by_who_reads_them() -> None:
