@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.blocks import Blocks
-from kernels.build import BuildError
+from kernels.blocks import COMPILED, block_library, unpack_blocks
+from kernels.build import default_cache
 from rwkv_core.checkpoint.weights import FETCH_AGAIN, Contents, StoredTensor
 from rwkv_core.config import Choice
 from rwkv_core.errors import CheckpointError
@@ -89,13 +89,12 @@ def read_gguf(file: Path) -> GgufContents:
     if not isinstance(alignment, int) or alignment <= 0 or alignment % 8:
         raise CheckpointError(f"its alignment is {alignment}, no multiple of 8; {FETCH_AGAIN}")
     start = -(-reader.offset // alignment) * alignment
-    blocks, slow = _compiled_blocks(infos)
     tensors: dict[str, StoredTensor] = {}
     for info in infos:
         if info.name in tensors:
             raise CheckpointError(f"lists tensor {info.name[:80]} twice; {FETCH_AGAIN}")
-        tensors[info.name] = _map(info, data, start, blocks)
-    how = Choice("gguf", f"it begins with {MAGIC.decode()}{slow}")
+        tensors[info.name] = _map(info, data, start)
+    how = Choice("gguf", f"it begins with {MAGIC.decode()}")
     return GgufContents(Contents(tensors, how, files=(file,)), metadata)
 
 
@@ -118,19 +117,7 @@ def _read_info(reader: _Reader) -> _Info:
     return _Info(name, shape[::-1], reader.number("I"), reader.number("Q"))
 
 
-def _compiled_blocks(infos: list[_Info]) -> tuple[dict[int, Blocks], str]:
-    """Find what compiled code unpacks, by GGUF's number; or say why nothing is compiled."""
-    kinds = {info.kind for info in infos if info.kind not in _DTYPES}
-    try:
-        found = [blocks for kind in kinds if (blocks := Blocks.of(kind))]
-    except BuildError as error:
-        return {}, f" (its blocks are unpacked slowly: {error})"
-    return {blocks.kind: blocks for blocks in found}, ""
-
-
-def _map(
-    info: _Info, data: NDArray[np.uint8], start: int, compiled: dict[int, Blocks]
-) -> StoredTensor:
+def _map(info: _Info, data: NDArray[np.uint8], start: int) -> StoredTensor:
     """Check a tensor against the file's size, and map it."""
     # Imported here because it takes a fifth of a second, and most files are not GGUF.
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
@@ -154,11 +141,8 @@ def _map(
     if info.kind in _DTYPES:
         tensor = torch.from_numpy(rows).view(_DTYPES[info.kind])
         return StoredTensor.of(tensor)
-    if info.kind in compiled:
-        blocks, bytes = compiled[info.kind], torch.from_numpy(rows)
-        return StoredTensor(info.shape, torch.float32, lambda part: blocks.unpack(bytes[part]))
     _check_can_dequantize(kind, block_bytes, info.name)
-    return StoredTensor(info.shape, torch.float32, lambda part: _dequantize(rows[part], kind))
+    return StoredTensor(info.shape, torch.float32, lambda part: _unpack(rows[part], kind))
 
 
 def _check_can_dequantize(kind: GGMLQuantizationType, block_bytes: int, name: str) -> None:
@@ -169,6 +153,15 @@ def _check_can_dequantize(kind: GGMLQuantizationType, block_bytes: int, name: st
             f"tensor {name[:80]} is of type {kind.name}, which cannot be read here; choose a "
             "file in F16, BF16 or Q8_0"
         ) from error
+
+
+def _unpack(rows: NDArray[np.uint8], kind: GGMLQuantizationType) -> Tensor:
+    """Turn quantised rows into float32, by compiled code if it knows the type and there is any."""
+    # Compiled when numbers are asked for: whether a file is damaged needs no compiler.
+    library = block_library(default_cache()) if kind.value in COMPILED else None
+    if library is None:
+        return _dequantize(rows, kind)
+    return unpack_blocks(library, kind.value, torch.from_numpy(rows))
 
 
 def _dequantize(rows: NDArray[np.uint8], kind: GGMLQuantizationType) -> Tensor:

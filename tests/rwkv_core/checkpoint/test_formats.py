@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kernels.blocks import Blocks
-from kernels.build import BuildError
+from kernels.blocks import block_library
+from kernels.build import default_cache
 from rwkv_core.checkpoint import gguf_file
+from rwkv_core.errors import CheckpointError
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.loading import Checkpoint, open_checkpoint
 from tests.checkpoints import write_pth
@@ -159,21 +160,38 @@ def test_quantised_matrices_read_in_pieces_are_the_whole_ones(
     assert all(torch.equal(pieces.tensors[name], value) for name, value in expected.items())
 
 
-def test_quantised_matrices_are_the_same_without_a_compiler_and_the_reason_is_told(
+def test_quantised_matrices_are_the_same_without_a_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = gguf("7", Kind.Q8_0)(tmp_path, RANDOM_WEIGHTS["7"](**SIZES))
     compiled = open_checkpoint(path)
+    expected = dict(compiled.tensors.items())
 
-    def fail(kind: int) -> Blocks | None:
-        raise BuildError("no compiler")
+    def fail(rows: object, kind: Kind) -> Tensor:
+        raise AssertionError
 
-    monkeypatch.setattr(Blocks, "of", fail)
+    if block_library(default_cache()):
+        monkeypatch.setattr(gguf_file, "_dequantize", fail)
+        assert torch.equal(compiled.tensors["head.weight"], expected["head.weight"])
+        monkeypatch.undo()
+    monkeypatch.setattr(gguf_file, "block_library", lambda cache: None)
     other = open_checkpoint(path)
     assert other.fingerprint == compiled.fingerprint
-    assert all(torch.equal(other.tensors[name], x) for name, x in compiled.tensors.items())
-    assert "unpacked slowly: no compiler" in other.format.reason
-    assert "slowly" not in compiled.format.reason
+    assert all(torch.equal(other.tensors[name], value) for name, value in expected.items())
+
+
+def test_a_damaged_file_is_refused_without_compiling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = gguf("7", Kind.Q8_0)(tmp_path, RANDOM_WEIGHTS["7"](**SIZES))
+    path.write_bytes(path.read_bytes()[:-4000])
+
+    def fail(cache: Path) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(gguf_file, "block_library", fail)
+    with pytest.raises(CheckpointError, match="truncated"):
+        open_checkpoint(path)
 
 
 @pytest.mark.parametrize("generation", ["6", "7"])
