@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from kernels.build import BuildError
+from kernels.build import BuildError, default_cache
 from kernels.packed import PackedLibrary, packed_library, thread_pool
 from kernels.pages import take_pages
 
@@ -20,13 +19,13 @@ PAGES_FROM = 16 * 2**20
 
 
 @lru_cache
-def block_library(cache: Path) -> PackedLibrary | None:
+def block_library() -> PackedLibrary | None:
     """Get the library once per process, or None where it cannot be compiled.
 
     What runs the model says why.
     """
     try:
-        return packed_library(cache)[0]
+        return packed_library(default_cache())[0]
     except BuildError:
         return None
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels.blocks import COMPILED, block_library, unpack_blocks
-from kernels.build import default_cache
 from rwkv_core.checkpoint.weights import FETCH_AGAIN, Contents, StoredTensor
 from rwkv_core.config import Choice
 from rwkv_core.errors import CheckpointError
@@ -158,7 +157,7 @@ def _check_can_dequantize(kind: GGMLQuantizationType, block_bytes: int, name: st
 def _unpack(rows: NDArray[np.uint8], kind: GGMLQuantizationType) -> Tensor:
     """Turn quantised rows into float32, by compiled code if it knows the type and there is any."""
     # Compiled when numbers are asked for: whether a file is damaged needs no compiler.
-    library = block_library(default_cache()) if kind.value in COMPILED else None
+    library = block_library() if kind.value in COMPILED else None
     if library is None:
         return _dequantize(rows, kind)
     return unpack_blocks(library, kind.value, torch.from_numpy(rows))

@@ -8,7 +8,6 @@ from gguf import GGMLQuantizationType as Kind
 from gguf.quants import dequantize
 
 from kernels.blocks import COMPILED, block_library, unpack_blocks
-from kernels.build import default_cache
 from kernels.packed import PackedLibrary, thread_pool
 
 KINDS = [Kind.Q4_0, Kind.Q8_0, Kind.Q4_K, Kind.Q5_K, Kind.Q6_K]
@@ -16,7 +15,7 @@ KINDS = [Kind.Q4_0, Kind.Q8_0, Kind.Q4_K, Kind.Q5_K, Kind.Q6_K]
 
 @pytest.fixture
 def library() -> PackedLibrary:
-    found = block_library(default_cache())
+    found = block_library()
     if found is None:
         pytest.skip("no C++ compiler on this machine")
     return found

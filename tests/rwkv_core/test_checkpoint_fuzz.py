@@ -17,7 +17,6 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 from kernels.blocks import block_library
-from kernels.build import default_cache
 from rwkv_core.errors import NonFiniteError, RwkvError
 from rwkv_core.models import Model, load_model
 from tests.checkpoints import Ranks
@@ -304,7 +303,7 @@ def checked(model: Model) -> str:
 
 @pytest.fixture(scope="module")
 def base() -> dict[str, Tensor]:
-    block_library(default_cache())  # compiled once, which counts for no file
+    block_library()  # compiled once, which counts for no file
     return RANDOM_WEIGHTS["7"](**SIZES, ranks=Ranks(w=6, a=5, v=3, g=7))
 
 

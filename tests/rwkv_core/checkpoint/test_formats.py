@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kernels.blocks import block_library
-from kernels.build import default_cache
 from rwkv_core.checkpoint import gguf_file
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models import Model, load_model
@@ -170,11 +169,11 @@ def test_quantised_matrices_are_the_same_without_a_compiler(
     def fail(rows: object, kind: Kind) -> Tensor:
         raise AssertionError
 
-    if block_library(default_cache()):
+    if block_library():
         monkeypatch.setattr(gguf_file, "_dequantize", fail)
         assert torch.equal(compiled.tensors["head.weight"], expected["head.weight"])
         monkeypatch.undo()
-    monkeypatch.setattr(gguf_file, "block_library", lambda cache: None)
+    monkeypatch.setattr(gguf_file, "block_library", lambda: None)
     other = open_checkpoint(path)
     assert other.fingerprint == compiled.fingerprint
     assert all(torch.equal(other.tensors[name], value) for name, value in expected.items())
@@ -186,7 +185,7 @@ def test_a_damaged_file_is_refused_without_compiling(
     path = gguf("7", Kind.Q8_0)(tmp_path, RANDOM_WEIGHTS["7"](**SIZES))
     path.write_bytes(path.read_bytes()[:-4000])
 
-    def fail(cache: Path) -> None:
+    def fail() -> None:
         raise AssertionError
 
     monkeypatch.setattr(gguf_file, "block_library", fail)
