@@ -23,12 +23,12 @@ TOLERANCES = {
     torch.float16: Tolerance(max_abs=0.02, relative=0.004),
 }
 # Where products of packed weights round their inputs, by kernels.packed.INPUTS; measured 0.21 and 0.03
-# for int8 by 32 at random weights of 96 channels, where nothing averages out, and 4e-4 and 9e-5 for
-# int16 by 256.
+# for int8 by 32 at random weights of 96 channels, where nothing averages out. Pairs
+# keep within less.
 PACKED_INPUTS = {
     "int8 by 32": Tolerance(max_abs=0.3, relative=0.04),
     "int8 by 32 for int4": Tolerance(max_abs=0.3, relative=0.04),
-    "int8 by 64 in pairs": Tolerance(max_abs=0.3, relative=0.04),
+    "int8 by 64 in pairs": Tolerance(max_abs=0.2, relative=0.03),
 }
 # The next two are of float32 logits at 12 layers of 768 channels, max_abs in units of their spread.
 # Measured at most 8.2e-6 and 1.5e-6, of RWKV-6; see benchmarks/results/formats.json.

@@ -15,7 +15,7 @@ from kernels.plan_memory import Sharing, Storage, place, width
 from kernels.plan_parts import KINDS, SPACES, Phase, StoredMatrix
 from kernels.program import Program
 from rwkv_core.models.packed import pack
-from tests.packed_products import assert_product_close
+from tests.packed_products import assert_product_close, draw
 
 C, N = 96, 32
 
@@ -26,10 +26,6 @@ def _library() -> None:
         packed_library(default_cache())
     except BuildError as error:
         pytest.skip(str(error))
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def weight_of(values: Tensor, format: PackedFormat = "fp32") -> StoredMatrix:
