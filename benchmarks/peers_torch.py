@@ -18,9 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.peers_protocol import PROCESSORS, Engine, Task, load_and_serve, private_stdout
-from benchmarks.speed import bytes_read, load_peer, memory_read, zero_share
-from kernels import build
+from benchmarks.peers_protocol import Engine, Task, load_and_serve, private_stdout
+from benchmarks.speed import bytes_read, compile_for, load_peer, memory_read, zero_share
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.packed import Packed
 
@@ -150,8 +149,7 @@ ENGINES: Mapping[str, Callable[..., Engine]] = {
 def main(what: str, threads: str, processor: str, *arguments: str) -> None:
     """Do what the module's docstring says."""
     answers = private_stdout()
-    if flag := PROCESSORS[processor]:
-        build.FLAG_SETS = ((flag, "-fopenmp"), (flag,))
+    compile_for(processor)
     torch.set_num_threads(int(threads))
     load_and_serve(lambda: ENGINES[what](*arguments), answers)
 

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine
+from benchmarks.peers_protocol import PROCESSORS
+from benchmarks.speed import compile_for
 from kernels.build import default_cache
 from kernels.packed import (
     EXACT,
@@ -82,9 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--columns", type=int, default=2048)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--processor", choices=PROCESSORS, default="native", help="that they are compiled for"
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(arguments)
+    compile_for(asked.processor)
     torch.manual_seed(0)
     sizes = asked.rows, asked.columns, asked.tokens
     found = [

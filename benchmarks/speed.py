@@ -24,6 +24,8 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from benchmarks.peers_files import SHAPES, draw_model
+from benchmarks.peers_protocol import PROCESSORS
+from kernels import build
 from kernels.packed import PackedMatrix, WeightMemory, read_memory
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.packed import Packed
@@ -347,3 +349,9 @@ def main(task: Task, arguments: list[str] | None = None) -> None:
     print(line)
     if options.json:
         options.json.write_text(line + "\n")
+
+
+def compile_for(processor: str) -> None:
+    """Have this process compile kernels for one of PROCESSORS; call it before any is loaded."""
+    if flag := PROCESSORS[processor]:
+        build.FLAG_SETS = ((flag, "-fopenmp"), (flag,))
