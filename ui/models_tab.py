@@ -196,8 +196,9 @@ def _wire(desk: Desk, panel: Panel) -> None:
         (panel.use, actions.use), (panel.first, unload_first), (panel.back, actions.back),
     ):  # fmt: skip
         changed = button.click(_asked(desk, action), inputs, outputs, **MODEL_EVENT)
-        changed.success(None, panel.changed, None, js=_RELOAD, **QUIET_EVENT)
-        changed.then(again, inputs, outputs, **QUIET_EVENT)
+        # Only then: whoever leaves a page that was replaced is refused what it still asks.
+        drawn = changed.then(again, inputs, outputs, **QUIET_EVENT)
+        drawn.then(None, panel.changed, None, js=_RELOAD, **QUIET_EVENT)
     gr.on(
         [panel.find.click, panel.owner.submit], search, [panel.owner, *inputs],
         [panel.model, panel.found, *outputs], **MODEL_EVENT,

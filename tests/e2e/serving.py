@@ -19,6 +19,8 @@ from tests.checkpoints import random_weights, write_safetensors
 ROOT = Path(__file__).parent.parent.parent
 VOCAB_SIZE = 320
 START_LIMIT_S = 120
+# The end of what a program said, in characters.
+SHOWN_LOG = 4000
 
 
 def model_options(folder: Path) -> list[str]:
@@ -75,6 +77,7 @@ def program(
             yield process, address
         finally:
             process.terminate()
+            sys.stdout.write(log.read_text(errors="replace")[-SHOWN_LOG:])
 
 
 def wait_until_served(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

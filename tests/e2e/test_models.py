@@ -1,13 +1,15 @@
 """A model is fetched from a Hub on this machine, used, talked to, and left again."""
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.checkpoints import random_weights
 from tests.e2e.serving import model_options, program
@@ -24,6 +26,19 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     torch.save(weights, tmp_path / "small.pth")
     with serving(HubServer({KEY: (tmp_path / "small.pth").read_bytes()}), monkeypatch) as running:
         yield running
+
+
+@contextmanager
+def slowly(page: Page) -> Iterator[None]:
+    """Let the page and what it asks be late, as on a busy machine; `visit` sees what is refused."""
+
+    def wait(route: Route) -> None:
+        page.wait_for_timeout(1500)
+        route.continue_()
+
+    page.route(re.compile("/run/predict$|/$"), wait)
+    yield
+    page.unroute_all(behavior="ignoreErrors")
 
 
 def running_model(address: str) -> str:
@@ -58,7 +73,8 @@ def test_a_model_is_got_and_used_while_another_page_is_open_and_left_again(
         page.get_by_role("button", name="Get", exact=True).click()
         status = page.locator("#models-status")
         expect(status).to_contain_text("its checksum (sha256) is right", timeout=PATIENCE_MS)
-        page.get_by_role("button", name="Use it").click()
+        with slowly(page), page.expect_navigation():
+            page.get_by_role("button", name="Use it").click()
         # The page loads itself again, and the chat is still there.
         expect(page.locator("#banner")).to_contain_text("small", timeout=PATIENCE_MS)
         expect(page.locator("#chat-status")).to_contain_text("the next message re-reads")

@@ -4,7 +4,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, TimeoutError, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect
 
 PATIENCE_MS = 40_000
 # Takes longer to read than another visitor's answer, on a busy machine too.
@@ -22,7 +22,7 @@ def visit(
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
-    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    page.on("console", lambda said: faults.extend(error_of(said)))
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda request: faults.extend(elsewhere(request.url)))
     page.goto(address)
@@ -30,6 +30,11 @@ def visit(
     yield page
     context.close()
     assert faults == []
+
+
+def error_of(said: ConsoleMessage) -> list[str]:
+    """What a browser says of an answer that failed does not name it, so where it was asked is added."""
+    return [f"{said.text} ({said.location['url']})"] if said.type == "error" else []
 
 
 def elsewhere(url: str) -> list[str]:
