@@ -44,6 +44,13 @@ struct IntegerFormat<Int8> : Int8 {
     for (int64_t i = 0, n = unrolled<Tokens::kWords>(words); i < n; ++i, group += kStep)
       use(i, word(group), word(group + kVector));
   }
+
+  // As Int4's.
+  template <class Use>
+  static void for_group(const uint8_t* group, Use use) {
+    for (int i = 0; i < Tokens::kWords; ++i)
+      for (int j = 0; j < kVecs; ++j) use(i, j, word(group + i * kStep + j * kVector));
+  }
 };
 
 template <>
@@ -84,6 +91,14 @@ struct IntegerFormat<Int4Columns> : Int4 {
     });
   }
 };
+
+// For few tokens, tiles are a whole panel wide if their sums and totals find room in the registers, and so
+// many groups go through them at a time. Measured, as where the many begin.
+template <class Format>
+constexpr bool kHasWideTiles =
+    kLanes == 16 && Format::Tokens::kWords == 8 && !Format::kIsUnpacked;
+constexpr int kWideTile = 3, kWideTokens = 6;
+constexpr int64_t kWideGroups = 2, kWideAhead = 4096;
 
 // Some groups of columns, on from a vector of rows: words, so many bytes apart, the rows' scales,
 // and what will be read soon.
@@ -165,25 +180,81 @@ inline void integer_tile_of(int64_t tokens, const Groups& w, const float* x, int
   if constexpr (N > 1) integer_tile_of<F, N - 1>(tokens, w, x, ld, y);
 }
 
-// y[0..63] = panel · x for rounded tokens; y is written whole. room: for kIntegerColumns unpacked.
-template <class F>
-inline void multiply_integers(const uint8_t* panel, int64_t columns, const float* x, int64_t ld,
-                              int64_t tokens, uint8_t* room, float* y) {
-  using Format = IntegerFormat<F>;
+// The same for all rows, N tokens and groups that are whole. One stream through memory, which the processor
+// fetches ahead by itself faster than it can be asked to: some 20 lines may be under way at a time that a
+// program has asked for. A quarter of them is asked for all the same, which keeps the stream going.
+template <class F, int N>
+inline void wide_tile(Groups w, const float* x, int64_t ld, float* y) {
+  using Tokens = typename F::Tokens;
+  Vec totals[N][kVecs] = {};
+  for (int64_t g = 0; g < w.count; ++g, x += Tokens::kSize) {
+    const TokenRows<N> tokens(x, ld);
+    IntVec sums[N][kVecs];
+    for (int t = 0; t < N; ++t)
+      for (int j = 0; j < kVecs; ++j) sums[t][j] = F::begin(Tokens::start(tokens[t]));
+    F::for_group(w.words, [&](int i, int j, IntVec word) {
+      if (j == 0 && i * 256 < F::kGroupBytes) __builtin_prefetch(w.next + i * 256, 0, 2);
+      word = in_register(word);
+      for (int t = 0; t < N; ++t)
+        sums[t][j] = F::add(sums[t][j], word, IntVec{} + Tokens::words(tokens[t])[i]);
+    });
+    for (int t = 0; t < N; ++t)
+      for (int j = 0; j < kVecs; ++j) {
+        Vec total = Tokens::total(F::result(sums[t][j], Tokens::start(tokens[t])), tokens[t]);
+        if (F::kHasGroupScales) total *= group_scales(w.scales + j * kLanes);
+        totals[t][j] += total;
+      }
+    w.words += F::kGroupBytes, w.scales += F::kGroupBytes, w.next += F::kGroupBytes;
+  }
+  for (int t = 0; t < N; ++t)
+    for (int j = 0; j < kVecs; ++j) add_to(y + t * kRows + j * kLanes, totals[t][j]);
+}
+
+template <class F, int N>
+inline void wide_tile_of(int64_t tokens, const Groups& w, const float* x, int64_t ld, float* y) {
+  if (tokens == N) return wide_tile<F, N>(w, x, ld, y);
+  if constexpr (N > 1) wide_tile_of<F, N - 1>(tokens, w, x, ld, y);
+}
+
+// Groups of a panel on from g, up to `most` of them.
+template <class Format>
+inline Groups groups_from(const uint8_t* panel, int64_t columns, int64_t g, int64_t most) {
+  const int64_t left = Format::Tokens::count(columns) - g;
+  const uint8_t* data = panel + g * Format::kGroupBytes;
+  Groups w{data, Format::kGroupBytes, data + kGroup / 2 * kRows, data, std::min(most, left),
+           Format::Tokens::kWords};
+  if (most >= left) w.words_of_last = Format::words_of_last(columns);
+  return w;
+}
+
+// y[token][0..63] += panel · x for a few rounded tokens.
+template <class Format>
+inline void multiply_few(const uint8_t* panel, int64_t columns, const float* x, int64_t ld,
+                         int64_t tokens, float* y) {
+  using Tokens = typename Format::Tokens;
+  for (int64_t g = 0; g < Tokens::count(columns); g += kWideGroups) {
+    Groups w = groups_from<Format>(panel, columns, g, kWideGroups);
+    w.next += kWideAhead;
+    for_tiles(tokens, kWideTile, [&](int64_t t, int64_t n) {
+      wide_tile_of<Format, kWideTile>(n, w, x + g * Tokens::kSize + t * ld, ld, y + t * kRows);
+    });
+  }
+}
+
+// The same for many. room: for kIntegerColumns unpacked.
+template <class Format>
+inline void multiply_many(const uint8_t* panel, int64_t columns, const float* x, int64_t ld,
+                          int64_t tokens, uint8_t* room, float* y) {
   using Tokens = typename Format::Tokens;
   constexpr int64_t kGroups = kIntegerColumns / Tokens::kSharing;
-  const int64_t groups = Tokens::count(columns);
-  const uint8_t* scales = panel + kGroup / 2 * kRows;
-  std::memset(y, 0, sizeof(float) * kRows * tokens);
-  for (int64_t g = 0; g < groups; g += kGroups) {
-    const uint8_t* data = panel + g * Format::kGroupBytes;
-    Groups w{data, Format::kGroupBytes, scales + g * Format::kGroupBytes,
-             data + kGroups * Format::kGroupBytes, std::min(kGroups, groups - g), Tokens::kWords};
-    if (g + kGroups >= groups) w.words_of_last = Format::words_of_last(columns);
+  for (int64_t g = 0; g < Tokens::count(columns); g += kGroups) {
+    Groups w = groups_from<Format>(panel, columns, g, kGroups);
+    w.next += w.count * Format::kGroupBytes;
     if constexpr (Format::kIsUnpacked) {
-      w.words = room, w.bytes = Tokens::kWords * Format::kStep;
+      w.bytes = Tokens::kWords * Format::kStep;
       for (int64_t i = 0; i < w.count; ++i)
-        Format::unpack(data + i * Format::kGroupBytes, room + i * w.bytes);
+        Format::unpack(w.words + i * Format::kGroupBytes, room + i * w.bytes);
+      w.words = room;
     }
     // All rows for a few tokens, which stay in the first cache meanwhile.
     for_tiles(tokens, kIntegerTokens, [&](int64_t t, int64_t n) {
@@ -194,11 +265,24 @@ inline void multiply_integers(const uint8_t* panel, int64_t columns, const float
       for (int j = 0; j < kVecs; j += 2) {
         Groups some = w;
         some.words += j * Format::kVector, some.scales += j * kLanes;
-        some.next += j * kGroups * Format::kGroupBytes / kVecs;
+        some.next += j * w.count * Format::kGroupBytes / kVecs;
         integer_tile_of<Format, kIntegerTokens>(n, some, x + g * Tokens::kSize + t * ld, ld,
                                                 y + t * kRows + j * kLanes);
       }
     });
+  }
+}
+
+// y[0..63] = panel · x for rounded tokens; y is written whole.
+template <class F>
+inline void multiply_integers(const uint8_t* panel, int64_t columns, const float* x, int64_t ld,
+                              int64_t tokens, uint8_t* room, float* y) {
+  using Format = IntegerFormat<F>;
+  std::memset(y, 0, sizeof(float) * kRows * tokens);
+  if (kHasWideTiles<Format> && tokens <= kWideTokens) {
+    if constexpr (kHasWideTiles<Format>) multiply_few<Format>(panel, columns, x, ld, tokens, y);
+  } else {
+    multiply_many<Format>(panel, columns, x, ld, tokens, room, y);
   }
   for (int64_t t = 0; t < tokens; ++t)
     for (int j = 0; j < kRows; j += kLanes) {

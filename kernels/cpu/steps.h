@@ -131,6 +131,13 @@ inline void round_rows(const Range& range, const Rows& out, const Rows& x, int64
 struct Memory {
   const float* before;
   float* after;
+
+  // Of the head that comes after one if each sequence has one token: the next one's in a range, or the first
+  // one's of the next sequence, or of the next range.
+  const float* next(const Range& r, int64_t row, int64_t head, int64_t N, int64_t C) const {
+    if (head + N < r.last) return before + (row * C + head + N) * N;
+    return before + (row + 1 < r.last_row ? (row + 1) * C + r.first : r.first_row * C + r.last) * N;
+  }
 };
 
 // Calls use(Into{} or By{}): a state that one token reads and writes has no use for the cache.
@@ -171,7 +178,7 @@ inline void wkv7(const Range& range, int64_t T, int64_t C, const Memory& memory,
         Wkv7Step<N>::prepare(log_decay[row] + h, kk[row] + h, a[row] + h, w, b);
         Wkv7Step<N>::template step<false, decltype(way)>(
             before, S, r[row] + h, w, k[row] + h, v[row] + h, kk[row] + h, b, out[row] + h, nullptr,
-            nullptr);
+            nullptr, memory.next(range, row, h, N, C));
       }
     }
   });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "measure.h"
 
@@ -23,12 +24,14 @@ struct Wkv7Step {
     }
   }
 
-  // S becomes the state after the token; before may be the same array.
+  // S becomes the state after the token; before may be the same array. next: what will be read soon, of
+  // a state that goes By. While rows are written nothing else would come from memory.
   template <bool kMeasure, class To = Into>
   static void step(const float* before, float* S, const float* r, const float* w, const float* k,
                    const float* v, const float* kk, const float* b, float* y, float* sa_out,
-                   Measure* measure) {
+                   Measure* measure, const float* next = nullptr) {
     for (int block = 0; block < N; block += kLanes) {
+      const float* ahead = block + kLanes < N ? before + (block + kLanes) * N : next;
       Vec rows[kLanes];
       float sa[kLanes];
       for (int i = 0; i < kLanes; ++i) rows[i] = dot(before + (block + i) * N, kk);
@@ -39,6 +42,8 @@ struct Wkv7Step {
         float* to = S + (block + i) * N;
         const Vec vi = splat(v[block + i]), si = splat(sa[i]);
         Vec read{};
+        for (int c = 0; std::is_same_v<To, By> && c < N; c += 16)
+          __builtin_prefetch(ahead + i * N + c);
         for (int c = 0; c < N; c += kLanes) {
           const Vec old = load(from + c);
           const Vec now = old * load(w + c) - si * load(b + c) + vi * load(k + c);

@@ -27,7 +27,7 @@ from tests.packed_products import (
     inputs_of,
 )
 
-# Panels have 64 rows, groups 32 columns, sums 64 columns, blocks 128 or 256, tiles 4 or 6 tokens.
+# Panels have 64 rows, groups 32 columns, sums 64 columns, blocks 128 or 256, tiles 3, 4 or 6 tokens.
 SHAPES = [(1, 1), (3, 40), (63, 31), (64, 32), (65, 33), (130, 257), (70, 600)]
 TOKENS = [1, 2, 5, 6, 7, 13, 300]
 
