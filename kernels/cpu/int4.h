@@ -20,7 +20,9 @@ struct Int4 {
   // Calls use(number of a word, vector of rows, words) for a group's words of 4 columns.
   template <class Use>
   static void for_group(const uint8_t* group, Use use) {
+#pragma GCC unroll 4
     for (int q = 0; q < kQuarters; ++q)
+#pragma GCC unroll 4
       for (int j = 0; j < kVecs; ++j) {
         const IntVec w = load_as<IntVec>(group + q * kQuarterBytes + j * 4 * kLanes);
         use(q, j, low(w));

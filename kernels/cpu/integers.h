@@ -48,7 +48,9 @@ struct IntegerFormat<Int8> : Int8 {
   // As Int4's.
   template <class Use>
   static void for_group(const uint8_t* group, Use use) {
+#pragma GCC unroll 8
     for (int i = 0; i < Tokens::kWords; ++i)
+#pragma GCC unroll 4
       for (int j = 0; j < kVecs; ++j) use(i, j, word(group + i * kStep + j * kVector));
   }
 };
@@ -97,7 +99,7 @@ struct IntegerFormat<Int4Columns> : Int4 {
 template <class Format>
 constexpr bool kHasWideTiles =
     kLanes == 16 && Format::Tokens::kWords == 8 && !Format::kIsUnpacked;
-constexpr int kWideTile = 3, kWideTokens = 6;
+constexpr int kWideTile = 3, kWideTokens = 4;
 constexpr int64_t kWideGroups = 2, kWideAhead = 4096;
 
 // Some groups of columns, on from a vector of rows: words, so many bytes apart, the rows' scales,
@@ -184,29 +186,41 @@ inline void integer_tile_of(int64_t tokens, const Groups& w, const float* x, int
 // fetches ahead by itself faster than it can be asked to: some 20 lines may be under way at a time that a
 // program has asked for. A quarter of them is asked for all the same, which keeps the stream going.
 template <class F, int N>
-inline void wide_tile(Groups w, const float* x, int64_t ld, float* y) {
+__attribute__((noinline)) inline void wide_tile(Groups w, const float* x, int64_t ld, float* y) {
   using Tokens = typename F::Tokens;
-  Vec totals[N][kVecs] = {};
+  Vec totals[N][kVecs];  // which stay in memory if the compiler unrolls these loops too late
+#pragma GCC unroll 3
+  for (int t = 0; t < N; ++t)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVecs; ++j) totals[t][j] = Vec{};
   for (int64_t g = 0; g < w.count; ++g, x += Tokens::kSize) {
     const TokenRows<N> tokens(x, ld);
     IntVec sums[N][kVecs];
+#pragma GCC unroll 3
     for (int t = 0; t < N; ++t)
+#pragma GCC unroll 4
       for (int j = 0; j < kVecs; ++j) sums[t][j] = F::begin(Tokens::start(tokens[t]));
     F::for_group(w.words, [&](int i, int j, IntVec word) {
       if (j == 0 && i * 256 < F::kGroupBytes) __builtin_prefetch(w.next + i * 256, 0, 2);
       word = in_register(word);
+#pragma GCC unroll 3
       for (int t = 0; t < N; ++t)
         sums[t][j] = F::add(sums[t][j], word, IntVec{} + Tokens::words(tokens[t])[i]);
     });
-    for (int t = 0; t < N; ++t)
-      for (int j = 0; j < kVecs; ++j) {
-        Vec total = Tokens::total(F::result(sums[t][j], Tokens::start(tokens[t])), tokens[t]);
-        if (F::kHasGroupScales) total *= group_scales(w.scales + j * kLanes);
-        totals[t][j] += total;
+#pragma GCC unroll 4
+    for (int j = 0; j < kVecs; ++j) {
+      const Vec scale = F::kHasGroupScales ? group_scales(w.scales + j * kLanes) : Vec{};
+#pragma GCC unroll 3
+      for (int t = 0; t < N; ++t) {
+        const Vec total = Tokens::total(F::result(sums[t][j], Tokens::start(tokens[t])), tokens[t]);
+        totals[t][j] += F::kHasGroupScales ? total * scale : total;
       }
+    }
     w.words += F::kGroupBytes, w.scales += F::kGroupBytes, w.next += F::kGroupBytes;
   }
+#pragma GCC unroll 3
   for (int t = 0; t < N; ++t)
+#pragma GCC unroll 4
     for (int j = 0; j < kVecs; ++j) add_to(y + t * kRows + j * kLanes, totals[t][j]);
 }
 
