@@ -125,14 +125,19 @@ struct Bfloat12 {
     return Uppers::join(lower, uppers.named(names(column, quad)));
   }
 
-  // Adds a column times its input to totals.
-  static void add(const uint8_t* column, const Uppers& uppers, Vec x, Vec* total) {
-    for (int quad = 0; quad < kVecs / 4; ++quad, total += 4) {
-      const auto [left, right] = words(column, quad, uppers);
-      total[0] += Bfloat16::first(left) * x;
-      total[1] += Bfloat16::second(left) * x;
-      total[2] += Bfloat16::first(right) * x;
-      total[3] += Bfloat16::second(right) * x;
+  // Adds a column times the inputs of N tokens to their totals.
+  template <int N>
+  static void add(const uint8_t* column, const Uppers& uppers, const Vec (&x)[N],
+                  Vec (&total)[N][kVecs]) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kVecs; j += 4) {
+      const auto [left, right] = words(column, j / 4, uppers);
+      const Vec part[] = {Bfloat16::first(left), Bfloat16::second(left), Bfloat16::first(right),
+                          Bfloat16::second(right)};
+#pragma GCC unroll 4
+      for (int t = 0; t < N; ++t)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) total[t][j + i] += part[i] * x[t];
     }
   }
 
@@ -165,26 +170,50 @@ struct Bfloat12Rounded : Bfloat12 {
 template <class F>
 constexpr bool kIsShort = std::is_base_of_v<Bfloat12, F>;
 
-// y[0..63] = panel · x for one token, as Panel::multiply. Strays come first: what they need is on its
-// way while the panel is read.
-template <class F>
+// y[token][0..63] = panel · x for N tokens, ld floats apart, as Panel::multiply. Strays come first: what they
+// need is on its way while the panel is read.
+template <class F, int N>
 struct ShortPanel {
   template <class Columns>
   __attribute__((noinline)) static void multiply(const uint8_t* panel, const Columns& visited,
-                                                 const Strays& strays, const float* x, float* y) {
-    std::memset(y, 0, sizeof(float) * kRows);
-    strays.add<F, std::is_same_v<Columns, SomeColumns>>(x, y);
+                                                 const Strays& strays, const float* x, int64_t ld,
+                                                 float* y) {
+    std::memset(y, 0, sizeof(float) * kRows * N);
+    for (int t = 0; t < N; ++t)
+      strays.add<F, std::is_same_v<Columns, SomeColumns>>(x + t * ld, y + t * kRows);
     const Uppers uppers(strays);
-    Vec sums[kVecs] = {};
     for (int64_t i = 0; i < visited.count;) {
-      Vec total[kVecs] = {};
+      Vec total[N][kVecs];  // which stay in memory if the compiler unrolls these loops too late
+#pragma GCC unroll 4
+      for (int t = 0; t < N; ++t)
+#pragma GCC unroll 8
+        for (int j = 0; j < kVecs; ++j) total[t][j] = Vec{};
       for (const int64_t end = std::min(i + kSummed, visited.count); i < end; ++i) {
         visited.prefetch(panel, i, F::kColumn);
         const int64_t c = visited[i];
-        F::add(panel + c * F::kColumn, uppers, splat(F::Longer::input(x, c)), total);
+        Vec inputs[N];
+#pragma GCC unroll 4
+        for (int t = 0; t < N; ++t) inputs[t] = splat(F::Longer::input(x + t * ld, c));
+        F::add(panel + c * F::kColumn, uppers, inputs, total);
       }
-      for (int j = 0; j < kVecs; ++j) sums[j] += total[j];
+#pragma GCC unroll 4
+      for (int t = 0; t < N; ++t)
+#pragma GCC unroll 8
+        for (int j = 0; j < kVecs; ++j) add_to(y + t * kRows + j * kLanes, total[t][j]);
     }
-    for (int j = 0; j < kVecs; ++j) add_to(y + j * kLanes, sums[j]);
   }
 };
+
+// So many tokens meet a panel as it is; for more, columns are made longer beforehand, and where two of
+// them meet rounded inputs at once that pays sooner. Measured.
+template <class F>
+constexpr int kShortTokens = kLanes < 16 ? 1 : F::Longer::kTogether > 1 ? 2 : 4;
+
+// The same for up to N.
+template <class F, int N = kShortTokens<F>>
+inline void multiply_short(int64_t tokens, const uint8_t* panel, int64_t columns,
+                           const Strays& strays, const float* x, int64_t ld, float* y) {
+  if (tokens == N)
+    return ShortPanel<F, N>::multiply(panel, AllColumns{columns}, strays, x, ld, y);
+  if constexpr (N > 1) multiply_short<F, N - 1>(tokens, panel, columns, strays, x, ld, y);
+}

@@ -244,13 +244,13 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
       using Longer = typename F::Longer;
       const Strays& strays = m.strays(panel);
       const auto [x, ld] = inputs_of<Longer>(in);
-      if (tokens > 1)
+      if (some)
+        ShortPanel<F, 1>::multiply(data, *some, strays, x, ld, scratch.y);
+      else if (tokens <= kShortTokens<F>)
+        multiply_short<F>(tokens, data, m.columns, strays, x, ld, scratch.y);
+      else
         multiply_floats<Longer>(Lengthened{data, strays, scratch.unpacked}, m.columns, x, ld, tokens,
                                 scratch.y);
-      else if (some)
-        ShortPanel<F>::multiply(data, *some, strays, x, scratch.y);
-      else
-        ShortPanel<F>::multiply(data, AllColumns{m.columns}, strays, x, scratch.y);
     } else if (tokens == 1) {
       multiply_token<F>(data, m.columns, in.x, in.rounded, some, scratch.y);
     } else if constexpr (IntegerFormat<F>::kExists) {
