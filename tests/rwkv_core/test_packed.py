@@ -205,7 +205,8 @@ def test_models_beyond_the_caches_keep_bf16_in_12_bits_without_loss(
         limit = torch.float32 if strategy == "cpu fp32" else torch.bfloat16
         assert_close(logits, expected, limit)
         assert_states_close(state, after, limit)
-        if batch * length > 1:  # the same numbers are multiplied in the same order then
+        # Columns are made longer then, and the same numbers are multiplied in the same order.
+        if batch * length > 4:
             assert torch.equal(logits, expected)
 
 
