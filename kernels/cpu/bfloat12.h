@@ -208,12 +208,3 @@ struct ShortPanel {
 // them meet rounded inputs at once that pays sooner. Measured.
 template <class F>
 constexpr int kShortTokens = kLanes < 16 ? 1 : F::Longer::kTogether > 1 ? 2 : 4;
-
-// The same for up to N.
-template <class F, int N = kShortTokens<F>>
-inline void multiply_short(int64_t tokens, const uint8_t* panel, int64_t columns,
-                           const Strays& strays, const float* x, int64_t ld, float* y) {
-  if (tokens == N)
-    return ShortPanel<F, N>::multiply(panel, AllColumns{columns}, strays, x, ld, y);
-  if constexpr (N > 1) multiply_short<F, N - 1>(tokens, panel, columns, strays, x, ld, y);
-}

@@ -171,6 +171,13 @@ inline void for_tiles(int64_t tokens, int64_t most, Use use) {
   }
 }
 
+// Calls use(std::integral_constant<int, n>) for 1 to N.
+template <int N, class Use>
+inline void with_count(int64_t n, Use use) {
+  if (n == N) return use(std::integral_constant<int, N>{});
+  if constexpr (N > 1) with_count<N - 1>(n, use);
+}
+
 // y[0..63] = panel · x, for one token; x is rounded if the format says so. Never inlined: among
 // other code the totals leave their registers, and a product takes a third longer.
 template <class F>

@@ -118,13 +118,6 @@ inline void tile(const Part<F>& w, const float* x, int64_t ldx, float* y) {
     for (int j = 0; j < kTileVecs; ++j) add_to(y + t * kRows + j * kLanes, total[t][j]);
 }
 
-// The same for up to N tokens.
-template <class F, int N>
-inline void tile_of(int64_t tokens, const Part<F>& w, const float* x, int64_t ldx, float* y) {
-  if (tokens == N) return tile<F, N>(w, x, ldx, y);
-  if constexpr (N > 1) tile_of<F, N - 1>(tokens, w, x, ldx, y);
-}
-
 // y[token][0..63] = panel · x for several tokens, in floats; y is written whole.
 template <class F, class From>
 inline void multiply_floats(const From& from, int64_t columns, const float* x, int64_t ldx,
@@ -137,9 +130,10 @@ inline void multiply_floats(const From& from, int64_t columns, const float* x, i
     const uint8_t* next = from.panel + (first + some) * From::kInMemory;
     for_tiles(tokens, kTileTokens, [&](int64_t t, int64_t n) {
       for (int j = 0; j < kVecs; j += kTileVecs)
-        tile_of<F, kTileTokens>(
-            n, Part<F>{block, next + j * some * From::kInMemory / kVecs, first, last - first, j},
-            x + t * ldx, ldx, y + t * kRows + j * kLanes);
+        with_count<kTileTokens>(n, [&](auto N) {
+          tile<F, N>(Part<F>{block, next + j * some * From::kInMemory / kVecs, first, last - first, j},
+                     x + t * ldx, ldx, y + t * kRows + j * kLanes);
+        });
     });
   }
 }
@@ -247,7 +241,9 @@ inline void multiply_panel(const Matrix& m, int64_t panel, const Inputs& in, int
       if (some)
         ShortPanel<F, 1>::multiply(data, *some, strays, x, ld, scratch.y);
       else if (tokens <= kShortTokens<F>)
-        multiply_short<F>(tokens, data, m.columns, strays, x, ld, scratch.y);
+        with_count<kShortTokens<F>>(tokens, [&, x = x, ld = ld](auto N) {
+          ShortPanel<F, N>::multiply(data, AllColumns{m.columns}, strays, x, ld, scratch.y);
+        });
       else
         multiply_floats<Longer>(Lengthened{data, strays, scratch.unpacked}, m.columns, x, ld, tokens,
                                 scratch.y);
