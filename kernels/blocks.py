@@ -10,12 +10,9 @@ from torch import Tensor
 
 from kernels.build import BuildError, default_cache
 from kernels.packed import PackedLibrary, packed_library, thread_pool
-from kernels.pages import take_pages
 
 # GGUF's numbers of the types that the library knows: Q4_0, Q8_0, Q4_K, Q5_K, Q6_K.
 COMPILED = frozenset({2, 8, 12, 13, 14})
-# Of tables that stay, many small pages take as long as unpacking them.
-PAGES_FROM = 16 * 2**20
 
 
 @lru_cache
@@ -47,11 +44,7 @@ def unpack_blocks(library: PackedLibrary, kind: int, rows: Tensor) -> Tensor:
     blocks, left = divmod(row_bytes, library.block_bytes(kind))
     assert not left
     shape = (*before, blocks * library.block_numbers(kind))
-    size = 4 * math.prod(shape)
-    if size >= PAGES_FROM:
-        values = torch.frombuffer(take_pages(size), dtype=torch.float32).view(shape)
-    else:
-        values = torch.empty(shape)
+    values = torch.empty(shape)
     pool, count = thread_pool(torch.get_num_threads()), math.prod(before) * blocks
     library.unpack(pool, kind, rows.data_ptr(), count, values.data_ptr())
     return values

@@ -21,6 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from kernels.blocks import COMPILED
 from kernels.packed import FORMATS, PANEL_ROWS, TYPES
 from kernels.plan_memory import LANES, Room, Storage, place
 from kernels.plan_parts import (
@@ -116,6 +117,11 @@ class Plan:
         table = self._keep(table.to(self.device).contiguous())
         numbers = [FORMATS[TYPES[table.dtype]], size]
         return self._add("embed", size, [], [table], numbers)
+
+    def embed_blocks(self, table: Tensor, kind: int, size: int) -> Value:
+        """Look up each token's row, `size` numbers in blocks of a GGUF file's kind, on a CPU."""
+        assert kind in COMPILED
+        return self._add("embed", size, [], [self._keep(table.contiguous())], [0, size, kind])
 
     def layer_norm(self, x: Value, norm: nn.LayerNorm) -> Value:
         """Norm each token."""

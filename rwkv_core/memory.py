@@ -158,11 +158,13 @@ def plan_memory(
         for device, nbytes in ((str(place.device), placed.device), ("cpu", placed.host)):
             weights.setdefault(device, [0, 0])[0] += nbytes
         weights["cpu"][1] += placed.mapped
-    tables = sum(_bytes(entry) * count for entry, count in inventory.tables)
-    weights["cpu"][0] += tables
-    weights["cpu"][1] += tables
-    if gpu := planned_gpu(config, placement):
-        weights[str(gpu)][0] += tables  # a copy, so that the GPU looks up by itself
+    for entry, count in inventory.tables:
+        in_file = entry.quantized_bytes or _bytes(entry)
+        weights["cpu"][0] += in_file * count
+        weights["cpu"][1] += in_file * count
+        if gpu := planned_gpu(config, placement):
+            # A copy, so that the GPU looks up by itself.
+            weights[str(gpu)][0] += _bytes(entry) * count
     needs = {}
     for device, (nbytes, mapped) in weights.items():
         is_host = device == "cpu"

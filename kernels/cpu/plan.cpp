@@ -179,9 +179,18 @@ class PlanJob : public Job {
     }
   }
 
-  // out = the table's row of each token; number: type (Format) and width of the table.
+  // out = the table's row of each token; number: type (Format) and width of the table, and the kind of
+  // its blocks if it has those instead.
   void embed(const Step& s, const Range& r, const Rows& out) const {
     const int64_t width = s.number[1];
+    if (const BlockType type = BlockType::of(s.number[2]); type.bytes) {
+      const int64_t count = width / type.numbers;
+      for (int64_t row = r.first_row; row < r.last_row; ++row) {
+        const uint8_t* from = (const uint8_t*)s.data[0] + run_.ids[row] * count * type.bytes;
+        for (int64_t i = 0; i < count; ++i) type.unpack(from + i * type.bytes, out[row] + i * type.numbers);
+      }
+      return;
+    }
     for (int64_t row = r.first_row; row < r.last_row; ++row) {
       const int64_t at = run_.ids[row] * width;
       float* to = out[row];

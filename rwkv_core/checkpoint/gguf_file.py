@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels.blocks import COMPILED, block_library, unpack_blocks
-from rwkv_core.checkpoint.weights import FETCH_AGAIN, Contents, StoredTensor
+from rwkv_core.checkpoint.weights import FETCH_AGAIN, Contents, QuantizedRows, StoredTensor
 from rwkv_core.config import Choice
 from rwkv_core.errors import CheckpointError
 
@@ -141,7 +142,16 @@ def _map(info: _Info, data: NDArray[np.uint8], start: int) -> StoredTensor:
         tensor = torch.from_numpy(rows).view(_DTYPES[info.kind])
         return StoredTensor.of(tensor)
     _check_can_dequantize(kind, block_bytes, info.name)
-    return StoredTensor(info.shape, torch.float32, lambda part: _unpack(rows[part], kind))
+    read = partial(_read_rows, rows, kind)
+    if len(info.shape) != 2 or kind.value not in COMPILED:
+        return StoredTensor(info.shape, torch.float32, read)
+    blocks = torch.from_numpy(rows)
+    found = QuantizedRows(kind.value, blocks, lambda some: _unpack(some.numpy(), kind))
+    return StoredTensor(info.shape, torch.float32, read, found)
+
+
+def _read_rows(rows: NDArray[np.uint8], kind: GGMLQuantizationType, part: slice) -> Tensor:
+    return _unpack(rows[part], kind)
 
 
 def _check_can_dequantize(kind: GGMLQuantizationType, block_bytes: int, name: str) -> None:

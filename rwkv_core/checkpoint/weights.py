@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +30,21 @@ def in_file(file_name: str, error: CheckpointError) -> CheckpointError:
 
 
 @dataclass(frozen=True)
+class QuantizedRows:
+    """Rows as a file holds them, in blocks of fewer bits than torch's types.
+
+    Attributes:
+        kind: GGUF's number of their type.
+        blocks: (rows, bytes of a row) uint8, mapped.
+        unpack: makes float32 (..., columns) of some of them.
+    """
+
+    kind: int
+    blocks: Tensor
+    unpack: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
 class StoredTensor:
     """One tensor of a file that is read, and converted if need be, when asked for.
 
@@ -38,11 +53,14 @@ class StoredTensor:
         dtype: in which it is given out.
         read: makes rows of it, that is a slice along the first axis; memory-mapped where
             nothing had to be converted. A tensor without axes is given out whole.
+        quantized: the same numbers as they lie in the file, where that is shorter and rows of
+            them can be looked up there.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Callable[[slice], Tensor]
+    quantized: QuantizedRows | None = None
 
     @classmethod
     def of(cls, tensor: Tensor) -> StoredTensor:
@@ -125,6 +143,15 @@ class Weights(Mapping[str, Tensor]):
         """Dtype by name, without reading."""
         return {name: tensor.dtype for name, tensor in self._tensors.items()}
 
+    @property
+    def quantized_bytes(self) -> dict[str, int]:
+        """Bytes in the file by name, of those whose rows can be looked up in quantised blocks."""
+        return {
+            name: tensor.quantized.blocks.nbytes
+            for name, tensor in self._tensors.items()
+            if tensor.quantized
+        }
+
     def without(self, names: Collection[str]) -> Weights:
         """Leave tensors out."""
         kept = {name: tensor for name, tensor in self._tensors.items() if name not in names}
@@ -139,7 +166,7 @@ class Weights(Mapping[str, Tensor]):
         tensor = self._tensors[name]
         if not self._is_checked:
             return tensor
-        return tensor.each_row(lambda rows: self._check(name, rows))
+        return replace(tensor, read=lambda rows: self._check(name, tensor.read(rows)))
 
     def __getitem__(self, name: str) -> Tensor:
         """Return one tensor, or raise CheckpointError where it holds NaN or infinity."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kernels.operators import CPU, Operator
 from kernels.plan import Plan
 from kernels.plan_parts import StoredMatrix, Value
+from rwkv_core.checkpoint.weights import QuantizedRows
 from rwkv_core.config import ModelConfig
 from rwkv_core.models.packed import Packed
 from rwkv_core.models.sizes import Shapes
@@ -103,6 +104,32 @@ class Lookup(nn.Module):
         """Fetch the rows of numbers (...) to a device; (..., columns) float32."""
         rows = F.embedding(numbers.to(self.weight.device), self.weight)
         return rows.to(device).float()
+
+    def plan(self, p: Plan) -> Value:
+        """Note the same in a plan, for each token."""
+        return p.embed(self.weight)
+
+
+class QuantizedLookup(nn.Module):
+    """A Lookup in a file's quantised blocks, of which only the rows asked for are unpacked."""
+
+    blocks: Tensor
+
+    def __init__(self, rows: QuantizedRows, columns: int) -> None:
+        """Keep the blocks where they are mapped; each row is of so many columns."""
+        super().__init__()
+        self._rows, self._columns = rows, columns
+        self.register_buffer("blocks", rows.blocks)
+
+    def forward(self, numbers: Tensor, device: torch.device) -> Tensor:
+        """Fetch the rows of numbers (...) to a device; (..., columns) float32."""
+        return self._rows.unpack(self.blocks[numbers.cpu()]).to(device)
+
+    def plan(self, p: Plan) -> Value:
+        """Note the same in a plan; a GPU gets the numbers."""
+        if p.device.type == "cpu":
+            return p.embed_blocks(self.blocks, self._rows.kind, self._columns)
+        return p.embed(self._rows.unpack(self.blocks))
 
 
 class Vectors(nn.Module):
@@ -249,7 +276,7 @@ class Network(nn.Module):
         """Put blocks between an empty embedding and an empty head."""
         super().__init__()
         self.config = config
-        self.emb = Matrix(config.vocab_size, config.n_embd)
+        self.emb: Lookup | QuantizedLookup = Lookup(config.vocab_size, config.n_embd)
         self.blocks = nn.ModuleList(blocks)
         self.ln_out = nn.LayerNorm(config.n_embd, eps=LAYER_NORM_EPS)
         self.head = Matrix(config.vocab_size, config.n_embd)
@@ -297,9 +324,8 @@ class Network(nn.Module):
             The normed stream (B, T, C) that `head` turns into logits, and the new state.
         """
         home, memories = state.wkv.device, []
-        embedded = F.embedding(tokens.to(self.emb.weight.device), self.emb.weight)
         layers = self.layers
-        x = layers[0].ln0(embedded.to(layers[0].ln1.weight.device).float())
+        x = layers[0].ln0(self.emb(tokens, layers[0].ln1.weight.device))
         shared = Shared(tokens, x, note=note)
         for layer, block in enumerate(layers):
             place = block.ln1.weight.device
@@ -328,7 +354,7 @@ class Network(nn.Module):
         p = Plan(self.config.n_embd, head_size, self.ln_out.weight.device)
         ln0: nn.LayerNorm = self.blocks[0].ln0  # type: ignore[assignment]
         with p.rows():
-            embedded = p.embed(self.emb.weight)
+            embedded = self.emb.plan(p)
             # Layers add to x, so the value that stays is made a second time.
             x, x0 = p.layer_norm(embedded, ln0), p.layer_norm(embedded, ln0)
         shared = SharedValues(x0)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,9 +15,9 @@ from torch import nn
 
 from rwkv_core.config import ModelConfig
 from rwkv_core.errors import SettingsError
-from rwkv_core.models.blocks import Matrix, Network
+from rwkv_core.models.blocks import Lookup, Matrix, Network
 from rwkv_core.models.loading import GENERATIONS, Checkpoint, detect_config
-from rwkv_core.models.placing import SPARSE, is_matrix, is_table
+from rwkv_core.models.placing import SPARSE, is_matrix
 from rwkv_core.models.rwkv5 import BONUS_NAMES
 from rwkv_core.models.sizes import Shapes
 
@@ -50,11 +51,15 @@ class Sizes:
 
 
 class Entry(NamedTuple):
-    """One tensor of a layer: what it is used for, its shape, and its type in the file."""
+    """One tensor of a layer: what it is used for, its shape, its type when read from the file.
+
+    Quantised rows that are looked up in the file also have the bytes that they take there.
+    """
 
     kind: Kind
     shape: tuple[int, ...]
     dtype: torch.dtype
+    quantized_bytes: int | None = None
 
 
 # Tensors that are alike are counted together.
@@ -123,26 +128,32 @@ def inventory_of_file(checkpoint: Checkpoint) -> Inventory:
     with torch.device("meta"):
         network = checkpoint.make_network()
     dtypes: Mapping[str, torch.dtype] = checkpoint.tensors.dtypes
-    return _inventory(network, dtypes.__getitem__)
+    quantized = checkpoint.tensors.quantized_bytes
+    return _inventory(network, dtypes.__getitem__, quantized)
 
 
-def _inventory(network: Network, dtype_of: Callable[[str], torch.dtype]) -> Inventory:
+def _inventory(
+    network: Network,
+    dtype_of: Callable[[str], torch.dtype],
+    quantized_bytes: Mapping[str, int] = MappingProxyType({}),
+) -> Inventory:
     parts: dict[str, Counter[Entry]] = {}
     for path, owner in network.named_modules():
         # Each module's own, as looking every name up takes longer than all the rest.
         for name, parameter in owner.named_parameters(path, recurse=False):
-            kind = _kind_of(network, owner, name, parameter)
+            kind = _kind_of(owner, name, parameter)
             layer = re.match(r"blocks\.(\d+)\.", name)
             place = "tables" if kind == "table" else layer[1] if layer else "last"
-            entry = Entry(kind, tuple(parameter.shape), dtype_of(name))
+            in_file = quantized_bytes.get(name) if kind == "table" else None
+            entry = Entry(kind, tuple(parameter.shape), dtype_of(name), in_file)
             parts.setdefault(place, Counter())[entry] += 1
     frozen = {place: tuple(sorted(found.items(), key=str)) for place, found in parts.items()}
     layers = tuple(frozen[str(layer)] for layer in range(network.config.n_layer))
     return Inventory(network.config, layers, frozen["last"], frozen["tables"])
 
 
-def _kind_of(network: Network, owner: nn.Module, name: str, parameter: torch.Tensor) -> Kind:
-    if is_table(network, owner):
+def _kind_of(owner: nn.Module, name: str, parameter: torch.Tensor) -> Kind:
+    if isinstance(owner, Lookup):
         return "table"
     if not is_matrix(name, parameter):
         return "vector"

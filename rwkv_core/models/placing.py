@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 
 import torch
 from torch import Tensor, nn
 
 from rwkv_core.checkpoint import StoredTensor
-from rwkv_core.models.blocks import Lookup, Matrix, Network
+from rwkv_core.models.blocks import Lookup, Matrix, Network, QuantizedLookup
 from rwkv_core.models.loading import Checkpoint
 from rwkv_core.models.packed import Packer, low_rank_module, packer
 from rwkv_core.quantization import QuantizedMatrix
@@ -57,7 +58,7 @@ def build_network(
         if network.rescale_every and (found := _RESCALED.match(name)):
             tensor = _divided(tensor, 2 ** (int(found[1]) // network.rescale_every))
         owner = network.get_submodule(name.rpartition(".")[0])
-        if is_packed and is_matrix(name, tensor) and not is_table(network, owner):
+        if is_packed and is_matrix(name, tensor) and not isinstance(owner, Lookup):
             _pack(network, name, tensor, _place_of(name, places), make)
         else:
             _put(network, name, tensor, _place_of(name, places))
@@ -68,11 +69,6 @@ def _place_of(name: str, places: list[Place]) -> Place:
     """Find a tensor's place: its layer's, or the last one's for the final norm and the head."""
     layer = re.match(r"blocks\.(\d+)\.", name)
     return places[int(layer[1])] if layer else places[-1]
-
-
-def is_table(network: Network, owner: nn.Module) -> bool:
-    """Whether rows of this module's tensor are looked up, not multiplied."""
-    return isinstance(owner, Lookup) or owner is network.emb
 
 
 def _pack(network: Network, name: str, tensor: StoredTensor, place: Place, make: Packer) -> None:
@@ -93,8 +89,8 @@ def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> Non
     """Replace one empty parameter, or one empty matrix by a quantised one."""
     path, _, leaf = name.rpartition(".")
     owner = network.get_submodule(path)
-    if is_table(network, owner):
-        owner.register_parameter(leaf, nn.Parameter(tensor[:], requires_grad=False))
+    if isinstance(owner, Lookup):
+        _put_table(network, path, tensor)
         return
     is_streamed = place.is_streamed and isinstance(owner, Matrix)
     device = torch.device("cpu") if is_streamed else place.device
@@ -113,6 +109,18 @@ def _put(network: Network, name: str, tensor: StoredTensor, place: Place) -> Non
     if is_streamed and place.device.type == "cuda":
         placed = placed.pin_memory()
     owner.register_parameter(leaf, nn.Parameter(placed, requires_grad=False))
+
+
+def _put_table(network: Network, path: str, tensor: StoredTensor) -> None:
+    """Replace an empty table by what is mapped."""
+    if tensor.quantized is None:
+        table = nn.Parameter(tensor[:], requires_grad=False)
+        network.get_submodule(path).register_parameter("weight", table)
+        return
+    # Read once for the check of its values.
+    deque(tensor.blocks(), maxlen=0)
+    lookup = QuantizedLookup(tensor.quantized, tensor.shape[1])
+    network.set_submodule(path, lookup)
 
 
 def _divided(tensor: StoredTensor, divisor: int) -> StoredTensor:

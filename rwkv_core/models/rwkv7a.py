@@ -27,6 +27,7 @@ from rwkv_core.errors import CheckpointError
 from rwkv_core.models.blocks import (
     Lookup,
     Matrix,
+    QuantizedLookup,
     Shared,
     SharedValues,
     times,
@@ -47,7 +48,7 @@ class DeepEmbedChannelMix(ChannelMix):
         """Make empty parameters; rank is R. s0 is (F) or (1, 1, F), as in the file."""
         super().__init__(config)
         self.rank = rank
-        self.s_emb = Lookup(config.vocab_size, rank * rank)
+        self.s_emb: Lookup | QuantizedLookup = Lookup(config.vocab_size, rank * rank)
         self.s_emb_x = Matrix(rank * rank, config.n_embd)
         s0 = shapes.get("blocks.0.ffn.s0")
         self.add_empty("s0", *((1, 1, config.n_ffn) if s0 and len(s0) == 3 else (config.n_ffn,)))
@@ -72,7 +73,7 @@ class DeepEmbedChannelMix(ChannelMix):
         value = self.packed("value")
         with p.rows():
             z_k = p.mix(xn, dx, self.x_k)
-            M = p.embed(self.s_emb.weight)
+            M = self.s_emb.plan(p)
         with p.products():
             hidden = p.product(self.packed("key"), z_k, "squared_relu")
             p.product(self.packed("s_emb_x"), shared.x0, add_to=M)

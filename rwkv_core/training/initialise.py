@@ -26,7 +26,7 @@ def initialise(network: RWKV7) -> None:
     """Fill the parameters of a new network in place, from torch's global generator."""
     config = network.config
     V, C = config.vocab_size, config.n_embd
-    nn.init.uniform_(network.emb.weight, -1e-4, 1e-4)
+    nn.init.uniform_(network.emb.get_parameter("weight"), -1e-4, 1e-4)
     nn.init.orthogonal_(network.head.weight, gain=0.5 * math.sqrt(V / C) if V > C else 0.5)
     for norm in network.modules():
         if isinstance(norm, nn.LayerNorm | nn.GroupNorm):

@@ -38,7 +38,7 @@ def test_layers_that_share_numbers_make_a_small_file_and_a_whole_model(tmp_path:
     model = load_model(path, kernel="torch")
     assert model.config.n_layer == 9
     held = matrix_bytes(model)
-    assert held == model.weight_bytes - model.network.emb.weight.nbytes
+    assert held == model.weight_bytes - model.network.get_parameter("emb.weight").nbytes
     assert path.stat().st_size < held
     logits, _ = model.forward([1, 2])
     assert torch.isfinite(logits).all()

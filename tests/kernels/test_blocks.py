@@ -9,6 +9,9 @@ from gguf.quants import dequantize
 
 from kernels.blocks import COMPILED, block_library, unpack_blocks
 from kernels.packed import PackedLibrary, thread_pool
+from kernels.plan import Plan
+from kernels.program import Program
+from rwkv_core.models.packed import pack
 
 KINDS = [Kind.Q4_0, Kind.Q8_0, Kind.Q4_K, Kind.Q5_K, Kind.Q6_K]
 
@@ -58,17 +61,22 @@ def test_only_the_numbers_asked_for_are_written(kind: Kind, library: PackedLibra
     assert whole[-guard:].isnan().all()
 
 
-def test_tables_that_stay_are_unpacked_into_large_pages(
-    library: PackedLibrary, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, size = gguf.GGML_QUANT_SIZES[Kind.Q8_0]
-    rows = torch.randint(0, 255, (4, 3 * size), dtype=torch.uint8)
-    rows[:, 1::size] = 0x2C  # scales that are numbers
-    small = unpack_blocks(library, Kind.Q8_0, rows)
-    monkeypatch.setattr("kernels.blocks.PAGES_FROM", 1)
-    large = unpack_blocks(library, Kind.Q8_0, rows)
-    assert large.shape == (4, 96)
-    assert torch.equal(large, small)
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_blocks_are_looked_up(kind: Kind, library: PackedLibrary) -> None:
+    numbers, size = gguf.GGML_QUANT_SIZES[kind]
+    columns = 256 * 3
+    table = torch.randint(0, 255, (5, columns // numbers, size), dtype=torch.uint8)
+    table[..., [0, 1, 2, 3, -2, -1]] = 0x2C  # what may be a scale is a number
+    rows = table.view(5, -1)
+    ids = torch.tensor([[3, 0, 4], [4, 1, 3]])
+    p = Plan(64, 64)
+    with p.rows():
+        x = p.embed_blocks(rows, kind, columns)
+    with p.products():
+        p.logits(pack(torch.eye(columns), "fp32", threads=1).weight, x)
+    state = torch.zeros(1, 2, 64), torch.zeros(1, 2, 1, 64, 64), torch.zeros(1, 2, 64)
+    found, _, _ = Program(p, threads=2).run(ids, state, all_logits=True)
+    assert torch.equal(found.view(2, 3, columns), unpack_blocks(library, kind, rows)[ids])
 
 
 def test_the_library_knows_what_it_is_asked_for_and_nothing_else(library: PackedLibrary) -> None:

@@ -289,9 +289,10 @@ def outcome(path: Path) -> str:
 
 def checked(model: Model) -> str:
     """Look at a model's shapes and numbers, and run it once."""
-    named = dict(model.network.named_parameters())
-    assert all(bool(torch.isfinite(value).all()) for value in named.values())
-    assert named["emb.weight"].shape == (model.config.vocab_size, model.config.n_embd)
+    table = model.network.emb(torch.arange(model.config.vocab_size), torch.device("cpu"))
+    assert table.shape == (model.config.vocab_size, model.config.n_embd)
+    values = [*model.network.parameters(), table]
+    assert all(bool(torch.isfinite(value).all()) for value in values)
     try:
         logits, _ = model.forward([0])
     except NonFiniteError:

@@ -13,6 +13,7 @@ from rwkv_core.models import load_model
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.models.outline import Inventory, Sizes, inventory_of_file, inventory_of_sizes
 from tests.checkpoints import write_safetensors
+from tests.foreign_formats import Kind, write_gguf
 from tests.generations import RANDOM_WEIGHTS
 
 RANKS = (("w", 96), ("a", 96), ("v", 64), ("g", 256))
@@ -43,6 +44,16 @@ def test_planned_weights_are_those_of_the_loaded_model(
     # Packed matrices begin on borders of 64 bytes.
     slack = 64 * len(weights) if plan.is_packed else 0
     assert 0 <= model.weight_bytes - plan.needs["cpu"].weights <= slack
+
+
+@pytest.mark.parametrize("strategy", ["cpu fp32", "cpu int8"])
+def test_a_quantised_files_table_is_planned_as_it_lies(strategy: str, tmp_path: Path) -> None:
+    weights = RANDOM_WEIGHTS["7"](n_embd=128, head_size=64, vocab_size=500)
+    path = write_gguf(tmp_path / "tiny.gguf", weights, generation="7", kind=Kind.Q8_0)
+    model = load_model(path, strategy)
+    need = plan_memory(inventory_of_file(open_checkpoint(path)), strategy).needs["cpu"]
+    assert 0 <= model.weight_bytes - need.weights <= 64 * len(weights)
+    assert need.mapped < 500 * 128 * 4
 
 
 @pytest.mark.parametrize("kept", FORMATS)

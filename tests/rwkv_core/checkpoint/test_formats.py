@@ -211,6 +211,48 @@ def test_gguf_logits_are_those_of_an_official_file_with_the_same_rounding(
     assert not torch.equal(rounded["head.weight"], weights["head.weight"])
 
 
+@pytest.mark.parametrize("generation", ["6", "7"])
+@pytest.mark.parametrize("kind", [Kind.Q8_0, Kind.Q5_1, Kind.Q4_0])
+@pytest.mark.parametrize("kernel", ["fastest", "torch"])
+def test_quantised_embeddings_are_looked_up_in_the_file(
+    generation: str, kind: Kind, kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = gguf(generation, kind)(tmp_path, RANDOM_WEIGHTS[generation](**SIZES))
+    checkpoint = open_checkpoint(path)
+    same = write_pth(tmp_path / "same.pth", dict(checkpoint.tensors.items()))
+    is_fastest = kernel == "fastest"
+    found, expected = (
+        load_model(file, "cpu int8", kernel="fastest" if is_fastest else "torch")
+        for file in (path, same)
+    )
+    assert torch.equal(logits(found), logits(expected))
+    saved = expected.weight_bytes - found.weight_bytes
+    table = checkpoint.tensors.stored("emb.weight")
+    if kind == Kind.Q5_1:  # which no compiled code unpacks
+        assert not saved
+        return
+    assert table.quantized
+    assert saved == table.nbytes - table.quantized.blocks.nbytes > 0
+    if not is_fastest:
+        # Without a compiler the package gguf unpacks them.
+        monkeypatch.setattr(gguf_file, "block_library", lambda: None)
+        assert torch.equal(logits(found), logits(expected))
+
+
+def test_a_quantised_embedding_that_holds_no_numbers_is_refused(tmp_path: Path) -> None:
+    weights = RANDOM_WEIGHTS["7"](**SIZES)
+    path = gguf("7", Kind.Q8_0)(tmp_path, weights)
+    embedding = open_checkpoint(path).tensors.stored("emb.weight").quantized
+    assert embedding
+    whole = path.read_bytes()
+    rows = embedding.blocks.numpy().tobytes()
+    damaged = rows[:-34] + b"\xff\x7f" + rows[-32:]  # the last scale
+    assert whole.count(rows) == 1
+    path.write_bytes(whole.replace(rows, damaged))
+    with pytest.raises(CheckpointError, match=r"emb\.weight holds NaN or infinity"):
+        load_model(path, "cpu fp32")
+
+
 def opened(path: Path) -> Checkpoint:
     return open_checkpoint(path)
 
