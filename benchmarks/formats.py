@@ -18,10 +18,12 @@ from torch import Tensor
 
 from presets.texts import public_text
 from rwkv_core.models import Model, load_model
+from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.models.runtime import Kernel
 from rwkv_core.tokenizer import Tokenizer
 from rwkv_core.training.heldout import bits_per_byte
 from tests.checkpoints import write_pth
+from tests.foreign_formats import Kind, write_gguf
 from tests.generations import RANDOM_WEIGHTS, REFERENCES, RELEASED_RANKS, as_numpy, random_tokens
 
 STRATEGIES = {
@@ -33,6 +35,9 @@ STRATEGIES = {
 }
 # Of the text: torch's path, and what runs if nothing else is asked for.
 KERNELS: Mapping[str, Kernel] = {"bits_per_byte": "torch", "bits_per_byte_packed": "fastest"}
+# Types of quantised files, and what such files run in.
+FILES = (Kind.Q8_0, Kind.Q5_1, Kind.Q5_0, Kind.Q4_1, Kind.Q4_0)
+FILE_STRATEGIES = ("fp32", "int8", "int4")
 GENERATIONS = ("4", "5.1", "5.2", "6", "7", "7a")
 
 
@@ -127,9 +132,31 @@ def measure_text(path: Path, tokenizer: Tokenizer, characters: int) -> dict[str,
     for kind, kernel in KERNELS.items():
         figures = measured[kind] = {}
         for name, strategy in STRATEGIES.items():
-            model = load_model(path, strategy, kernel=kernel)
-            read = lambda tokens, model=model: model.forward(tokens, all_logits=True)[0]  # noqa: E731
-            figures[name] = round(bits_per_byte(read, tokenizer, [text]), 5)
+            figures[name] = bits_of(load_model(path, strategy, kernel=kernel), tokenizer, text)
+    return measured
+
+
+def bits_of(model: Model, tokenizer: Tokenizer, text: str) -> float:
+    """Count bits per byte of a text, to five digits after the point."""
+    read = lambda tokens: model.forward(tokens, all_logits=True)[0]  # noqa: E731
+    return round(bits_per_byte(read, tokenizer, [text]), 5)
+
+
+def measure_files(path: Path, tokenizer: Tokenizer, characters: int) -> dict[str, Any]:
+    """Measure the same with quantised GGUF files of the model, an RWKV-7.
+
+    Returns:
+        type -> bits that a number takes in the file, and bits per byte of the text by strategy.
+    """
+    text, measured = public_text()[:characters], {}
+    weights = dict(open_checkpoint(path).tensors.items())
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in FILES:
+            file = write_gguf(Path(folder) / "model.gguf", weights, generation="7", kind=kind)
+            found = {"bits": round(open_checkpoint(file).tensors.bits, 2)}
+            for name in FILE_STRATEGIES:
+                found[name] = bits_of(load_model(file, STRATEGIES[name]), tokenizer, text)
+            measured[kind.name] = found
     return measured
 
 
@@ -150,11 +177,12 @@ def measure_formats(
         "tokens": amount.tokens,
         "generations": {name: measure_generation(name, shape, amount) for name in GENERATIONS},
         "text": measure_text(path, tokenizer, amount.characters),
+        "files": measure_files(path, tokenizer, amount.characters),
     }
 
 
 def table(formats: dict[str, Any]) -> str:
-    """Write the results as two Markdown tables."""
+    """Write the results as three Markdown tables."""
     rows = [
         "| RWKV | format | at once: max-abs / spread | relative | same top token "
         "| one by one: max-abs / spread | relative | same top token | packed: relative |",
@@ -181,4 +209,17 @@ def table(formats: dict[str, Any]) -> str:
             figures = formats["text"][kind]
             cells += [f"{figures[name]:.4f}", f"{figures[name] / figures['fp32'] - 1:+.2%}"]
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", *_files_table(formats)])
+
+
+def _files_table(formats: dict[str, Any]) -> list[str]:
+    exact = formats["text"]["bits_per_byte_packed"]["fp32"]
+    rows = [
+        "| file | bits a number | as fp32: more than the model's fp32 | int8 | int4 |",
+        "|" + " --- |" * 5,
+    ]
+    for kind, found in formats["files"].items():
+        cells = [kind, str(found["bits"])]
+        cells += [f"{found[name] / exact - 1:+.2%}" for name in FILE_STRATEGIES]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows

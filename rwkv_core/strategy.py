@@ -153,12 +153,31 @@ def parse_strategy(text: str, *, must_be_here: bool = True) -> Placement:
     return Placement(tuple(stages))
 
 
-def choose_strategy() -> Choice:
-    """Choose where to run when the user has not said, and say why."""
+# A file whose numbers take fewer bits on average is a quantised one: 16 is the next type's.
+QUANTIZED_BELOW = 12
+
+
+def choose_strategy(bits: float = 16) -> Choice:
+    """Choose where to run when the user has not said, and say why.
+
+    Args:
+        bits: that a number takes in the file, on average.
+    """
+    if bits < QUANTIZED_BELOW:
+        return Choice("cpu int8", quantized_reason(bits))
     reason = "the CPU runs every model on every machine"
     if torch.cuda.is_available():
         reason += "; for the GPU that is here start with --strategy 'cuda fp16'"
     return Choice(EXAMPLES[0], reason)
+
+
+def quantized_reason(bits: float) -> Sentence:
+    """Say why a quantised file is not made longer again."""
+    return Sentence(
+        "the file's own weights take {bits} bits, and at 8 bits a weight what the model says "
+        "changes very little",
+        bits=f"{bits:.1f}",
+    )
 
 
 def explain(placement: Placement, n_layer: int, reason: str) -> dict[str, Choice]:

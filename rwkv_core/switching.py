@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from kernels.sentences import Sentence
+from rwkv_core.config import Choice
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError, SwitchError
 from rwkv_core.limits import EngineLimits
@@ -29,14 +30,14 @@ class Source:
 
     Attributes:
         path: a checkpoint, see rwkv_core.models.load_model.
-        strategy: devices and dtypes; chosen for this machine when not given.
+        strategy: devices and dtypes; chosen for the file when not given.
         tokenizer: "world", "20B" or a file.
         state: a file whose memory every text begins from.
         name: what to call it; its file's name when empty.
     """
 
     path: Path
-    strategy: str | None = None
+    strategy: str | Choice | None = None
     tokenizer: str | Path | None = None
     state: Path | None = None
     name: str = ""
@@ -71,7 +72,7 @@ class Running:
 
 def load_engine(
     path: str | Path,
-    strategy: str | None = None,
+    strategy: str | Choice | None = None,
     tokenizer: str | Path | None = None,
     state: str | Path | None = None,
     limits: EngineLimits | None = None,
@@ -80,7 +81,7 @@ def load_engine(
 
     Args:
         path: a checkpoint, see rwkv_core.models.load_model.
-        strategy: devices and dtypes; chosen for this machine when not given.
+        strategy: devices and dtypes; chosen for the file when not given.
         tokenizer: "world", "20B" or a file, see rwkv_core.tokenizer.load_tokenizer.
         state: a file whose memory every text begins from, see rwkv_core.state_files.
         limits: what to give out; the defaults suit two CPU cores.

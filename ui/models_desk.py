@@ -6,17 +6,22 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from kernels.sentences import Sentence
 from presets import DEFAULT_MODEL_NAME, default_model_path
 from presets.limits import Limits
 from rwkv_core.checkpoint import resolve_path
+from rwkv_core.config import Choice
 from rwkv_core.downloads import Fetching, download
 from rwkv_core.engine import Engine
 from rwkv_core.errors import DownloadError, RwkvError, SettingsError, SwitchError
 from rwkv_core.hub import search
-from rwkv_core.limits import WhoMaySwitch
+from rwkv_core.limits import EngineLimits, WhoMaySwitch
 from rwkv_core.machine import Machine, look_at_machine
-from rwkv_core.memory import gigabytes, plan_memory
-from rwkv_core.proposals import propose
+from rwkv_core.memory import PROGRAM_BYTES, gigabytes, plan_memory
+from rwkv_core.models.loading import open_checkpoint
+from rwkv_core.models.outline import inventory_of_file
+from rwkv_core.proposals import Proposal, propose
+from rwkv_core.strategy import choose_strategy
 from rwkv_core.switching import Room, Source, Step, Switch, freed_by, room_for, start
 from ui.offers import SHIPPED, Offer, Offers
 from ui.permission import Asker, may_switch, require_switch
@@ -200,11 +205,14 @@ class Desk:
             # This system does not tell how much memory is free, so nothing can be judged.
             return Source(path, strategy or None, name=name)
         limits, running = self.limits.engine, self.switch.now
-        text = strategy or propose(inventory, self.free(), limits=limits).strategy.value
+        chosen: str | Choice = strategy
+        if not strategy:
+            chosen = _proposed(propose(inventory, self.free(), limits=limits))
+        text = chosen if isinstance(chosen, str) else chosen.value
         plan = plan_memory(inventory, text, limits=limits)
         room = room_for(plan, running.plan, free)
         _check_room(offer.title, running.name, room, unload_first=unload_first)
-        return Source(path, text, name=name)
+        return Source(path, chosen, name=name)
 
     def find(self, owner: str) -> int:
         """Search the Hub for RWKV weights of somebody, with one request; returns how many.
@@ -224,13 +232,19 @@ class Desk:
         self.switch.close()
 
 
-def open_desk(chosen: Namespace, who: WhoMaySwitch, limits: Limits) -> Desk:
+def open_desk(
+    chosen: Namespace,
+    who: WhoMaySwitch,
+    limits: Limits,
+    look: Callable[[], Machine] = look_at_machine,
+) -> Desk:
     """Load the model that the command line names, or the shipped one.
 
     Args:
         chosen: of the command line: model, models_folder, strategy, tokenizer and state.
         who: may fetch models and change the one that runs.
         limits: of every engine.
+        look: finds out what this machine has.
 
     Raises:
         RwkvError: something of it cannot be used; says why and what can.
@@ -239,9 +253,37 @@ def open_desk(chosen: Namespace, who: WhoMaySwitch, limits: Limits) -> Desk:
     offers = Offers(files, chosen.models_folder)
     path = files[0] if files else resolve_path(default_model_path())
     name = "" if files else DEFAULT_MODEL_NAME
-    source = Source(path, chosen.strategy, chosen.tokenizer, chosen.state, name)
+    strategy = chosen.strategy
+    if strategy is None:
+        # The shipped one is small enough for any processor.
+        strategy = choose_strategy()
+        if files:
+            strategy = _best_strategy(path, look().available, limits.engine)
+    source = Source(path, strategy, chosen.tokenizer, chosen.state, name)
     switch = Switch(start(source, limits.engine), limits.engine, limits.requests.drain_s)
-    return Desk(switch, offers, who, limits)
+    return Desk(switch, offers, who, limits, look=look)
+
+
+def _best_strategy(path: Path, free: dict[str, int], limits: EngineLimits) -> Choice | None:
+    """Propose for a model of the command line what the page would; None: nobody tells the memory."""
+    if not free["cpu"]:
+        return None
+    # This program has taken its share already.
+    free = free | {"cpu": free["cpu"] + PROGRAM_BYTES}
+    best = propose(inventory_of_file(open_checkpoint(path)), free, limits=limits)
+    if best.verdict.answer == "no":
+        raise SwitchError(
+            "{name}: {reason}, or name a strategy with --strategy to try it all the same",
+            name=path.name,
+            reason=best.strategy.reason,
+        )
+    return _proposed(best)
+
+
+def _proposed(best: Proposal) -> Choice:
+    text, reason = best.strategy
+    why = Sentence("{strategy} suits this machine best: {reason}", strategy=text, reason=reason)
+    return Choice(text, why)
 
 
 def _check_room(title: str, running: str, room: Room, *, unload_first: bool) -> None:

@@ -143,11 +143,11 @@ def _map(info: _Info, data: NDArray[np.uint8], start: int) -> StoredTensor:
         return StoredTensor.of(tensor)
     _check_can_dequantize(kind, block_bytes, info.name)
     read = partial(_read_rows, rows, kind)
-    if len(info.shape) != 2 or kind.value not in COMPILED:
-        return StoredTensor(info.shape, torch.float32, read)
-    blocks = torch.from_numpy(rows)
-    found = QuantizedRows(kind.value, blocks, lambda some: _unpack(some.numpy(), kind))
-    return StoredTensor(info.shape, torch.float32, read, found)
+    found = None
+    if len(info.shape) == 2 and kind.value in COMPILED:
+        blocks = torch.from_numpy(rows)
+        found = QuantizedRows(kind.value, blocks, lambda some: _unpack(some.numpy(), kind))
+    return StoredTensor(info.shape, torch.float32, read, found, bits=8 * block_bytes / block)
 
 
 def _read_rows(rows: NDArray[np.uint8], kind: GGMLQuantizationType, part: slice) -> Tensor:

@@ -55,12 +55,14 @@ class StoredTensor:
             nothing had to be converted. A tensor without axes is given out whole.
         quantized: the same numbers as they lie in the file, where that is shorter and rows of
             them can be looked up there.
+        bits: that a number takes in a file whose type torch does not have, on average.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Callable[[slice], Tensor]
     quantized: QuantizedRows | None = None
+    bits: float | None = None
 
     @classmethod
     def of(cls, tensor: Tensor) -> StoredTensor:
@@ -97,7 +99,8 @@ class StoredTensor:
 
     def each_row(self, change: Callable[[Tensor], Tensor]) -> StoredTensor:
         """Change its values, row by row; shape and dtype stay."""
-        return StoredTensor(self.shape, self.dtype, lambda rows: change(self.read(rows)))
+        changed = StoredTensor(self.shape, self.dtype, lambda rows: change(self.read(rows)))
+        return replace(changed, bits=self.bits)
 
     def reshaped(self, *shape: int) -> StoredTensor:
         """Give it another shape; left as it is where the sizes do not fit, for a later check."""
@@ -119,7 +122,8 @@ class StoredTensor:
 
     def _turned(self, shape: tuple[int, ...], turn: Callable[[Tensor], Tensor]) -> StoredTensor:
         # Reads the whole; what must be turned is small in every format.
-        return StoredTensor(shape, self.dtype, lambda rows: turn(self.read(slice(None)))[rows])
+        turned = StoredTensor(shape, self.dtype, lambda rows: turn(self.read(slice(None)))[rows])
+        return replace(turned, bits=self.bits)
 
 
 class Weights(Mapping[str, Tensor]):
@@ -151,6 +155,13 @@ class Weights(Mapping[str, Tensor]):
             for name, tensor in self._tensors.items()
             if tensor.quantized
         }
+
+    @property
+    def bits(self) -> float:
+        """Bits that a number takes in the file, on average."""
+        tensors = self._tensors.values()
+        total = sum(x.numel * (x.bits or 8 * x.dtype.itemsize) for x in tensors)
+        return total / max(1, sum(x.numel for x in tensors))
 
     def without(self, names: Collection[str]) -> Weights:
         """Leave tensors out."""

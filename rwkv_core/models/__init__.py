@@ -369,7 +369,7 @@ def load_model(
         path: .pth, .safetensors, .st or .gguf, the index of its shards, or a folder in Hugging
             Face's layout (docs/checkpoints.md).
         strategy: devices and dtypes, as in the PyPI package rwkv: "cpu fp32", "cuda fp16 *10
-            -> cpu int8" (see rwkv_core.strategy); chosen for this machine when not given.
+            -> cpu int8" (see rwkv_core.strategy); chosen for the file when not given.
         ln_x_eps: epsilon of the group norm, where a file wants another than the official
             64e-5 and states none itself (some third-party RWKV-5 files: 1e-5).
         kernel: "fastest" packs weights where that is possible (see rwkv_core.models.runtime);
@@ -383,11 +383,14 @@ def load_model(
     if isinstance(strategy, str):
         why = Sentence("asked for by the strategy {strategy!r}", strategy=strategy)
         strategy = Choice(strategy, why)
-    text, reason = strategy or choose_strategy()
-    placement = parse_strategy(text)
+    if strategy is not None:
+        placement = parse_strategy(strategy.value)
     checkpoint = open_checkpoint(path, ln_x_eps=ln_x_eps)
+    if strategy is None:
+        strategy = choose_strategy(checkpoint.tensors.bits)
+        placement = parse_strategy(strategy.value)
     generation, config = GENERATIONS[checkpoint.config.generation], checkpoint.config
     devices = [place.device for place in placement.allocate(config.n_layer)]
     operator = generation.select_operator(config, list(dict.fromkeys(devices)))
     runtime = choose_runtime(config, placement, operator, kernel=kernel, threads=threads)
-    return Model(checkpoint, placement, operator, reason, runtime)
+    return Model(checkpoint, placement, operator, strategy.reason, runtime)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -75,12 +75,14 @@ class Inventory:
         layers: what each layer holds, tables left out.
         last: what belongs to the final norm and the head.
         tables: what is looked up and stays in the file: the embedding, and RWKV-7a's own.
+        bits: that a number takes in the file, on average.
     """
 
     config: ModelConfig
     layers: tuple[Layer, ...]
     last: Layer
     tables: Layer
+    bits: float
 
     @property
     def parameters(self) -> int:
@@ -117,10 +119,10 @@ def inventory_of_sizes(sizes: Sizes, dtype: torch.dtype = torch.bfloat16) -> Inv
     """
     # Two layers tell all: only the first differs from the others.
     few = outline(_with_layers(sizes, min(2, sizes.layers)))
-    found = _inventory(few, lambda _: dtype)
+    found = _inventory(few, lambda _: dtype, 8 * dtype.itemsize)
     layers = (*found.layers[:1], *found.layers[1:] * (sizes.layers - 1))
     config = detect_config(_telling_shapes(sizes))
-    return Inventory(config, layers, found.last, found.tables)
+    return replace(found, config=config, layers=layers)
 
 
 def inventory_of_file(checkpoint: Checkpoint) -> Inventory:
@@ -129,12 +131,13 @@ def inventory_of_file(checkpoint: Checkpoint) -> Inventory:
         network = checkpoint.make_network()
     dtypes: Mapping[str, torch.dtype] = checkpoint.tensors.dtypes
     quantized = checkpoint.tensors.quantized_bytes
-    return _inventory(network, dtypes.__getitem__, quantized)
+    return _inventory(network, dtypes.__getitem__, checkpoint.tensors.bits, quantized)
 
 
 def _inventory(
     network: Network,
     dtype_of: Callable[[str], torch.dtype],
+    bits: float,
     quantized_bytes: Mapping[str, int] = MappingProxyType({}),
 ) -> Inventory:
     parts: dict[str, Counter[Entry]] = {}
@@ -149,7 +152,7 @@ def _inventory(
             parts.setdefault(place, Counter())[entry] += 1
     frozen = {place: tuple(sorted(found.items(), key=str)) for place, found in parts.items()}
     layers = tuple(frozen[str(layer)] for layer in range(network.config.n_layer))
-    return Inventory(network.config, layers, frozen["last"], frozen["tables"])
+    return Inventory(network.config, layers, frozen["last"], frozen["tables"], bits)
 
 
 def _kind_of(owner: nn.Module, name: str, parameter: torch.Tensor) -> Kind:

@@ -64,6 +64,18 @@ def test_the_text_is_measured_in_bits_per_byte() -> None:
         assert bits["int4"] != bits["int8"] != bits["fp32"]
 
 
+def test_quantised_files_are_measured_as_they_run() -> None:
+    path = presets.default_model_path()
+    tokenizer, _ = load_tokenizer(path, open_checkpoint(path).config.vocab_size)
+    measured = formats.measure_files(path, tokenizer, 200)
+    exact = formats.measure_text(path, tokenizer, 200)["bits_per_byte_packed"]
+    assert measured["Q8_0"]["bits"] < 10 > 6 > measured["Q4_0"]["bits"]
+    assert measured["Q8_0"]["fp32"] == pytest.approx(exact["fp32"], rel=1e-3)
+    for found in measured.values():
+        assert found["int8"] == pytest.approx(found["fp32"], rel=2e-3)
+        assert found["int4"] != found["int8"] != found["fp32"]
+
+
 def test_the_command_measures_and_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

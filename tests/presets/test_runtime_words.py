@@ -117,7 +117,7 @@ def test_what_was_chosen_has_its_reason_in_every_language(language: str) -> None
     asked = Sentence("asked for by the strategy {strategy!r}", strategy=text)
     choices = strategy.explain(strategy.parse_strategy(text), 12, asked)
     reasons = [choice.reason for choice in choices.values()]
-    reasons += [strategy.choose_strategy().reason]
+    reasons += [strategy.choose_strategy(bits).reason for bits in (8.5, 16)]
     reasons += [chat_template_for(name, "world")[1].reason for name in ("x", "rwkv7-g1d-0.1b")]
     reasons += [chat_template_for("x", "20B_tokenizer")[1].reason]
     model = catalogue()[-1].inventory

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from rwkv_core.memory import GB, plan_memory
 from rwkv_core.proposals import propose
 from tests.rwkv_core.test_memory import LARGE, SMALL
@@ -13,6 +15,15 @@ def test_the_most_exact_strategy_that_fits_is_proposed_with_the_reason() -> None
     assert found[6].verdict.answer == "no"
     assert "even cpu int4 needs" in found[6].strategy.reason
     assert propose(SMALL, {"cpu": 16 * GB, "cuda": 8 * GB}).strategy.value == "cuda fp16"
+
+
+def test_a_quantised_file_is_not_made_long_again_by_a_processor() -> None:
+    quantised = replace(LARGE, bits=4.8)
+    found = propose(quantised, {"cpu": 48 * GB})
+    assert found.strategy.value == "cpu int8"
+    assert "the file's own weights take 4.8 bits" in found.strategy.reason
+    assert propose(quantised, {"cpu": 12 * GB}).strategy.value == "cpu int4"
+    assert propose(quantised, {"cpu": 64 * GB, "cuda": 64 * GB}).strategy.value == "cuda fp16"
 
 
 def test_what_no_card_holds_is_split_with_the_processor_and_the_other_way_is_named() -> None:

@@ -201,6 +201,13 @@ def test_chosen_strategy_runs_and_says_why(monkeypatch: pytest.MonkeyPatch, has_
     assert ("GPU" in reason) == has_gpu
 
 
+def test_weights_of_few_bits_are_not_made_long_again() -> None:
+    value, reason = choose_strategy(8.5)
+    assert value == "cpu int8"
+    assert "take 8.5 bits" in reason
+    assert choose_strategy(16).value == choose_strategy(12).value == "cpu fp32"
+
+
 @pytest.mark.usefixtures("every_device")
 def test_every_choice_has_a_reason_of_its_own() -> None:
     placement = parse_strategy("cuda:0 fp16i8 *10 -> cuda:1 fp16 *1+ -> cpu fp32 *1")

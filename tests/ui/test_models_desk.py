@@ -1,15 +1,21 @@
 import threading
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from presets import default_model_path
 from presets.catalogue import catalogue
+from presets.limits import Limits
+from rwkv_core.config import Choice
 from rwkv_core.errors import DownloadError, RwkvError, SettingsError, StrategyError, SwitchError
 from rwkv_core.memory import GB, plan_memory
+from rwkv_core.models.loading import open_checkpoint
+from rwkv_core.models.outline import inventory_of_file
 from tests.checkpoints import random_weights, write_safetensors
 from tests.hub_server import HubServer, serving
-from tests.ui.desks import FakeSwitch, make_desk
-from ui.models_desk import BothDoNotFitError
+from tests.ui.desks import FakeSwitch, machine, make_desk
+from ui.models_desk import BothDoNotFitError, open_desk
 from ui.offers import SHIPPED
 
 WAIT_S = 30
@@ -28,8 +34,48 @@ def test_a_model_that_is_here_is_loaded_with_the_best_strategy(mine: Path) -> No
     desk.use("local-0", "").wait(WAIT_S)
     desk.use(SHIPPED, "cpu int8").wait(WAIT_S)
     (first, _), (second, _) = switch.asked
-    assert (first.path, first.strategy, first.name) == (mine, "cpu fp32", "")
+    assert isinstance(first.strategy, Choice)
+    assert (first.path, first.strategy.value, first.name) == (mine, "cpu fp32", "")
+    assert "cpu fp32 suits this machine best: it keeps" in first.strategy.reason
     assert (second.strategy, second.name) == ("cpu int8", "Pip")
+
+
+def chosen(model: Path | None, strategy: str | None = None) -> Namespace:
+    return Namespace(
+        model=[model] if model else [],
+        models_folder=None,
+        strategy=strategy,
+        tokenizer=default_model_path().with_name("tokenizer.json"),
+        state=None,
+    )
+
+
+def opened(options: Namespace, free_bytes: int) -> Choice:
+    """What the command line's model runs with, and why."""
+    desk = open_desk(options, "nobody", Limits(), look=lambda: machine(free_bytes))
+    try:
+        found = desk.switch.now.plan.placement
+        return Choice(found.describe(2), desk.engine.choices["device"].reason)
+    finally:
+        desk.close()
+
+
+def test_a_model_of_the_command_line_gets_what_suits_the_machine(mine: Path) -> None:
+    roomy = opened(chosen(mine), 9 * GB)
+    assert "cpu fp32 suits this machine best: it keeps the weights" in roomy.reason
+    assert "int8" not in roomy.value
+    fp32 = plan_memory(inventory_of_file(open_checkpoint(mine)), "cpu fp32").needs["cpu"]
+    tight = opened(chosen(mine), fp32.total - fp32.runtime - 1)
+    assert "int8" in tight.value
+    assert "cpu int8 suits this machine best" in tight.reason
+    assert "too large for 0.7 GB: cpu fp32" in tight.reason
+    asked = opened(chosen(mine, "cpu fp32"), 10**6)
+    assert asked.reason == "asked for by the strategy 'cpu fp32'"
+    with pytest.raises(SwitchError, match=r"even cpu int4 needs .*--strategy to try it"):
+        opened(chosen(mine), 10**6)
+    unknown = opened(chosen(mine), 0)
+    shipped = opened(chosen(None), 9 * GB)
+    assert unknown.reason == shipped.reason == "the CPU runs every model on every machine"
 
 
 def test_what_is_not_here_or_no_strategy_is_refused(mine: Path) -> None:

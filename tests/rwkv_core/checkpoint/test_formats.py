@@ -253,6 +253,18 @@ def test_a_quantised_embedding_that_holds_no_numbers_is_refused(tmp_path: Path) 
         load_model(path, "cpu fp32")
 
 
+def test_a_quantised_file_says_how_long_its_numbers_are(tmp_path: Path) -> None:
+    weights = RANDOM_WEIGHTS["7"](n_embd=256, head_size=64, vocab_size=500)
+    path = gguf("7", Kind.Q8_0)(tmp_path, weights)
+    bits = open_checkpoint(path).tensors.bits
+    assert 8.5 < bits < 9.5  # vectors and low ranks are longer
+    model = load_model(path)
+    assert model.choices["weights"].value == "int8"
+    assert f"take {bits:.1f} bits" in model.choices["device"].reason
+    official = open_checkpoint(write_pth(tmp_path / "official.pth", weights))
+    assert official.tensors.bits == 32
+
+
 def opened(path: Path) -> Checkpoint:
     return open_checkpoint(path)
 
