@@ -35,7 +35,7 @@ from kernels.plan_parts import (
     StoredMatrix,
     Value,
 )
-from kernels.plan_phases import join_rows, parts_of, round_early, shared_out, together
+from kernels.plan_phases import join_rows, mark_tails, parts_of, round_early, shared_out, together
 
 _ACTIVATIONS = ("none", "sigmoid", "tanh", "exp", "silu", "squared_relu")
 Activation = Literal["none", "sigmoid", "tanh", "exp", "silu", "squared_relu"]
@@ -249,6 +249,7 @@ class Plan:
         parts = parts_of(self.steps, self.phases)
         round_early(parts, roots)
         parts = join_rows(parts, roots)
+        mark_tails(parts, roots)
         other.steps, other.phases = together(parts)
         other.matrices, other._storages = {}, shared_out(self._storages, parts)
         return other

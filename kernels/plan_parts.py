@@ -55,13 +55,14 @@ class Step(ctypes.Structure):
         ("data", ctypes.c_void_p * 3),
         ("number", ctypes.c_int64 * 4),
         ("value", ctypes.c_double),
+        ("tail", ctypes.c_int64),
     ]
 
 
 class Phase(ctypes.Structure):
     """Steps between two meetings of the threads; see kernels/cpu/plan.cpp."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in ("space", "first", "count", "chunks_of")]
+    _fields_ = [(name, ctypes.c_int64) for name in ("space", "first", "count", "chunks_of", "tail")]
 
 
 class StoredMatrix(Protocol):

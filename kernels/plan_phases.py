@@ -16,6 +16,10 @@ from kernels.plan_parts import KINDS, NONZERO, PRODUCT, ROUNDED_RESULT, SPACES, 
 _ROWS, _PRODUCTS, _BLOCKS = map(SPACES.index, ("rows", "products", "blocks"))
 _SHIFT, _NORM, _ROUND, _LIST = map(KINDS.index, ("shift", "layer_norm", "round", "nonzero"))
 
+_WKV4 = KINDS.index("wkv4")
+_RECURRENCES = (*map(KINDS.index, ("wkv7", "wkv6")), _WKV4)
+_ALL = 2**31
+
 
 @dataclass
 class Part:
@@ -41,9 +45,45 @@ def together(parts: Sequence[Part]) -> tuple[list[Step], list[Phase]]:
     phases = []
     for part in parts:
         if part.steps:
-            phases.append(Phase(part.space, len(steps), len(part.steps), part.chunks_of))
+            tails = [step.tail for step in part.steps]
+            tail = max(tails) if all(tails) else 0
+            phases.append(Phase(part.space, len(steps), len(part.steps), part.chunks_of, tail))
             steps += part.steps
     return steps, phases
+
+
+def mark_tails(parts: Sequence[Part], roots: Sequence[int]) -> None:
+    """Note of each step how many of the last tokens are needed if only the last logits are.
+
+    What the last layer does behind its recurrence serves nothing else, and so do r and the gate: of
+    these, one token and the one before, which the channel mix's shift asks for.
+
+    Args:
+        parts: of the plan; their steps are changed.
+        roots: of its values.
+    """
+    needed: dict[int, int] = defaultdict(int)
+    for step in (step for part in reversed(parts) for step in reversed(part.steps)):
+        sources = [number for number in step.inputs if number >= 0]
+        made = [step.out] if step.out >= 0 else []
+        if step.kind == PRODUCT and step.inputs[ROUNDED_RESULT] >= 0:
+            made.append(step.inputs[ROUNDED_RESULT])
+            sources.remove(step.inputs[ROUNDED_RESULT])
+        # The logits are the last token's, and picked by themselves.
+        tail = max((needed[roots[number]] for number in made), default=1)
+        reach = dict.fromkeys(sources, tail)
+        if step.kind == _SHIFT:
+            tail = max(tail, 1)  # the state's
+            reach = dict.fromkeys(sources, tail + 1)
+        elif step.kind in _RECURRENCES:
+            # The state is of all tokens; r asks it for results alone.
+            reach = {number: tail if number == step.inputs[0] else _ALL for number in sources}
+            if step.kind == _WKV4:
+                reach = dict.fromkeys(sources, _ALL)
+            tail = _ALL
+        for number, tokens in reach.items():
+            needed[roots[number]] = max(needed[roots[number]], tokens)
+        step.tail = tail if made and tail < _ALL else 0
 
 
 def round_early(parts: Sequence[Part], roots: Sequence[int]) -> None:

@@ -21,7 +21,8 @@ constexpr int64_t kSharedTokens = 96;  // more are shared out
 class PlanJob : public Job {
  public:
   PlanJob(const Plan& plan, const Run& run, int64_t threads)
-      : plan_(plan), run_(run), threads_(threads), M_(run.B * run.T) {}
+      : plan_(plan), run_(run), threads_(threads), M_(run.B * run.T),
+        is_tail_enough_(run.B == 1 && run.logits_kind != kAllLogits) {}
 
   bool is_finite() const { return is_finite_; }
 
@@ -30,7 +31,8 @@ class PlanJob : public Job {
   int64_t chunks(int64_t phase) const override {
     const Phase& p = plan_.phases[phase];
     if (p.count == 0) return 0;
-    if (p.space == kRowsSpace) return ceil_div(M_, rows_of_chunk());
+    const int64_t tokens = M_ - begin_of(p.tail);
+    if (p.space == kRowsSpace) return ceil_div(tokens, rows_of_chunk(tokens));
     if (p.space == kProducts) return shares(p) * ceil_div(p.chunks_of, panels_of_chunk(p));
     return ceil_div(plan_.channels, p.chunks_of);
   }
@@ -38,14 +40,16 @@ class PlanJob : public Job {
   void run(int64_t phase, int64_t chunk, Scratch& scratch) override {
     const Phase& p = plan_.phases[phase];
     const Step *begin = plan_.steps + p.first, *end = begin + p.count;
+    const int64_t from = begin_of(p.tail), tokens = M_ - from;
     if (p.space == kRowsSpace) {
-      const int64_t first = chunk * rows_of_chunk(), last = std::min(M_, first + rows_of_chunk());
+      const int64_t some = rows_of_chunk(tokens), first = from + chunk * some;
+      const int64_t last = std::min(M_, first + some);
       for (const Step* s = begin; s != end; ++s)
         step(*s, Range{first, last, 0, plan_.slots[s->out].size}, scratch);
     } else if (p.space == kProducts) {
       const int64_t count = panels_of_chunk(p), chunks_of_share = ceil_div(p.chunks_of, count);
       const int64_t share = chunk / chunks_of_share, n = shares(p);
-      const Range some{share * M_ / n, (share + 1) * M_ / n, 0, 0};
+      const Range some{from + share * tokens / n, from + (share + 1) * tokens / n, 0, 0};
       chunk %= chunks_of_share;
       const int64_t last = std::min(p.chunks_of, (chunk + 1) * count);
       int64_t before = 0;
@@ -57,7 +61,7 @@ class PlanJob : public Job {
       }
     } else {
       const int64_t first = chunk * p.chunks_of, last = std::min(plan_.channels, first + p.chunks_of);
-      for (int64_t row = 0; row < M_; row += kBlockRows)
+      for (int64_t row = from; row < M_; row += kBlockRows)
         for (const Step* s = begin; s != end; ++s)
           step(*s, Range{row, std::min(M_, row + kBlockRows), first, last}, scratch);
     }
@@ -74,13 +78,21 @@ class PlanJob : public Job {
   }
 
  private:
-  int64_t rows_of_chunk() const { return std::min(kChunkRows, ceil_div(M_, 4 * threads_)); }
+  // The first token whose numbers somebody needs.
+  int64_t begin_of(int64_t tail) const {
+    return tail && is_tail_enough_ ? std::max<int64_t>(0, M_ - tail) : 0;
+  }
+
+  int64_t rows_of_chunk(int64_t tokens) const {
+    return std::min(kChunkRows, ceil_div(tokens, 4 * threads_));
+  }
 
   // Every thread multiplies tokens of its own if they are many: those whose inputs it made, and whose
   // results it will read. Threads might not share a cache.
   int64_t shares(const Phase& p) const {
     const bool are_logits = plan_.steps[p.first].out < 0;
-    return are_logits ? 1 : std::clamp<int64_t>(M_ / kSharedTokens, 1, threads_);
+    const int64_t tokens = M_ - begin_of(p.tail);
+    return are_logits ? 1 : std::clamp<int64_t>(tokens / kSharedTokens, 1, threads_);
   }
 
   // A sixteenth of a thread's share: late threads lose little.
@@ -120,10 +132,12 @@ class PlanJob : public Job {
     return Memory{run_.wkv_before + at, run_.wkv_after + at};
   }
 
-  void step(const Step& s, const Range& r, Scratch& scratch) {
-    const Rows out = rows(s.out, r, scratch);
+  void step(const Step& s, const Range& chunk, Scratch& scratch) {
+    const Rows out = rows(s.out, chunk, scratch);
     Rows in[6];
-    for (int i = 0; i < 6; ++i) in[i] = rows(s.in[i], r, scratch);
+    for (int i = 0; i < 6; ++i) in[i] = rows(s.in[i], chunk, scratch);
+    Range r = chunk;
+    r.first_row = std::max(r.first_row, begin_of(s.tail));
     const Rows &a = in[0], &b = in[1], &c = in[2];
     const float *p = floats(s, 0), *q = floats(s, 1);
     switch (s.kind) {
@@ -138,7 +152,7 @@ class PlanJob : public Job {
         break;
       case kProduct:
         for (int64_t panel = r.first / kRows; panel * kRows < r.last; ++panel)
-          product(s, matrix(s), rows(s.in[3]), panel, r, scratch);
+          product(s, matrix(s), rows(s.in[3]), panel, chunk, scratch);
         break;
       case kAffine:  // value activation(a p + q)
         map(r, out, [&](int64_t row, int64_t i) {
@@ -248,11 +262,11 @@ class PlanJob : public Job {
   // the result, list of columns and rounded x, or none; what the result is rounded to, instead of
   // itself unless there is one token. number: rows, columns, format + 16 if added to out + 32 times
   // the format of what will read the result, activation. Without out: the logits.
-  void product(const Step& s, const Matrix& m, Rows rounded, int64_t panel, const Range& r,
+  void product(const Step& s, const Matrix& m, Rows rounded, int64_t panel, const Range& chunk,
                Scratch& scratch) {
-    Rows x = rows(s.in[0]), out = rows(s.out, r, scratch);
-    const Rows factor = rows(s.in[1], r, scratch), list = rows(s.in[2]);
-    int64_t last_row = r.last_row;
+    Rows x = rows(s.in[0]), out = rows(s.out, chunk, scratch);
+    const Rows factor = rows(s.in[1], chunk, scratch), list = rows(s.in[2]);
+    int64_t last_row = chunk.last_row;
     if (s.out < 0) {
       if (run_.logits_kind == kNoLogits) return;
       out = Rows{run_.logits, m.rows, m.rows};
@@ -267,7 +281,8 @@ class PlanJob : public Job {
     const bool is_sparse = list.data && M_ == 1 && some.count >= 0;
     const int64_t first = panel * kRows, last = std::min(m.rows, first + kRows);
     Vec nothing{};  // NaN where a result is NaN or infinite
-    for (int64_t row = r.first_row; row < last_row; row += kMaxTokens) {
+    const int64_t first_row = std::max(chunk.first_row, begin_of(s.tail));
+    for (int64_t row = first_row; row < last_row; row += kMaxTokens) {
       const int64_t tokens = std::min<int64_t>(kMaxTokens, last_row - row);
       const Inputs inputs{x[row], x.ld, rounded.data ? rounded[row] : nullptr, rounded.ld};
       multiply_panel(m, panel, inputs, tokens, is_sparse ? &some : nullptr, scratch);
@@ -297,6 +312,7 @@ class PlanJob : public Job {
   const Plan& plan_;
   const Run& run_;
   const int64_t threads_, M_;
+  const bool is_tail_enough_;
   std::atomic<bool> is_finite_{true};
 };
 

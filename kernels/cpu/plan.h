@@ -21,10 +21,12 @@ struct Step {
   const void* data[3];
   int64_t number[4];
   double value;
+  int64_t tail;  // how many of the last tokens are needed if only the last logits are; 0: all
 };
 
 struct Phase {
   int64_t space, first, count, chunks_of;  // chunks_of: panels, or channels of a block
+  int64_t tail;  // of all its steps
 };
 
 struct Plan {

@@ -20,6 +20,7 @@ struct Step {
   const void* data[3];
   int64 number[4];
   double value;
+  int64 tail;  // of CPUs
 };
 
 // What changes from run to run lies in the GPU's memory, so that a recorded graph of launches
