@@ -46,7 +46,7 @@ class RequestLimits:
     samples: int = 8
     stop_strings: int = 4
     messages: int = 2000
-    prompts: int = 16
+    prompts: int = 8
     kept_texts: int = 1000
     kept_tokens: int = 10_000_000
     sessions: int = 1000

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kernels.sentences import Sentence
-from rwkv_core.errors import EngineBusyError, InputError, SettingsError
+from rwkv_core.errors import EngineBusyError, InputError, SessionBusyError, SettingsError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.limits import EngineLimits
 from rwkv_core.tally import Tally
@@ -55,7 +55,8 @@ class Admission:
 
     def _require_share(self, session_id: str, others: Sequence[str]) -> None:
         if (count := others.count(session_id)) >= self._limits.session_jobs:
-            raise self._busy(
+            self._tally.ended["busy"] += 1
+            raise SessionBusyError(
                 "you have {count} texts running, which is the limit; stop one, or wait until "
                 "one has ended",
                 count=count,

@@ -87,6 +87,10 @@ class EngineBusyError(RwkvError):
     """All slots and the whole waiting line are taken."""
 
 
+class SessionBusyError(EngineBusyError):
+    """One visitor has as many texts running as one may have; others' are let in."""
+
+
 class EngineClosedError(RwkvError):
     """The engine has been shut down, or its thread died; the message says which."""
 

@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from rwkv_core.errors import (
@@ -16,7 +16,7 @@ from rwkv_core.errors import (
     SettingsError,
     TokenizerError,
 )
-from rwkv_core.generate import Token
+from rwkv_core.generate import Alternative, Token
 from rwkv_core.streams import Stream, StreamResult
 from rwkv_core.tokenizer import Tokenizer
 from server.refusals import Refusal
@@ -72,15 +72,15 @@ class Answer:
             "system_fingerprint": self.fingerprint,
         }
 
-    def part(self, index: int, tokens: Sequence[Token], at: int) -> dict[str, Any]:
+    def part(self, index: int, text: str, tokens: Sequence[Token], at: int) -> dict[str, Any]:
         """Some tokens of one choice.
 
         Args:
             index: which choice.
+            text: what they add to it.
             tokens: the new ones.
             at: characters of the choice before them.
         """
-        text = "".join(token.text for token in tokens)
         choice: dict[str, Any] = {"index": index, "finish_reason": None}
         choice |= {"delta": {"content": text}} if self.is_chat else {"text": text}
         choice["logprobs"] = self.logprobs(tokens, at)
@@ -130,7 +130,7 @@ class Answer:
             "tokens": [token.text for token in tokens],
             "token_logprobs": [_finite(token.logprob) for token in tokens],
             "top_logprobs": [
-                {other.text: _finite(other.logprob) for other in token.alternatives}
+                {self._key(other): _finite(other.logprob) for other in token.alternatives}
                 for token in tokens
             ],
             "text_offset": offsets,
@@ -153,6 +153,14 @@ class Answer:
     def _chat_logprob(self, token: Token) -> dict[str, Any]:
         likely = [self._one(other.id, other.text, other.logprob) for other in token.alternatives]
         return {**self._one(token.id, token.text, token.logprob), "top_logprobs": likely}
+
+    def _key(self, token: Alternative) -> str:
+        """Name a token by its text, or as OpenAI does by its bytes: parts of characters look alike."""
+        data = self.tokenizer.token_bytes(token.id)
+        try:
+            return data.decode() and token.text
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
     def _one(self, token: int, text: str, logprob: float) -> dict[str, Any]:
         data = list(self.tokenizer.token_bytes(token))
@@ -202,17 +210,18 @@ async def parts(
         with_usage: whether the last part counts tokens.
         end: called at the end, also when the reader has gone.
     """
-    lengths = [0] * len(streams)
+    lengths, has_begun = [0] * len(streams), [not answer.is_chat] * len(streams)
     try:
         if answer.is_chat:
             for index in range(len(streams)):
                 yield _event(answer.role(index))
         async for index, tokens in merged(streams):
-            if answer.is_chat and lengths[index] == 0:
-                tokens = _without_blank(tokens)
-            part = answer.part(index, tokens, lengths[index])
-            lengths[index] += sum(len(token.text) for token in tokens)
-            yield _event(part)
+            text = "".join(token.text for token in tokens)
+            # As of a whole answer.
+            shown = text if has_begun[index] else text.lstrip()
+            has_begun[index] |= bool(shown)
+            yield _event(answer.part(index, shown, tokens, lengths[index]))
+            lengths[index] += len(text)
         results = [result_of(stream) for stream in streams]
         for index, result in enumerate(results):
             yield _event(answer.end(index, result))
@@ -237,12 +246,6 @@ def result_of(stream: Stream) -> StreamResult:
     if result.error is not None:
         raise result.error
     return result
-
-
-def _without_blank(tokens: list[Token]) -> list[Token]:
-    """Take the blank off the beginning of an answer, which the whole one does not have either."""
-    first, *rest = tokens
-    return [replace(first, text=first.text.lstrip()), *rest]
 
 
 def _event(data: dict[str, Any]) -> bytes:

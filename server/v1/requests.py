@@ -50,13 +50,24 @@ class Message(BaseModel):
         return "".join(part.text for part in self.content)
 
 
-class StreamOptions(BaseModel):
+class _Given(BaseModel):
+    """Fields of which null counts as left out, as clients send it for what they have no wish for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class StreamOptions(_Given):
     """What a stream tells besides its words."""
 
     include_usage: bool = False
 
 
-class Ask(BaseModel):
+class Ask(_Given):
     """The settings that both kinds of request share."""
 
     model_config = ConfigDict(extra="allow")
@@ -189,12 +200,17 @@ def read_ask(kind: type[AskT], body: bytes, limits: RequestLimits) -> AskT:
 def _as_refusal(error: ValidationError) -> Refusal:
     """Say the first fault, in one sentence, without repeating what was sent."""
     fault: Any = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
+    where = ".".join(part for part in map(str, fault["loc"]) if not _is_form(part))
     if fault["type"] == "json_invalid":
         return Refusal(400, "the request's body is no JSON; send a JSON object", "invalid_json")
     message = str(fault["msg"]).removeprefix("Value error, ")
     sentence = f"{where}: {message}" if where else message
     return Refusal(400, sentence[:300], "invalid_value", param=where or None)
+
+
+def _is_form(part: str) -> bool:
+    """Whether part of a fault's place names no field, but one of the forms that it may have."""
+    return part.startswith(("function-", "list[", "constrained-")) or part == "str"
 
 
 def settings_of(

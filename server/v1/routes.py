@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from presets import ChatTemplate, SamplingPreset, chat_template, sampling_presets
 from presets.limits import RequestLimits
 from rwkv_core.engine import Engine
-from rwkv_core.errors import RwkvError
+from rwkv_core.errors import RwkvError, SessionBusyError
 from rwkv_core.generate import GenerationSettings, Token
 from rwkv_core.streams import Stream, StreamResult
 from server.refusals import Refusal
@@ -175,7 +175,7 @@ def session_of(face: Face, request: Request, ask: Ask) -> str:
     """Name the session: the caller's own where it gives a key of a cache, else a new one."""
     cache_key = ask.prompt_cache_key or ask.user
     if not cache_key:
-        return secrets.token_hex(16)
+        return _new_session()
     who = request.headers.get("authorization", "") or (
         request.client.host if request.client else ""
     )
@@ -194,23 +194,31 @@ async def respond(
     """Let the engine write n answers to each prompt, and send them whole or as they come."""
     require_model(face, ask.model)
     engine, session = face.engine, session_of(face, request, ask)
-    is_kept = bool(ask.prompt_cache_key or ask.user)
+    is_named = bool(ask.prompt_cache_key or ask.user)
+    own = [] if is_named else [session]
     streams: list[Stream] = []
 
     def end() -> None:
         for stream in streams:
             stream.cancel()
-        if not is_kept:
-            engine.drop_session(session)
+        for name in own:
+            engine.drop_session(name)
+
+    def submit(session: str, index: int) -> Stream:
+        asked = _seeded(settings, index % ask.n)
+        return engine.submit(
+            session, prompts[index // ask.n], asked, alternatives=alternatives or 0
+        )
 
     try:
         for index in range(len(prompts) * ask.n):
-            stream = engine.submit(
-                session,
-                prompts[index // ask.n],
-                _seeded(settings, index % ask.n),
-                alternatives=alternatives or 0,
-            )
+            try:
+                stream = submit(session, index)
+            except SessionBusyError:
+                # Who has its share running waits as those do who gave no name.
+                session = _new_session()
+                own.append(session)
+                stream = submit(session, index)
             streams.append(stream)
     except RwkvError:
         end()
@@ -267,6 +275,10 @@ async def until_gone(request: Request, work: Awaitable[_Done]) -> _Done:
         leaving.cancel()
         doing.cancel()
         await asyncio.gather(doing, leaving, return_exceptions=True)
+
+
+def _new_session() -> str:
+    return secrets.token_hex(16)
 
 
 def _seeded(settings: GenerationSettings, index: int) -> GenerationSettings:

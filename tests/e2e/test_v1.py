@@ -6,6 +6,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import openai
@@ -112,6 +113,20 @@ def test_a_conversation_with_a_cache_key_is_not_read_again(
     assert cached("mine") == 0
     assert cached("mine") != 0
     assert cached("another") == 0
+
+
+def test_more_requests_of_one_name_than_run_at_once_wait_in_line(
+    client: openai.OpenAI, model: str
+) -> None:
+    def ask(seed: int) -> str:
+        made = client.completions.create(
+            model=model, prompt="Once", max_tokens=40, user="me", seed=seed
+        )
+        return made.choices[0].text
+
+    with ThreadPoolExecutor(20) as pool:
+        texts = list(pool.map(ask, range(20)))
+    assert texts[:3] == [ask(seed) for seed in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -23,3 +23,35 @@ def test_as_many_as_the_limits_allow_are_taken_and_ids_are_one_prompt() -> None:
     for prompt, count in ((["a"] * 3, 3), ([1, 2, 3, 4, 5], 1), ("a", 1)):
         ask = read_ask(CompletionAsk, json.dumps({"prompt": prompt}).encode(), LIMITS)
         assert len(ask.prompts) == count
+
+
+def test_null_counts_as_left_out() -> None:
+    names = (
+        "model",
+        "n",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "seed",
+        "stop",
+        "user",
+        "tools",
+    )
+    body = {"messages": [HELLO], **dict.fromkeys(names)}
+    assert read_ask(ChatAsk, json.dumps(body).encode(), LIMITS) == read_ask(
+        ChatAsk, json.dumps({"messages": [HELLO]}).encode(), LIMITS
+    )
+    body = {"prompt": "a", "stream": True, "stream_options": {"include_usage": None}}
+    ask = read_ask(CompletionAsk, json.dumps(body).encode(), LIMITS)
+    assert ask.stream_options is not None
+    assert not ask.stream_options.include_usage
+    with pytest.raises(Refusal, match="messages: Field required"):
+        read_ask(ChatAsk, json.dumps({"messages": None}).encode(), LIMITS)
+
+
+@pytest.mark.parametrize("content", [None, 7, [{"type": "image_url"}]])
+def test_a_refusal_names_the_field_and_no_form_of_it(content: object) -> None:
+    body = {"messages": [{"role": "user", "content": content}]}
+    with pytest.raises(Refusal) as caught:
+        read_ask(ChatAsk, json.dumps(body).encode(), LIMITS)
+    assert caught.value.error["param"] == "messages.0.content"
