@@ -105,6 +105,8 @@ class RWKV:
         self.version = float(config.generation.rstrip("ab"))
         self.n_layer, self.n_embd = config.n_layer, config.n_embd
         self.n_head, self.head_size = config.n_head, config.head_size
+        # For torch.load, by itself, to read what torch.save made of a state.
+        torch.serialization.add_safe_globals([State, _ListlessState])
 
     def __getattr__(self, name: str) -> object:
         if name in _NOT_OFFERED:
@@ -346,7 +348,10 @@ def _as_ids(tokens: object) -> Tensor:
             f"tokens are the text {tokens[:20]!r}; give ids: model.forward(pipeline.encode(text), "
             "state)"
         )
-    ids = torch.as_tensor(tokens, dtype=torch.int64, device="cpu")
+    given = torch.as_tensor(tokens, device="cpu")
+    if given.numel() and (given.is_floating_point() or given.is_complex()):
+        raise InputError(f"tokens are numbers of {given.dtype}; give whole numbers, ids of tokens")
+    ids = given.to(torch.int64)
     if ids.dim() > 1:
         raise ShapeError(
             f"tokens have shape {tuple(ids.shape)}, but one list of ids is read at a time; for a "

@@ -10,6 +10,7 @@ from rwkv_core.limits import WhoMaySwitch
 
 # A Space is reached through proxies of the host's own network, never directly.
 PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,19 @@ def defaults_for(hosting: Hosting) -> dict[str, str]:
     return defaults
 
 
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"{text} is no port; give a number from 1 to {MAX_PORT}")
+    return int(text)
+
+
 def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse.Namespace:
     """Read the command line; what it leaves out comes from the hosting."""
     parser = argparse.ArgumentParser(
         prog="app.py", description="A playground for RWKV language models."
     )
     parser.add_argument("--host", default=hosting.host, help="address to listen on: %(default)s")
-    parser.add_argument("--port", type=int, default=hosting.port, help="first free from 7860")
+    parser.add_argument("--port", type=_port, default=hosting.port, help="first free from 7860")
     parser.add_argument("--model", type=Path, action="append", default=[], help="weights, a file "
                         "or folder; the shipped one. Further ones can be used from the page")  # fmt: skip
     parser.add_argument("--models-folder", type=Path, help="its weights can be used from the page")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import math
 import platform
 import sys
 import time
@@ -27,45 +26,11 @@ from rwkv_core.training.batches import Batches, Source
 from rwkv_core.training.heldout import bits_per_byte, read_documents
 from rwkv_core.training.module import TrainingModule, TrainingSettings
 from rwkv_core.training.teachers import open_teachers
+from rwkv_core.training.wishes import mix, multiple, share
 
 EVALUATED_DOCUMENTS = 200
 HEAD_SIZE = 64
 PRECISIONS = ("bf16-mixed", "32-true")
-
-
-def share(text: str) -> float:
-    """Read a number from 0 to 1.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share; give a number from 0 to 1")
-    return value
-
-
-def mix(text: str) -> dict[str, float]:
-    """Read shares of sources, as in stories=0.4,talk=0.6.
-
-    Raises:
-        argparse.ArgumentTypeError: they are none.
-    """
-    shares = {}
-    for part in text.split(","):
-        name, _, number = part.partition("=")
-        try:
-            shares[name] = float(number)
-        except ValueError:
-            shares[name] = math.nan
-        if not name or not 0 < shares[name] < math.inf:
-            raise argparse.ArgumentTypeError(
-                f"{part!r} is no source and its share; give some as in stories=0.4,talk=0.6"
-            )
-    return shares
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -92,10 +57,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--heldout", type=Path, help=".jsonl(.xz) with texts never trained on")
     parser.add_argument("--tokens", type=float, default=1e8, help="tokens to see (default 1e8)")
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--embd", type=int, default=192, help="channels, a multiple of 64")
-    parser.add_argument("--batch", type=int, default=8, help="rows per step")
-    parser.add_argument("--length", type=int, default=512, help="tokens per row")
+    parser.add_argument("--layers", type=multiple(1), default=6)
+    parser.add_argument(
+        "--embd", type=multiple(HEAD_SIZE), default=192, help="channels, a multiple of 64"
+    )
+    parser.add_argument("--batch", type=multiple(1), default=8, help="rows per step")
+    parser.add_argument("--length", type=multiple(1), default=512, help="tokens per row")
     parser.add_argument("--lr", type=float, default=3e-3, help="peak rate of AdamW")
     parser.add_argument("--muon-lr", type=float, default=4e-3, help="peak rate of Muon; 0: AdamW")
     parser.add_argument("--weight-decay", type=float, default=0.1)
@@ -103,11 +70,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--decay-share", type=float, default=0.3, help="last part: rate falls")
     parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     parser.add_argument("--compile", action="store_true", help="fuse with torch.compile")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=multiple(1), default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--save-minutes", type=float, default=5)
-    parser.add_argument("--log-steps", type=int, default=50)
+    parser.add_argument("--log-steps", type=multiple(1), default=50)
     return parser.parse_args(arguments)
 
 
@@ -248,12 +215,21 @@ def make_batches(options: argparse.Namespace, steps: int) -> Batches:
 
 def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
     """Make the network, its settings and its teachers."""
+    steps, of_step = (
+        int(options.tokens / (options.batch * options.length)),
+        options.batch * options.length,
+    )
+    if steps < 1:
+        raise InputError(
+            f"--tokens {options.tokens:.0f} is less than a step's {of_step}, which is --batch times "
+            "--length; give more tokens"
+        )
     heads = options.embd // HEAD_SIZE
     config = ModelConfig(
         "7", vocab_size, options.layers, options.embd, 4 * options.embd, heads, HEAD_SIZE
     )
     settings = TrainingSettings(
-        steps=int(options.tokens / (options.batch * options.length)),
+        steps=steps,
         lr=options.lr,
         muon_lr=options.muon_lr,
         weight_decay=options.weight_decay,
@@ -285,6 +261,22 @@ def vocab_size_of(corpus: Path) -> int:
         ) from error
 
 
+def steps_done(checkpoint: Path, module: TrainingModule) -> int:
+    """Read how far a run has come.
+
+    Raises:
+        InputError: it is one of another shape.
+    """
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    own = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    if {name: tensor.shape for name, tensor in saved.items()} != own:
+        raise InputError(
+            f"{checkpoint} is of a network of another shape; give the --layers and --embd that the "
+            "run began with, or another folder as --run"
+        )
+    return int(saved["steps_done"])
+
+
 def main() -> None:
     """Train, or continue the run found in --run; say in one line what is wrong with a wish."""
     options = parse_arguments()
@@ -309,8 +301,7 @@ def train(options: argparse.Namespace) -> None:
     batches = make_batches(options, module.settings.steps)
     checkpoint = options.run / "last.ckpt"
     if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        batches.first_step = int(saved["state_dict"]["steps_done"])
+        batches.first_step = steps_done(checkpoint, module)
     precision = choose_precision(options.precision, options.accelerator)
     plan = {
         "settings": asdict(module.settings),

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rwkv_core.errors import RwkvError
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.tokenizer import BpeTokenizer
 from rwkv_core.training.heldout import bits_per_byte, read_documents
@@ -40,6 +41,19 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=200, help="how many texts, from the first")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     options = parser.parse_args()
+    try:
+        figures = score(options)
+    except RwkvError as error:
+        parser.error(str(error))
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def score(options: argparse.Namespace) -> dict[str, object]:
+    """Score each model and the mean of all.
+
+    Raises:
+        RwkvError: a model or the texts cannot be used.
+    """
     is_cuda = torch.cuda.is_available() if options.device == "auto" else options.device == "cuda"
     vocab_size = open_checkpoint(options.weights[0]).config.vocab_size
     models = open_teachers(options.weights, vocab_size, torch.device("cuda" if is_cuda else "cpu"))
@@ -50,12 +64,11 @@ def main() -> None:
     mean = bits_per_byte(
         lambda tokens: mean_log_probabilities(models, tokens), tokenizer, documents, batch=batch
     )
-    figures = {
+    return {
         "documents": len(documents),
         "bits_per_byte": {str(p): round(b, 4) for p, b in zip(options.weights, each, strict=True)},
         "bits_per_byte_of_mean": round(mean, 4),
     }
-    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":

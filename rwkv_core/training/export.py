@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import pickle
 import shutil
 import sys
 from collections.abc import Mapping
@@ -18,15 +19,25 @@ from rwkv_core.models.loading import open_checkpoint
 
 
 def network_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Read a network's weights, in official names, from a run's last.ckpt or a .safetensors."""
+    """Read a network's weights, in official names, from a run's last.ckpt or a .safetensors.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
     if checkpoint.suffix == ".safetensors":
         return dict(open_checkpoint(checkpoint).tensors.items())
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return {
-        name.removeprefix("network."): tensor
-        for name, tensor in saved["state_dict"].items()
-        if name.startswith("network.")
-    }
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return {
+            name.removeprefix("network."): tensor
+            for name, tensor in saved["state_dict"].items()
+            if name.startswith("network.")
+        }
+    except (OSError, EOFError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
+        why = str(error).splitlines()[0] if isinstance(error, OSError) else "it holds no run"
+        raise CheckpointError(
+            f"{checkpoint} cannot be exported ({why}); give a run's last.ckpt or a .safetensors"
+        ) from error
 
 
 def scale_logits(weights: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
@@ -55,13 +66,14 @@ def export_model(
     Returns:
         The weights file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     scaled = scale_logits(network_weights(checkpoint), logit_scale)
+    folder.mkdir(parents=True, exist_ok=True)
+    if tokenizer.resolve() != (folder / "tokenizer.json").resolve():
+        shutil.copyfile(tokenizer, folder / "tokenizer.json")
     weights = {name: x.bfloat16() for name, x in scaled.items()}
     target = folder / "model.safetensors"
     save_file(weights, target.with_suffix(".new"))
     target.with_suffix(".new").replace(target)
-    shutil.copyfile(tokenizer, folder / "tokenizer.json")
     return target
 
 
@@ -83,7 +95,7 @@ def main() -> None:
         target = export_model(
             options.checkpoint, options.tokenizer, options.out, logit_scale=options.logit_scale
         )
-    except CheckpointError as error:
+    except (CheckpointError, OSError) as error:
         parser.error(str(error))
     sys.stdout.write(f"{target}: {target.stat().st_size / 1e6:.2f} MB\n")
 

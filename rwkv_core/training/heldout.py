@@ -12,13 +12,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rwkv_core.errors import InputError
 from rwkv_core.tokenizer import Tokenizer
 
 
 def read_documents(path: Path) -> list[str]:
-    """Read the `text` of every line of a .jsonl or .jsonl.xz file, stripped."""
-    content = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-    return [json.loads(line)["text"].strip() for line in content.decode().splitlines()]
+    """Read the `text` of every line of a .jsonl or .jsonl.xz file, stripped.
+
+    Raises:
+        InputError: it is no such file.
+    """
+    try:
+        data = path.read_bytes()
+        content = lzma.decompress(data) if path.suffix == ".xz" else data
+        # Not splitlines(), for which a text's own separators end lines too.
+        lines = [line for line in content.decode().split("\n") if line.strip()]
+        return [json.loads(line)["text"].strip() for line in lines]
+    except (OSError, lzma.LZMAError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'{path} cannot be read as texts ({error}); give a .jsonl or .jsonl.xz with {{"text": ...}} '
+            "in every line"
+        ) from error
 
 
 @torch.no_grad()

@@ -55,6 +55,20 @@ def test_a_list_goes_in_and_a_vector_comes_out(rwkv: RWKV) -> None:
     assert state.batch_size == 1
 
 
+def test_a_state_is_saved_and_loaded_as_the_packages_list_is(rwkv: RWKV, tmp_path: Path) -> None:
+    _, state = rwkv.forward([5, 6, 7], None)
+    torch.save(state, tmp_path / "state.pt")
+    expected, _ = rwkv.forward([8], state)
+    logits, _ = rwkv.forward([8], torch.load(tmp_path / "state.pt"))
+    assert torch.equal(logits, expected)
+
+
+@pytest.mark.parametrize("tokens", [[5.7], 5.0, torch.tensor([1.0]), np.array([2.5])])
+def test_numbers_with_a_point_are_no_tokens(rwkv: RWKV, tokens: list[int]) -> None:
+    with pytest.raises(InputError, match="give whole numbers, ids of tokens"):
+        rwkv.forward(tokens, None)
+
+
 @pytest.mark.parametrize(
     "tokens", [7, [7], (7,), np.int64(7), np.array([7]), torch.tensor(7), torch.tensor([7])]
 )

@@ -80,3 +80,10 @@ def test_a_space_never_lets_visitors_change_the_model() -> None:
     hosting = read_hosting({"SPACE_ID": "a/b"})
     with pytest.raises(SettingsError, match="refused on a Space"):
         who_may_switch(parse_options(["--allow-model-switch"], hosting), hosting)
+
+
+@pytest.mark.parametrize("port", ["0", "99999", "-1", "many"])
+def test_what_is_no_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_options([f"--port={port}"], read_hosting({}))
+    assert f"{port} is no port; give a number from 1 to 65535" in capsys.readouterr().err

@@ -143,6 +143,61 @@ def test_what_cannot_be_trained_on_is_refused_in_a_sentence(
     assert "teacher.safetensors" in said
 
 
+def test_a_run_of_no_step_or_of_another_network_is_refused_in_a_sentence(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        train(corpus, monkeypatch, 63)
+    assert "--tokens 63 is less than a step's 64" in str(stopped.value)
+    train(corpus, monkeypatch, 64 * 2)
+    with pytest.raises(SystemExit) as stopped:
+        train(corpus, monkeypatch, 64 * 4, "--layers 3")
+    assert "last.ckpt is of a network of another shape" in str(stopped.value)
+    (corpus / "heldout.jsonl").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        train(corpus, monkeypatch, 64 * 4)
+    assert "heldout.jsonl cannot be read as texts" in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [("--embd=100", "a multiple of 64"), ("--embd=32", "a multiple of 64"),
+     ("--batch=0", "a whole number above 0"), ("--length=x", "a whole number above 0")],
+)  # fmt: skip
+def test_sizes_that_no_network_has_are_refused(
+    wish: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.parse_arguments(["--corpus", "c", "--run", "r", "--mix=cats=1", wish])
+    assert f"{wish.partition('=')[2]} is none; give {says}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["missing.ckpt", "model.pth", "text.ckpt"])
+def test_what_is_no_run_is_not_exported(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"emb.weight": torch.zeros(1)}, tmp_path / "model.pth")
+    (tmp_path / "text.ckpt").write_text("no run")
+    words = f"export {tmp_path / name} --tokenizer t.json --out {tmp_path / 'out'}"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(SystemExit):
+        export.main()
+    assert f"{name} cannot be exported" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_its_tokenizer_no_model_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = write_safetensors(tmp_path / "found.safetensors", random_weights(n_layer=2))
+    words = f"export {found} --tokenizer {tmp_path / 't.json'} --out {tmp_path / 'out'}"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(SystemExit):
+        export.main()
+    assert "t.json" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+
+
 @pytest.mark.parametrize("mix", ["cats", "cats=", "=1", "cats=-1", "cats=nan", "cats=1,"])
 def test_a_mix_without_shares_is_refused(mix: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

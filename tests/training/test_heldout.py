@@ -50,4 +50,7 @@ def test_documents_are_read_packed_or_plain(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(lines)
     (tmp_path / "a.jsonl.xz").write_bytes(lzma.compress(lines.encode()))
     assert read_documents(tmp_path / "a.jsonl") == ["one", "two"]
+    # A separator of lines within a text, and an empty line at the end.
+    (tmp_path / "b.jsonl").write_text('{"text": "one\u2028two"}\n\n', encoding="utf-8")
+    assert read_documents(tmp_path / "b.jsonl") == ["one\u2028two"]
     assert read_documents(tmp_path / "a.jsonl.xz") == ["one", "two"]

@@ -200,6 +200,11 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the generated text")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    missing = [name for name in ("corpus", "eval") if not (options.data / name).is_dir()]
+    if missing:
+        parser.error(
+            f"{options.data} has no folder {missing[0]}; presets/default/README.md lists what it holds"
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     sources = all_sources(options.data, options.seed, options.scale)
     tokenizer = (
