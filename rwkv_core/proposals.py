@@ -35,6 +35,13 @@ class Proposal:
     plan: MemoryPlan
     verdict: Verdict
 
+    @property
+    def choice(self) -> Choice:
+        """The strategy as what a model is loaded with, its reason as that of the choice."""
+        text, reason = self.strategy
+        form = "{strategy} suits this machine best: {reason}"
+        return Choice(text, Sentence(form, strategy=text, reason=reason))
+
 
 class _Tried(NamedTuple):
     text: str

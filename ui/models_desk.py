@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from kernels.sentences import Sentence
 from presets import DEFAULT_MODEL_NAME, default_model_path
 from presets.limits import Limits
 from rwkv_core.checkpoint import resolve_path
@@ -20,7 +19,7 @@ from rwkv_core.machine import Machine, look_at_machine
 from rwkv_core.memory import PROGRAM_BYTES, gigabytes, plan_memory
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.models.outline import inventory_of_file
-from rwkv_core.proposals import Proposal, propose
+from rwkv_core.proposals import propose
 from rwkv_core.strategy import choose_strategy
 from rwkv_core.switching import Room, Source, Step, Switch, freed_by, room_for, start
 from ui.offers import SHIPPED, Offer, Offers
@@ -207,7 +206,7 @@ class Desk:
         limits, running = self.limits.engine, self.switch.now
         chosen: str | Choice = strategy
         if not strategy:
-            chosen = _proposed(propose(inventory, self.free(), limits=limits))
+            chosen = propose(inventory, self.free(), limits=limits).choice
         text = chosen if isinstance(chosen, str) else chosen.value
         plan = plan_memory(inventory, text, limits=limits)
         room = room_for(plan, running.plan, free)
@@ -277,13 +276,7 @@ def _best_strategy(path: Path, free: dict[str, int], limits: EngineLimits) -> Ch
             name=path.name,
             reason=best.strategy.reason,
         )
-    return _proposed(best)
-
-
-def _proposed(best: Proposal) -> Choice:
-    text, reason = best.strategy
-    why = Sentence("{strategy} suits this machine best: {reason}", strategy=text, reason=reason)
-    return Choice(text, why)
+    return best.choice
 
 
 def _check_room(title: str, running: str, room: Room, *, unload_first: bool) -> None:
