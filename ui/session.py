@@ -122,8 +122,12 @@ class Drafts:
         return tuple(encode(text)) if self.now.root else (start, *encode(text))
 
     def continued(self, before: Draft, after: Draft) -> "Drafts":
-        """Remember that the model wrote `after` from `before`."""
-        return Drafts(after, (*self.past, before)[-MAX_UNDO:])
+        """Remember that the model wrote `after` from `before`.
+
+        A text of the model's that was typed over can be had again too.
+        """
+        gone = (self.now,) if not before.text.startswith(self.now.text) else ()
+        return Drafts(after, (*self.past, *gone, before)[-MAX_UNDO:])
 
     def replaced(self, text: str, new: Draft) -> "Drafts":
         """Begin with another text; what stood in the box can be had again by undo."""

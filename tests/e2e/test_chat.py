@@ -75,6 +75,29 @@ def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
         expect(page.locator("#chat").get_by_test_id("user")).to_have_count(2, timeout=PATIENCE_MS)
 
 
+def test_a_visitors_words_are_shown_as_they_were_written_and_edited_in_place(
+    browser: Browser, address: str
+) -> None:
+    words = "def f(x):\n    return x\n\n# no heading, 2*3*4 <b>hello</b> " + "a" * 300
+    with visit(browser, address, 390) as page:
+        with one_answer(page):
+            say(page, words)
+        said = page.locator("#chat .user.message")
+        expect(said).to_have_text(words, use_inner_text=True)
+        bubble, frame = said.bounding_box(), page.locator("#chat").bounding_box()
+        assert bubble
+        assert frame
+        assert bubble["x"] >= frame["x"]
+        page.get_by_label("Edit").click()
+        box = said.locator("textarea")
+        expect(box).to_have_value(words)
+        box.press("Escape")
+        expect(box).to_have_count(0)
+        # However long a message, what sends it is in sight.
+        page.get_by_label("Write a message").fill("line\n" * 30)
+        expect(page.locator("#chat-box .submit-button")).to_be_in_viewport(ratio=1)
+
+
 def test_two_visitors_never_see_or_stop_each_other_and_one_who_vanishes_frees_the_engine(
     browser: Browser, address: str
 ) -> None:

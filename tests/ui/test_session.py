@@ -67,6 +67,17 @@ def test_undo_and_redo_lose_nothing_not_even_edits() -> None:
     assert drafts.redo("ab") is drafts
 
 
+def test_what_the_model_wrote_can_be_had_again_after_it_was_typed_over() -> None:
+    story = Draft("Once upon a time", (1, 2))
+    drafts = Drafts().continued(Draft("Once", (1,)), story)
+    drafts = drafts.continued(Draft("A dog", (3,)), Draft("A dog ran", (3, 4)))
+    texts = []
+    while drafts.past:
+        drafts = drafts.undo(drafts.now.text)
+        texts.append(drafts.now.text)
+    assert texts == ["A dog", "Once upon a time", "Once"]
+
+
 def test_undo_reaches_back_a_bounded_way() -> None:
     drafts = Drafts()
     for i in range(3 * MAX_UNDO):

@@ -1,7 +1,8 @@
 // Adds to each exchange of the conversation which version of it is shown, with arrows to the
 // others, and "fork here". The marks come as JSON in `props.value`; clicks go back by `trigger`.
 // `props.chat` is the id of the conversation, `props.forks` whether it can be forked.
-// Also the keyboard: Escape stops, arrow up in an empty box edits the last message.
+// Also the keyboard: Escape stops, arrow up in an empty box edits the last message; and a visitor's
+// own words are shown as they were written: Gradio reads both sides of a conversation as Markdown.
 const chat = () => document.getElementById(props.chat);
 const box = () => document.querySelector(`#${props.chat}-box textarea`);
 
@@ -43,6 +44,15 @@ function tools(what, turn, [place, count], words) {
   return made;
 }
 
+function showAsWritten(said) {
+  const shown = said.querySelector(".message-content .md");
+  if (!shown) return;  // it is being edited
+  const label = said.getAttribute("aria-label") ?? "";
+  const words = label.slice(label.indexOf(": ") + 2);
+  if (shown.childElementCount || shown.textContent !== words) shown.textContent = words;
+  shown.dir = "auto";
+}
+
 function draw() {
   const marks = JSON.parse(props.value || '{"turns": []}');
   if (!chat()) return;
@@ -54,6 +64,7 @@ function draw() {
     head.removeAttribute("tabindex");
     head.querySelector("button")?.setAttribute("aria-label", head.textContent.trim());
   }
+  chat().querySelectorAll('[data-testid="user"]').forEach(showAsWritten);
   // Words come as they are written; ears get the short line when an answer is finished.
   chat().querySelector('[role="log"]')?.setAttribute("aria-live", "off");
   for (const [what, side] of [["message", "right"], ["answer", "left"]]) {
@@ -88,7 +99,10 @@ drawSoon();
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || !chat()?.offsetParent) return;
-  if (event.key === "Escape") {
+  const edited = event.target.closest?.(`#${props.chat} .user.message`);
+  if (event.key === "Escape" && edited) {
+    chat().querySelector('.message-buttons-right button[aria-label="Cancel"]')?.click();
+  } else if (event.key === "Escape") {
     document.querySelector(`#${props.chat}-box .stop-button`)?.click();
   } else if (event.key === "ArrowUp" && event.target === box() && box().value === "") {
     const edits = chat().querySelectorAll('.message-buttons-right button[aria-label="Edit"]');

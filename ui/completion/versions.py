@@ -166,7 +166,8 @@ def finished(engine: Engine, group: Together, base: Draft, language: str) -> Com
     }
     if items:
         parts["memory"] = memory_of(engine, base, language)
-    said = "completion.versions_done" if items else "chat.stopped"
+        return idle(parts, fact(language, "completion.versions_done", count=len(items)))
+    said = "chat.stopped" if group.is_stopped else "chat.nothing_to_add"
     return idle(parts, fact(language, said))
 
 

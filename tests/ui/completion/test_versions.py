@@ -67,6 +67,15 @@ def test_a_version_that_is_not_there_changes_nothing() -> None:
         assert frame.drafts == {"__type__": "update"}
 
 
+def test_versions_that_are_empty_are_not_counted_and_none_is_no_stop() -> None:
+    engine = FakeEngine()
+    assert "one memory: 4." in run(engine, "Look:")[-1].status
+    engine.words = ()
+    last = run(engine, "Look:")[-1]
+    assert found(last).items == ()
+    assert "nothing to add" in last.status
+
+
 def test_stopping_ends_all_of_them() -> None:
     engine = FakeEngine()
     last = run(engine, "Look:", stop_after=1)[-1]
