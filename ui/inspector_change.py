@@ -23,7 +23,7 @@ from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.shelf import Shelf, keep_memory, tail_of
 from ui.shelf_card import SHOW_KEPT
 from ui.studies import INTERVAL_S, Updates, in_language, run_study
-from ui.study_parts import Choice, Stores, cue_ids, source_text, writing_settings
+from ui.study_parts import Choice, Stores, cue_ids, item_of, source_text, writing_settings
 from ui.words import language_of
 
 MAX_EDITS = 12
@@ -201,9 +201,13 @@ async def keep(
         job = engine.study(visitor, lambda lab: make_memory(lab, recipe), recipe.tokens)
         async for _ in job.progress(INTERVAL_S):
             yield {status: status_line("…")}
-        words = tail_of(engine, recipe.sources[0].ids)
+        # A loaded or tuned memory has few ids or none; its item knows its words.
+        item = item_of(shelf, choices_of(values)[0])
+        words = item.tail if item else tail_of(engine, recipe.sources[0].ids)
         # From the start of a word, so that the name can be read.
         end = words if len(words) <= 30 else words[-30:].partition(" ")[2] or words[-30:]
+        if item and not end:
+            end = item.name
         name = speak(language, "change.kept_name", name=end)
         kept = keep_memory(engine, visitor, shelf, job.result(), name=name, tail=words)
     except RwkvError as error:
