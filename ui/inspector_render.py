@@ -70,10 +70,12 @@ def render_closer(
     if part == "memory":
         made |= memory_views(recording, texts, config)
     shares = read_shares(recording.layers[choice.layer], choice.word, len(texts))
-    said = (
-        f"Token {choice.word + 1:,} of {len(texts):,}: {word_at(texts, choice.word)}. The colour "
-        f"shows what layer {choice.layer + 1} reads there, as a mean over its heads."
-    )
+    said = f"Token {choice.word + 1:,} of {len(texts):,}: {word_at(texts, choice.word)}."
+    # Of words before the last ones nothing is kept, so nothing is coloured.
+    if np.isfinite(shares).any():
+        parts = "channels" if config.has_exponents else "heads"
+        layer = choice.layer + 1
+        said += f" The colour shows what layer {layer} reads there, as a mean over its {parts}."
     strip = word_strip(texts, 100 * shares, "% of what is read")
     return {panel.chosen: f"<p>{escape(said)}</p>{strip}", **_filled(panel, made)}
 
