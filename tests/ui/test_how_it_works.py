@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,18 @@ def test_every_generation_is_explained_with_its_own_paper(generation: str, tmp_p
     assert "<li>The plain sum " in shown[panel.total.words]
     assert "<li>At this token the fastest channel loses " in shown[panel.decay.words]
     assert set(shown) <= set(panel.outputs)
+
+
+def test_positions_are_counted_from_the_beginning_of_a_long_text(tmp_path: Path) -> None:
+    panel, shown = run(tmp_path, "4", MY_TEXT, "ab" * 100, None, 1)
+    assert " of 201." in shown[panel.total.words]
+    figure = json.loads(shown[panel.total.plot]["value"].plot)
+    rows = Path(shown[panel.total.numbers]["value"]).read_text().splitlines()[1:]
+    first = 201 - len(rows) + 1
+    assert first > 1
+    assert [int(row.partition(",")[0]) for row in rows] == list(range(first, 202))
+    assert figure["layout"]["annotations"][-1]["x"] >= first
+    assert int(re.findall(r"at token (\d+) of 201", shown[panel.total.words])[0]) >= first
 
 
 @pytest.mark.parametrize(
