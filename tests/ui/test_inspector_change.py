@@ -16,6 +16,7 @@ from tests.ui.study_engine import collect, laid_out, last, tiny_engine
 from ui.inspector_change import (
     MAX_EDITS,
     Edits,
+    add_and_change,
     add_edit,
     add_noise,
     build_change,
@@ -162,10 +163,36 @@ def test_changes_are_added_and_taken_back() -> None:
     assert "No further changes" in edits_line("en", ())
 
 
-@pytest.mark.parametrize(("edits", "value"), [((Gain(1.0),) * MAX_EDITS, 1.0), ((), None)])
-def test_too_many_changes_or_none_at_all_are_refused(edits: Edits, value: Any) -> None:
-    with pytest.raises(gr.Error):
-        add_edit(weigh, "en", edits, value)
+def add(engine: Engine, panel: Panel, edits: Edits, value: Any) -> list[dict[Any, Any]]:
+    values = (*A, *NOTHING, *NOTHING, 0.5, 0, "q", *WRITING, value)
+    stores = (Conversation(), Shelf())
+    return collect(
+        add_and_change(engine, panel, RunningStreams(), weigh, "en", "me", *stores, edits, *values)
+    )
+
+
+def test_a_change_is_added_and_tried(engine: Engine, panel: Panel) -> None:
+    shown = last(add(engine, panel, (Gain(2.0),), 0.5))
+    assert shown[panel.edits] == (Gain(2.0), Gain(0.5))
+    assert "gain 2, gain 0.5" in shown[panel.edited]
+    assert "The change moves the next word by" in shown[panel.found]
+
+
+@pytest.mark.parametrize(
+    ("edits", "value", "words"),
+    [
+        ((Gain(1.0),) * MAX_EDITS, 1.0, "There are 12 changes already"),
+        ((), None, "A number is missing; type one."),
+    ],
+)
+def test_too_many_changes_or_none_at_all_are_refused_where_it_is_seen(
+    engine: Engine, panel: Panel, edits: Edits, value: Any, words: str
+) -> None:
+    (shown,) = add(engine, panel, edits, value)
+    assert set(shown) == {panel.edited}
+    assert shown[panel.edited].startswith(edits_line("en", edits))
+    assert 'role="alert"' in shown[panel.edited]
+    assert words in shown[panel.edited]
 
 
 @pytest.mark.parametrize(
