@@ -87,6 +87,18 @@ def test_every_step_has_a_view_and_the_numbers_of_its_cells(tmp_path: Path) -> N
     assert "undefined" not in html
 
 
+def test_every_link_says_how_to_get_a_figure_that_is_not_there(tmp_path: Path) -> None:
+    with tiny_engine(tmp_path) as engine:
+        walk = finish(walk_token(Lab(engine.model, TOKENIZER), Text((1, 2, 3)), 0))
+        html = steps_html("en", engine, walk)
+    asks = dict(re.findall(r'data-view="(\w+)" data-ask="([^"]+)"', html))
+    assert len(asks) == len({VIEWS[stage.name] for stage in walk.stages} | {VIEWS["next"]})
+    assert asks["forgetting"].endswith("choose an example.")
+    assert "“Researcher” is chosen" in asks["sparsity"]
+    assert "compared here" in asks["likeness"]
+    assert "the experiment “Which layer matters?”" in asks["lesions"]
+
+
 def test_half_lives_are_written_for_people() -> None:
     assert tokens_text("en", 2.34) == "2.3 tokens"
     assert tokens_text("en", 1234.5) == "1,234 tokens"
