@@ -32,11 +32,11 @@ from rwkv_core.inspection.probe import (
 from rwkv_core.streams import WorkJob
 from ui.components import status_line
 from ui.inspector_cards import Card
-from ui.plots.experiments import choice_figure, recall_figure
+from ui.plots.experiments import CHOICE_TITLE, choice_figure, recall_figure
 from ui.readings import Words
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.studies import Controls, Updates, in_language, run_study
-from ui.study_cards import fill_card, lay_out_card
+from ui.study_cards import empty_card, fill_card, lay_out_card
 from ui.study_facts import choice_facts, recall_facts
 from ui.words import say
 
@@ -227,6 +227,10 @@ def render(language: str, panel: Panel, found: Probe) -> Updates:
             Words(speak(language, "experiment.choice_reading"), choice_facts(language, found)),
             header, rows,
         )  # fmt: skip
+    else:
+        # The figure there may be another question's.
+        why = Words(speak(language, "experiment.choice_of_one"))
+        shown |= empty_card(panel.choice, why, CHOICE_TITLE)
     return shown
 
 

@@ -121,7 +121,7 @@ def render(language: str, engine: Engine, panel: Panel, found: Lesson) -> Update
     """Show a walk and the two tricks."""
     total = found.total
     sums = [
-        (t + 1, f"{key:.6g}", f"{plain:.6g}", f"{kept:.6g}", f"{top:.6g}")
+        (found.first + t + 1, f"{key:.6g}", f"{plain:.6g}", f"{kept:.6g}", f"{top:.6g}")
         for t, (key, plain, kept, top) in enumerate(
             zip(found.stretched, total.plain, total.kept, total.exponent, strict=True)
         )
@@ -132,7 +132,7 @@ def render(language: str, engine: Engine, panel: Panel, found: Lesson) -> Update
         panel.found: f"<p>{escape(findings(language, engine, found))}</p>",
         panel.steps: steps_html(language, engine, found.walk),
         **fill_card(
-            panel.total, "sums", sum_figure(found.stretched, total),
+            panel.total, "sums", sum_figure(found.stretched, total, found.first),
             Words(
                 speak(language, "how.sum_reading", real=f"{found.keys.max():.3g}"),
                 sum_facts(language, found),

@@ -13,6 +13,7 @@ from rwkv_core.engine import Engine
 from rwkv_core.inspection.arrays import Floats
 from rwkv_core.inspection.walk import Stage, Walk
 from ui.components import percent
+from ui.inspector_views import VIEW_NAMES
 from ui.study_parts import word_of
 
 
@@ -46,6 +47,8 @@ VIEWS = {
     "channel_mix": ("see", "sparsity"),
     "next": ("see", "lens"),
 }
+# How to get a figure that is not there yet: by sub-tab, a key of presets/words.
+ASKS = {"compare": "ask_compare", "experiment": "ask_lesion"}
 # By step, then by the first generation from which on it holds. x is the normed stream.
 FORMULAS: Mapping[str, Mapping[str, str]] = {
     "shift": {
@@ -193,11 +196,21 @@ def _step(language: str, generation: str, name: str, said: str, cells: Mapping[s
         f"<li><h3>{escape(speak(language, f'how.{name}'))}</h3>"
         f"<p>{escape(said)}</p>"
         f'<p class="formula">{formula(name, generation)}</p>{strips}'
-        f'<p class="how-links"><a href="#" data-tab="{tab}" data-view="{view}">'
+        f'<p class="how-links"><a href="#" data-tab="{tab}" data-view="{view}" '
+        f'data-ask="{escape(_ask(language, tab, view))}">'
         f"{escape(speak(language, 'how.see'))}</a>"
         f'<a href="https://arxiv.org/abs/{paper.number}" target="_blank" rel="noopener">'
         f"{escape(cited)}</a></p></li>"
     )
+
+
+def _ask(language: str, tab: str, view: str) -> str:
+    """Say what to do for a figure that is not there yet."""
+    key = ASKS.get(tab, "ask_read" if view in VIEW_NAMES else "ask_closer")
+    return speak(
+        language, f"how.{key}", depth=speak(language, "inspector.researcher"),
+        experiment=speak(language, "experiment.lesion"),
+    )  # fmt: skip
 
 
 def _strip(language: str, letter: str, values: Floats) -> str:

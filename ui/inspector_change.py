@@ -16,14 +16,14 @@ from rwkv_core.inspection.lab import Text
 from rwkv_core.inspection.trial import Recipe, Trial, make_memory, try_recipe
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import WorkJob
-from ui.components import error_line, sentence, status_line
+from ui.components import error_line, status_line
 from ui.inspector_change_layout import Panel, lay_out
 from ui.inspector_change_views import edits_line, render
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.shelf import Shelf, keep_memory, tail_of
 from ui.shelf_card import SHOW_KEPT
 from ui.studies import INTERVAL_S, Updates, in_language, run_study
-from ui.study_parts import Choice, Stores, cue_ids, source_text, writing_settings
+from ui.study_parts import Choice, Stores, cue_ids, item_of, source_text, writing_settings
 from ui.words import language_of
 
 MAX_EDITS = 12
@@ -42,8 +42,9 @@ def build_change(
         conversation: holds the visitor's chat, a `Conversation`.
         shelf: holds what the visitor has kept, a `Shelf`.
     """
-    running, edits = RunningStreams(), gr.State(())
+    running = RunningStreams()
     panel, starts = lay_out(engine.model.config, shelf)
+    edits = panel.edits
     run: dict[str, Any] = {
         "fn": in_language(partial(change, engine, panel, running)),
         "inputs": [
@@ -68,11 +69,11 @@ def build_change(
         # Every step of a drag begins anew and ends the one before.
         slider.input(**run, trigger_mode="multiple")
     for button, maker, inputs in tools_of(panel):
-        changed = button.click(
-            _in_words(partial(add_edit, maker)), [edits, *inputs], [edits, panel.edited],
-            **QUIET_EVENT,
+        button.click(
+            in_language(partial(add_and_change, engine, panel, running, maker)),
+            [*run["inputs"], *inputs], [*panel.outputs, edits, panel.edited],
+            trigger_mode="multiple", **MODEL_EVENT,
         )  # fmt: skip
-        changed.success(**run)
     for button, taker in ((panel.undo, without_last), (panel.reset, without_any)):
         taken = button.click(_in_words(taker), edits, [edits, panel.edited], **QUIET_EVENT)
         taken.success(**run)
@@ -101,17 +102,14 @@ def add_edit(maker: Any, language: str, edits: Edits, *values: float) -> Edits:
     """Add one change behind those there are.
 
     Raises:
-        gr.Error: there are too many already, or a value is missing.
+        InputError: there are too many already, or a value is missing.
     """
     if len(edits) >= MAX_EDITS:
-        raise gr.Error(
-            speak(language, "change.too_many", count=MAX_EDITS), print_exception=False
-        )  # fmt: skip
+        raise InputError(speak(language, "change.too_many", count=MAX_EDITS))
     try:
         return (*edits, maker(*values))
     except (TypeError, ValueError, OverflowError) as error:
-        problem = InputError("a number is missing; type one")
-        raise gr.Error(sentence(problem, language), print_exception=False) from error
+        raise InputError("a number is missing; type one") from error
 
 
 def without_last(_language: str, edits: Edits) -> Edits:
@@ -201,9 +199,13 @@ async def keep(
         job = engine.study(visitor, lambda lab: make_memory(lab, recipe), recipe.tokens)
         async for _ in job.progress(INTERVAL_S):
             yield {status: status_line("…")}
-        words = tail_of(engine, recipe.sources[0].ids)
+        # A loaded or tuned memory has few ids or none; its item knows its words.
+        item = item_of(shelf, choices_of(values)[0])
+        words = item.tail if item else tail_of(engine, recipe.sources[0].ids)
         # From the start of a word, so that the name can be read.
         end = words if len(words) <= 30 else words[-30:].partition(" ")[2] or words[-30:]
+        if item and not end:
+            end = item.name
         name = speak(language, "change.kept_name", name=end)
         kept = keep_memory(engine, visitor, shelf, job.result(), name=name, tail=words)
     except RwkvError as error:
@@ -252,6 +254,47 @@ async def change(
         return render(language, engine, panel, found, cue, names, share, is_end=is_end)
 
     async for updates in run_study(language, panel.controls, running, visitor, begin, show):
+        yield updates
+
+
+async def add_and_change(
+    engine: Engine,
+    panel: Panel,
+    running: RunningStreams,
+    maker: Any,
+    language: str,
+    visitor: str,
+    conversation: Conversation,
+    shelf: Shelf,
+    edits: Edits,
+    *values: Any,
+) -> AsyncIterator[Updates]:
+    """Add one change and try it; where it is refused, say why and run nothing.
+
+    Args:
+        engine: runs the model.
+        panel: where things are shown.
+        running: what each visitor runs.
+        maker: of the change.
+        language: of the visitor.
+        visitor: session id.
+        conversation: the visitor's chat.
+        shelf: what the visitor has kept.
+        edits: changes after the blend so far.
+        values: as in `change`, then those of the change.
+    """
+    count = len(panel.recipe_inputs) + len(panel.writing.inputs)
+    values, own = values[:count], values[count:]
+    try:
+        edits = add_edit(maker, language, edits, *own)
+    except RwkvError as error:
+        # Beside the changes, for a change still under way goes on filling the status line.
+        yield {panel.edited: edits_line(language, edits) + error_line(error, language)}
+        return
+    yield {panel.edits: edits, panel.edited: edits_line(language, edits)}
+    async for updates in change(
+        engine, panel, running, language, visitor, conversation, shelf, edits, *values
+    ):
         yield updates
 
 

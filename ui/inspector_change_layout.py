@@ -56,6 +56,7 @@ class Panel:
     reset: gr.Button
     keep: gr.Button
     shelf: gr.State
+    edits: gr.State
     edited: gr.HTML
     controls: Controls
     empty: gr.HTML
@@ -138,8 +139,8 @@ def lay_out(
         movers = gr.HTML(elem_classes="study-section")
         card = lay_out_card("changed")
     panel = Panel(
-        a, b, c, share_b, share_c, cue, writing, tools, undo, reset, keep, shelf, edited,
-        Controls(go, stop, status), empty, found, texts, movers, card,
+        a, b, c, share_b, share_c, cue, writing, tools, undo, reset, keep, shelf, gr.State(()),
+        edited, Controls(go, stop, status), empty, found, texts, movers, card,
     )  # fmt: skip
     return panel, starts
 

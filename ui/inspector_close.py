@@ -355,6 +355,7 @@ def _lens_view(
         for t, label in enumerate(labels)
     )  # fmt: skip
     figure = plots.lens_figure(
-        chance, [figure_labels(row) for row in guesses], figure_labels(labels), first
-    )
+        chance, [figure_labels(row) for row in guesses], figure_labels(labels), first,
+        [word is not None for word in truth],
+    )  # fmt: skip
     return View(figure, readings.lens_words(chance, guesses, truth, first), csv_text(header, rows))

@@ -32,7 +32,7 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """The components that handlers change."""
+    """The components that handlers change; is_read says whether the last reading came to its end."""
 
     source: gr.Radio
     text: gr.Textbox
@@ -50,6 +50,7 @@ class Panel:
     word: gr.Slider
     chosen: gr.HTML
     seen: gr.State
+    is_read: gr.State
     cards: dict[str, Card]
 
     def outputs(self) -> set[Any]:
@@ -109,7 +110,7 @@ def lay_out(config: ModelConfig, seen: gr.State) -> tuple[Panel, list[tuple[gr.B
         layer, head, word, picked, closer = _lay_out_closer(config)
     panel = Panel(
         source, text, read, stop, status, empty, found, measure, surprise, change, depth,
-        layer, head, word, picked, seen, cards | closer,
+        layer, head, word, picked, seen, gr.State(False), cards | closer,
     )  # fmt: skip
     return panel, buttons
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
-from html import escape
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
@@ -17,13 +14,12 @@ import numpy as np
 from presets.words import speak
 from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError, RwkvError
-from rwkv_core.inspection import settled_change
 from rwkv_core.recording import CLOSE_LOOK, GLANCE, Recording, Wanted
 from rwkv_core.sessions import Conversation
 from rwkv_core.streams import StreamStatus, TraceJob
 from ui.components import error_line, progress_line, status_line
-from ui.inspector_cards import Updates, show_view
-from ui.inspector_close import Choice, layer_views, memory_views, read_shares, word_views
+from ui.inspector_cards import Updates
+from ui.inspector_close import Choice
 from ui.inspector_layout import (
     CHANGE,
     MY_TEXT,
@@ -34,17 +30,13 @@ from ui.inspector_layout import (
     Source,
     lay_out,
 )
-from ui.inspector_views import View, views
-from ui.readings import findings, token_text, word_at
+from ui.inspector_render import Part, render, render_closer
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.studies import in_language
-from ui.word_strip import word_strip
 
 PROGRESS_INTERVAL_S = 0.2
 # No text has as many words; a slider has an end of its own.
 MAX_INDEX = 10**6
-# What a choice changes: everything of a closer look, one layer's part, or one word's.
-Part = Literal["memory", "layer", "word"]
 
 
 class Seen(NamedTuple):
@@ -95,12 +87,17 @@ def build_see(engine: Engine, visitor: gr.State, conversation: gr.State) -> None
             **MODEL_EVENT,
         }
 
-    panel.read.click(**read).success(**closer("memory"))
+    after = {
+        **closer("memory"),
+        "fn": in_language(partial(look_after_reading, engine, panel, running)),
+        "inputs": [panel.is_read, *chosen],
+    }
+    panel.read.click(**read).success(**after)
     for button, text in starts:
         example = button.click(
             partial(tuple, (MY_TEXT, text)), None, [panel.source, panel.text], **QUIET_EVENT
         )
-        example.success(**read).success(**closer("memory"))
+        example.success(**read).success(**after)
     panel.stop.click(running.stop, visitor, None, **QUIET_EVENT)
     panel.source.change(show_source, panel.source, panel.text, **QUIET_EVENT)
     panel.measure.change(show_strip, panel.measure, [panel.surprise, panel.change], **QUIET_EVENT)
@@ -187,7 +184,7 @@ async def inspect_text(
     try:
         seen = ids_to_read(engine, source, text, conversation)
     except RwkvError as error:
-        yield {panel.status: error_line(error, language)}
+        yield {panel.status: error_line(error, language), panel.is_read: False}
         return
 
     def show(recordings: list[Recording]) -> Updates:
@@ -195,6 +192,31 @@ async def inspect_text(
 
     looking = _look(engine, panel, running, language, visitor, seen, wanted=[GLANCE], show=show)
     async for updates in looking:
+        yield {**updates, panel.is_read: panel.seen in updates}
+
+
+async def look_after_reading(
+    engine: Engine,
+    panel: Panel,
+    running: RunningStreams,
+    language: str,
+    is_read: bool,
+    *chosen: Any,
+) -> AsyncIterator[Updates]:
+    """Show the closer look at a new reading; the sentence of one that failed or ended stays.
+
+    Args:
+        engine: reads the text.
+        panel: where things are shown.
+        running: what each visitor is reading, for Stop.
+        language: of the visitor.
+        is_read: whether the reading before came to its end.
+        chosen: as in `look_closer`.
+    """
+    if not is_read:
+        yield {panel.stop: gr.skip()}
+        return
+    async for updates in look_closer(engine, panel, running, "memory", language, *chosen):
         yield updates
 
 
@@ -301,74 +323,3 @@ def stopped_line(status: StreamStatus, language: str) -> str:
     """Say how far a reading came before the visitor ended it."""
     read, whole = f"{status.tokens_read:,}", f"{status.tokens_to_read:,}"
     return status_line(speak(language, "inspector.stopped", read=read, whole=whole))
-
-
-def render(engine: Engine, panel: Panel, recording: Recording) -> Updates:
-    """Make everything that a first look at one recording shows.
-
-    Args:
-        engine: gives the tokenizer and the model's sizes.
-        panel: where things are shown.
-        recording: what was measured.
-    """
-    texts, config = _texts(engine, recording), engine.model.config
-    bits = recording.surprise_bits
-    # Among the words that a closer look can follow; the last one has no later one to fade by.
-    first = max(0, len(bits) - CLOSE_LOOK.inputs_tokens)
-    near = bits[first:-1]
-    word = first + (int(np.nanargmax(near)) if np.isfinite(near).any() else 0)
-    shown: Updates = {
-        panel.empty: gr.update(visible=False),
-        panel.findings: f"<p>{escape(findings(recording, texts))}</p>",
-        panel.surprise: word_strip(texts, bits, "bits of surprise"),
-        panel.change: word_strip(texts, 100 * settled_change(recording), "% of the memory changed"),
-        panel.word: gr.update(maximum=max(2, len(texts)), value=word + 1),
-        panel.layer: gr.update(maximum=max(2, config.n_layer)),
-        panel.head: gr.update(maximum=max(2, config.n_head)),
-    }
-    return shown | _filled(panel, views(recording, texts, config))
-
-
-def render_closer(
-    engine: Engine, panel: Panel, recording: Recording, choice: Choice, part: Part
-) -> Updates:
-    """Make what a closer look shows.
-
-    Args:
-        engine: gives the tokenizer and the model's sizes.
-        panel: where things are shown.
-        recording: what was measured, the chosen layer's inputs among it.
-        choice: what to look at.
-        part: what to make; a part holds the ones after it.
-    """
-    texts, config = _texts(engine, recording), engine.model.config
-    made = word_views(recording, texts, config, name=partial(_token, engine), choice=choice)
-    if part != "word":
-        made |= layer_views(recording, texts, config, choice)
-    if part == "memory":
-        made |= memory_views(recording, texts, config)
-    shares = read_shares(recording.layers[choice.layer], choice.word, len(texts))
-    said = (
-        f"Token {choice.word + 1:,} of {len(texts):,}: {word_at(texts, choice.word)}. The colour "
-        f"shows what layer {choice.layer + 1} reads there, as a mean over its heads."
-    )
-    strip = word_strip(texts, 100 * shares, "% of what is read")
-    return {panel.chosen: f"<p>{escape(said)}</p>{strip}", **_filled(panel, made)}
-
-
-def _filled(panel: Panel, made: dict[str, View]) -> Updates:
-    # An unguessable folder: whoever knows a file's address can fetch it.
-    folder = Path(panel.text.GRADIO_CACHE) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    shown: Updates = {}
-    for name, view in made.items():
-        shown |= show_view(panel.cards[name], view, folder, name)
-    return shown
-
-
-def _token(engine: Engine, token: int) -> str:
-    return token_text(engine.tokenizer.token_bytes(token))
-
-
-def _texts(engine: Engine, recording: Recording) -> list[str]:
-    return [_token(engine, int(token)) for token in recording.tokens]

@@ -39,3 +39,14 @@ def fill_card(
     folder = Path(card.numbers.GRADIO_CACHE) / secrets.token_hex(16)
     folder.mkdir(parents=True)
     return show_view(card, View(figure, words, csv_text(header, rows)), folder, name)
+
+
+def empty_card(card: Card, why: Words, title: str) -> Updates:
+    """Show no figure, and why, in place of what a card showed before.
+
+    Args:
+        card: where it is shown.
+        why: what stands there instead.
+        title: the question that the figure would answer.
+    """
+    return show_view(card, View(None, why, title=title), Path(), "")

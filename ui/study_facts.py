@@ -136,14 +136,14 @@ def lesion_facts(language: str, found: Lesions) -> Facts:
 
 def sum_facts(language: str, found: Lesson) -> Facts:
     """Say where the plain sum overflows, and how large what is kept gets."""
-    total, count = found.total, len(found.stretched)
+    total, count = found.total, found.first + len(found.stretched)
     endless = np.flatnonzero(np.isinf(total.plain))
     which = "how.fact_endless" if len(endless) else "how.fact_finite"
-    at = int(endless[0]) + 1 if len(endless) else count
+    at = found.first + int(endless[0]) + 1 if len(endless) else count
     return (
         speak(
             language, "how.fact_key", largest=f"{found.stretched.max():.1f}",
-            token=int(found.stretched.argmax()) + 1, count=count,
+            token=found.first + int(found.stretched.argmax()) + 1, count=count,
         ),
         speak(language, which, token=at, count=count),
         speak(

@@ -20,7 +20,7 @@ from rwkv_core.sessions import Conversation
 from ui.components import percent, visible
 from ui.readings import token_text
 from ui.session import QUIET_EVENT
-from ui.shelf import Shelf
+from ui.shelf import Shelf, Shelved
 from ui.words import say
 
 MAX_TEXT_TOKENS, MAX_CUE_TOKENS = 4096, 256
@@ -191,10 +191,10 @@ def source_text(language: str, engine: Engine, stores: Stores, choice: Choice) -
     """
     conversation, root = stores.conversation, ""
     if choice.kind == SHELF:
-        kept = [item for item in stores.shelf.items if item.key == choice.item]
-        if not kept:
+        kept = item_of(stores.shelf, choice)
+        if kept is None:
             raise InputError(speak(language, "study.shelf_is_empty"))
-        ids, root = kept[0].ids, kept[0].root
+        ids, root = kept.ids, kept.root
     elif choice.kind == THIS_CHAT:
         if not conversation.turns:
             raise InputError(speak(language, "study.chat_is_empty"))
@@ -205,6 +205,13 @@ def source_text(language: str, engine: Engine, stores: Stores, choice: Choice) -
             raise InputError(speak(language, "study.nothing_to_read"))
         ids = (engine.tokenizer.end_of_text, *engine.encode(text))
     return Text(_limited(language, "study.the_text", ids, MAX_TEXT_TOKENS), root)
+
+
+def item_of(shelf: Shelf, choice: Choice) -> Shelved | None:
+    """Find the shelf's item that was chosen; None where the source is no memory of the shelf."""
+    if choice.kind != SHELF:
+        return None
+    return next((item for item in shelf.items if item.key == choice.item), None)
 
 
 def cue_ids(language: str, engine: Engine, cue: str | None) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ class Lesson:
     Attributes:
         walk: of the last token.
         keys: (T,) keys of the channel with the largest one, over the end of the text.
+        first: position in the text of the first of them, from 0.
         stretched: the same, scaled until the largest is 100.
         total: RWKV-4's sum of exp(stretched) both ways.
         decay: decays of this token, of the head whose cells the walk shows.
@@ -31,6 +32,7 @@ class Lesson:
 
     walk: Walk
     keys: Floats
+    first: int
     stretched: Floats
     total: LogSumExp
     decay: Floats
@@ -41,7 +43,7 @@ def explain_token(lab: Lab, text: Text, layer: int) -> Steps[Lesson]:
 
     Args:
         lab: what to read with.
-        text: at least two tokens.
+        text: at least two tokens, or one after a root.
         layer: counted from 0.
 
     Raises:
@@ -49,9 +51,14 @@ def explain_token(lab: Lab, text: Text, layer: int) -> Steps[Lesson]:
     """
     walk = yield from walk_token(lab, text, layer)
     tail = list(text.ids[-min(KEY_TOKENS, lab.chunk_tokens) :])
+    first, state = len(text.ids) - len(tail), lab.start
+    before = text._replace(ids=text.ids[:first])
+    if before.ids or before.root:
+        # The keys are what the tokens have in this text, after all that it says before them.
+        state = (yield from lab.read(before, len(text.ids))).state
     wanted = Wanted(inputs_tokens=len(tail), layers=(layer,))
-    inputs = lab.model.trace(tail, lab.start, wanted=wanted).layers[layer]
-    yield Progress(len(text.ids) + len(tail))
+    inputs = lab.model.trace(tail, state, wanted=wanted).layers[layer]
+    yield Progress(len(text.ids) + first + len(tail))
     k = inputs.k.reshape(len(inputs.k), -1)
     channel = int(k.max(axis=0).argmax())
     log_decay = inputs.log_decay.reshape(-1, k.shape[1])[:, channel].mean()
@@ -59,4 +66,5 @@ def explain_token(lab: Lab, text: Text, layer: int) -> Steps[Lesson]:
     largest = float(keys.max())
     stretched = keys * (STRETCHED_TO / largest) if largest > 0 else keys + STRETCHED_TO
     (decay,) = (stage.cells["w"] for stage in walk.stages if stage.name == "decay")
-    return Lesson(walk, keys, stretched, log_sum_exp(stretched, float(log_decay)), decay)
+    total = log_sum_exp(stretched, float(log_decay))
+    return Lesson(walk, keys, first, stretched, total, decay)

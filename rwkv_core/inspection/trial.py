@@ -20,7 +20,7 @@ from rwkv_core.inspection.comparison import (
 )
 from rwkv_core.inspection.editing import Edit, KeepSlow, apply_edit, blend
 from rwkv_core.inspection.lab import Lab, Progress, Steps, Text
-from rwkv_core.state import Memory, State
+from rwkv_core.state import Memory, State, tokens_of
 
 # Enough tokens to know how fast channels forget on average.
 DECAY_TOKENS = 512
@@ -110,7 +110,8 @@ def make_memory(lab: Lab, recipe: Recipe) -> Steps[Memory]:
         As try_recipe.
     """
     states, changed, done = yield from _make(lab, recipe)
-    tokens = len(recipe.sources[0].ids)
+    first = recipe.sources[0]
+    tokens = tokens_of(first.root) + len(first.ids)
     if recipe.cue:
         return Memory(changed.to("cpu"), tokens)
     logits, after = yield from _read_cue(lab, State.stack([*states, changed]), recipe, done)

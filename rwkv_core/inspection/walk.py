@@ -230,15 +230,15 @@ def _mean_stages(parts: Mapping[str, Floats]) -> Iterator[Stage]:
     numerator, denominator, exponent = parts["state"].reshape(3, -1).astype(np.float64)
     k, v, u, log_decay = (parts[name].astype(np.float64) for name in ("k", "v", "u", "log_decay"))
     with np.errstate(over="ignore"):
-        stays, comes = np.logaddexp(exponent + log_decay, k), k
+        largest = np.maximum(exponent + log_decay, k)
         kept_log = np.log(np.maximum(denominator, 1e-300)) + exponent
-        total = np.logaddexp(kept_log + log_decay, comes)
+        total = np.logaddexp(kept_log + log_decay, k)
         own = np.exp(u + k - np.logaddexp(kept_log, u + k))
     new = np.exp(k - total)
     y = parts["y"]
     yield Stage(
         "write",
-        {"new_share": float(np.median(new)), "largest_exponent": float(np.max(stays)),
+        {"new_share": float(np.median(new)), "largest_exponent": float(np.max(largest)),
          "before": _norm(numerator / np.maximum(denominator, 1e-300))},
         {"k": k[:CELLS], "v": v[:CELLS], "share": new[:CELLS]},
     )  # fmt: skip

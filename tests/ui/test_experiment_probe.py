@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -51,7 +52,11 @@ def test_recall_is_shown_against_distance_with_its_numbers(engine: Engine, panel
 def test_one_answer_needs_no_place_and_has_no_choice(engine: Engine, panel: Panel) -> None:
     shown = last(run(engine, panel, "It is a.", "a", "It is", OWN, "x" * 300, 256))
     assert panel.recall.plot in shown
-    assert panel.choice.plot not in shown
+    # What an earlier question showed there goes, and the words say why.
+    for part in (panel.choice.plot, panel.choice.numbers, panel.choice.figure):
+        assert shown[part] == gr.update(visible=False)
+    assert "nothing to choose between" in shown[panel.choice.words]
+    assert set(shown) <= set(panel.outputs)
 
 
 @pytest.mark.parametrize(

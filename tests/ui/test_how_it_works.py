@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,18 @@ def test_every_generation_is_explained_with_its_own_paper(generation: str, tmp_p
     assert set(shown) <= set(panel.outputs)
 
 
+def test_positions_are_counted_from_the_beginning_of_a_long_text(tmp_path: Path) -> None:
+    panel, shown = run(tmp_path, "4", MY_TEXT, "ab" * 100, None, 1)
+    assert " of 201." in shown[panel.total.words]
+    figure = json.loads(shown[panel.total.plot]["value"].plot)
+    rows = Path(shown[panel.total.numbers]["value"]).read_text().splitlines()[1:]
+    first = 201 - len(rows) + 1
+    assert first > 1
+    assert [int(row.partition(",")[0]) for row in rows] == list(range(first, 202))
+    assert figure["layout"]["annotations"][-1]["x"] >= first
+    assert int(re.findall(r"at token (\d+) of 201", shown[panel.total.words])[0]) >= first
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -71,6 +85,18 @@ def test_every_step_has_a_view_and_the_numbers_of_its_cells(tmp_path: Path) -> N
         html = steps_html("en", engine, walk)
     assert "k: 8 numbers from" in html
     assert "undefined" not in html
+
+
+def test_every_link_says_how_to_get_a_figure_that_is_not_there(tmp_path: Path) -> None:
+    with tiny_engine(tmp_path) as engine:
+        walk = finish(walk_token(Lab(engine.model, TOKENIZER), Text((1, 2, 3)), 0))
+        html = steps_html("en", engine, walk)
+    asks = dict(re.findall(r'data-view="(\w+)" data-ask="([^"]+)"', html))
+    assert len(asks) == len({VIEWS[stage.name] for stage in walk.stages} | {VIEWS["next"]})
+    assert asks["forgetting"].endswith("choose an example.")
+    assert "“Researcher” is chosen" in asks["sparsity"]
+    assert "compared here" in asks["likeness"]
+    assert "the experiment “Which layer matters?”" in asks["lesions"]
 
 
 def test_half_lives_are_written_for_people() -> None:

@@ -11,10 +11,12 @@ from rwkv_core.inspection.comparison import Expectations, Likeness, Mover
 from rwkv_core.inspection.editing import Gain, KeepSlow, Noise, ZeroHead, ZeroLayer, apply_edit
 from rwkv_core.inspection.trial import Trial
 from rwkv_core.sessions import Conversation
+from rwkv_core.state import Memory
 from tests.ui.study_engine import collect, laid_out, last, tiny_engine
 from ui.inspector_change import (
     MAX_EDITS,
     Edits,
+    add_and_change,
     add_edit,
     add_noise,
     build_change,
@@ -31,8 +33,8 @@ from ui.inspector_change import (
 from ui.inspector_change_layout import Panel, lay_out
 from ui.inspector_change_views import edits_line, findings
 from ui.session import RunningStreams
-from ui.shelf import Shelf
-from ui.study_parts import MY_TEXT, Choice, Stores
+from ui.shelf import Shelf, keep_memory, read_file, write_file
+from ui.study_parts import MY_TEXT, SHELF, Choice, Stores
 
 NOTHING, WRITING = Choice(MY_TEXT, ""), (1, 0.0, 8)
 A, B, C = Choice(MY_TEXT, "abc"), Choice(MY_TEXT, "xyz"), Choice(MY_TEXT, "123")
@@ -114,6 +116,31 @@ def test_the_changed_memory_is_kept_on_the_shelf_and_can_be_gone_on_from(
     np.testing.assert_allclose(memory.logits, logits[0], rtol=1e-3, atol=1e-4)
 
 
+def test_a_loaded_memory_is_kept_changed_with_its_words_and_tokens(
+    engine: Engine, panel: Panel, tmp_path: Path
+) -> None:
+    _, state = engine.model.forward([0, *engine.encode("One day")])
+    shelf = keep_memory(engine, "me", Shelf(), Memory(state, 29), name="loaded", tail="One day")
+    source = Choice(SHELF, "", shelf.chosen)
+    values = (*source, *NOTHING, *NOTHING, 0, 0, " he")
+    shown = last(collect(keep(engine, panel, "en", "me", Conversation(), shelf, (), *values)))
+    kept = shown[panel.shelf].current
+    assert (kept.name, kept.tail, kept.tokens) == ("changed: One day", "One day", 29)
+    memory = engine.memory_at("me", kept.ids, root=kept.root)
+    assert memory is not None
+    path = write_file(engine, kept, memory, tmp_path / "saved")
+    again = read_file(engine, "me", Shelf(), path).current
+    assert (again.tokens, again.ids, again.root) == (29, (), kept.root)
+
+
+def test_a_memory_without_words_lends_its_name(engine: Engine, panel: Panel) -> None:
+    _, state = engine.model.forward([0])
+    shelf = keep_memory(engine, "me", Shelf(), Memory(state, 0), name="tuned", ids=(0,))
+    values = (*Choice(SHELF, "", shelf.chosen), *NOTHING, *NOTHING, 0, 0, "a")
+    shown = last(collect(keep(engine, panel, "en", "me", Conversation(), shelf, (), *values)))
+    assert shown[panel.shelf].current.name == "changed: tuned"
+
+
 def test_what_cannot_be_kept_leaves_the_shelf_alone(engine: Engine, panel: Panel) -> None:
     values = (*NOTHING, *NOTHING, *NOTHING, 0, 0, "")
     shown = last(collect(keep(engine, panel, "en", "me", Conversation(), Shelf(), (), *values)))
@@ -136,10 +163,36 @@ def test_changes_are_added_and_taken_back() -> None:
     assert "No further changes" in edits_line("en", ())
 
 
-@pytest.mark.parametrize(("edits", "value"), [((Gain(1.0),) * MAX_EDITS, 1.0), ((), None)])
-def test_too_many_changes_or_none_at_all_are_refused(edits: Edits, value: Any) -> None:
-    with pytest.raises(gr.Error):
-        add_edit(weigh, "en", edits, value)
+def add(engine: Engine, panel: Panel, edits: Edits, value: Any) -> list[dict[Any, Any]]:
+    values = (*A, *NOTHING, *NOTHING, 0.5, 0, "q", *WRITING, value)
+    stores = (Conversation(), Shelf())
+    return collect(
+        add_and_change(engine, panel, RunningStreams(), weigh, "en", "me", *stores, edits, *values)
+    )
+
+
+def test_a_change_is_added_and_tried(engine: Engine, panel: Panel) -> None:
+    shown = last(add(engine, panel, (Gain(2.0),), 0.5))
+    assert shown[panel.edits] == (Gain(2.0), Gain(0.5))
+    assert "gain 2, gain 0.5" in shown[panel.edited]
+    assert "The change moves the next word by" in shown[panel.found]
+
+
+@pytest.mark.parametrize(
+    ("edits", "value", "words"),
+    [
+        ((Gain(1.0),) * MAX_EDITS, 1.0, "There are 12 changes already"),
+        ((), None, "A number is missing; type one."),
+    ],
+)
+def test_too_many_changes_or_none_at_all_are_refused_where_it_is_seen(
+    engine: Engine, panel: Panel, edits: Edits, value: Any, words: str
+) -> None:
+    (shown,) = add(engine, panel, edits, value)
+    assert set(shown) == {panel.edited}
+    assert shown[panel.edited].startswith(edits_line("en", edits))
+    assert 'role="alert"' in shown[panel.edited]
+    assert words in shown[panel.edited]
 
 
 @pytest.mark.parametrize(

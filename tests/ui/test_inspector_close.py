@@ -121,6 +121,11 @@ def test_the_last_word_has_no_life_to_follow_and_the_lens_still_speaks(
     lens = made["lens"].figure
     assert lens is not None
     assert np.isfinite(np.asarray(lens.data[0].z, float)).all()
+    # No word came next, so the number is the guess's own chance.
+    given = np.asarray(lens.data[0].customdata)[:, :, 1]
+    assert set(given[:, -1]) == {"and gives it"}
+    assert set(given[:, :-1].ravel()) == {"and gives the right word"}
+    assert "customdata[1]" in lens.data[0].hovertemplate
 
 
 @pytest.mark.parametrize("generation", ["4", "6", "7"])

@@ -22,7 +22,15 @@ from tests.ui.recordings import make_close_recording, make_recording
 from ui import inspector_see
 from ui.components import status_line
 from ui.inspector_layout import MY_TEXT, RESEARCHER, SIMPLE, THIS_CHAT, Panel, Source, lay_out
-from ui.inspector_see import Part, Seen, ids_to_read, inspect_text, look_closer, pick_word
+from ui.inspector_render import Part
+from ui.inspector_see import (
+    Seen,
+    ids_to_read,
+    inspect_text,
+    look_after_reading,
+    look_closer,
+    pick_word,
+)
 from ui.inspector_views import VIEW_NAMES
 from ui.session import RunningStreams
 
@@ -241,7 +249,7 @@ def test_what_cannot_be_read_gets_one_sentence_and_nothing_is_lost(
     panel: Panel, source: Source, text: str, conversation: Conversation, expected: str
 ) -> None:
     seen = run(FakeEngine(), panel, text, source=source, conversation=conversation)
-    assert [set(updates) for updates in seen] == [{panel.status}]
+    assert [set(updates) for updates in seen] == [{panel.status, panel.is_read}]
     assert re.search(expected, seen[0][panel.status])
 
 
@@ -327,6 +335,43 @@ def test_a_closer_look_fills_every_card_but_those_of_the_first_look(panel: Panel
     assert filled(panel, shown) == set(panel.cards) - set(VIEW_NAMES)
 
 
+def test_only_a_reading_that_came_to_its_end_is_looked_at_closer(panel: Panel) -> None:
+    assert run(FakeEngine(), panel, "abc")[-1][panel.is_read] is True
+    failed = [
+        run(FakeEngine(), panel, ""),
+        run(FakeEngine(), panel, "a" * 100, stop_after=4),
+        run(FakeEngine(is_busy=True), panel, "abc"),
+        run(FakeEngine(is_broken=True), panel, "abc"),
+    ]
+    assert [seen[-1][panel.is_read] for seen in failed] == [False] * 4
+
+
+@pytest.mark.parametrize(("is_read", "count"), [(True, 1), (False, 0)])
+def test_what_failed_is_not_read_again(panel: Panel, is_read: bool, count: int) -> None:
+    engine = FakeEngine()
+    chosen = (Seen((0, 1, 2)), RESEARCHER, 1, 1, 1, "me")
+    after = look_after_reading(
+        cast(Engine, engine), panel, RunningStreams(), "en", is_read, *chosen
+    )
+
+    async def collect() -> list[dict[Any, Any]]:
+        return [updates async for updates in after]
+
+    shown = asyncio.run(collect())
+    assert len(engine.asked) == count
+    assert any(panel.status in updates for updates in shown) == is_read
+
+
+def test_every_reading_says_whether_it_came_to_its_end() -> None:
+    with gr.Blocks() as page:
+        inspector_see.build_see(cast(Engine, FakeEngine()), gr.State(""), gr.State(Conversation()))
+    readings = {event._id for event in page.fns.values() if len(event.inputs) == 4}
+    closer = [event for event in page.fns.values() if event.trigger_after in readings]
+    assert len(closer) == len(readings) > 1
+    assert {type(event.inputs[0]) for event in closer} == {gr.State}
+    assert {event.inputs[0].value for event in closer} == {False}
+
+
 def test_a_layer_that_did_not_fit_is_read_for_on_its_own(panel: Panel) -> None:
     engine = FakeEngine()
     look(engine, panel, at=(2, 1, 9))
@@ -347,9 +392,3 @@ def test_a_pressed_word_moves_the_slider_and_nonsense_does_not() -> None:
 
     assert press(7) == 8
     assert [press(bad) for bad in (-1, "x", None, 10**9, 1.5)] == [1] * 5
-
-
-def test_what_is_chosen_is_named_in_the_words_of_the_text_and_escaped(panel: Panel) -> None:
-    shown = look(FakeEngine(), panel, "word")[-1]
-    assert "&lt;i&gt;" in shown[panel.chosen]
-    assert "<i>" not in shown[panel.chosen]

@@ -37,7 +37,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "life": lambda: plots.life_figure(RANDOM.random((3, 9)), RANDOM.random(9), 5),
     "life of many": lambda: plots.life_figure(RANDOM.random((64, 9)), RANDOM.random(9), 5),
     "reading": lambda: plots.reading_figure(RANDOM.normal(size=9), LABELS[:9], np.arange(9), 0),
-    "lens": lambda: plots.lens_figure(RANDOM.random((3, 4)), [LABELS[:4]] * 3, LABELS[:4], 7),
+    "lens": lambda: plots.lens_figure(
+        RANDOM.random((3, 4)), [LABELS[:4]] * 3, LABELS[:4], 7, [True, True, True, False]
+    ),
 }
 
 

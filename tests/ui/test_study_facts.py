@@ -43,9 +43,9 @@ def damaged(table: Any) -> Lesions:
     return Lesions(bits, np.zeros(bits.shape, np.int64), np.zeros(bits.shape), 1, 0.5)
 
 
-def summed(*keys: float) -> Any:
+def summed(*keys: float, first: int = 0) -> Any:
     values = np.array(keys)
-    return SimpleNamespace(stretched=values, total=log_sum_exp(values, -0.1))
+    return SimpleNamespace(stretched=values, total=log_sum_exp(values, -0.1), first=first)
 
 
 LIKENESS = alike([0.9, -0.2, 0.95], [0.4, 1.2, 0.3], [0.5, 0.5, 0.5])
@@ -113,6 +113,11 @@ FACTS: dict[str, tuple[Callable[[str, Any], tuple[str, ...]], Any, tuple[str, ..
     "sums, endless": (sum_facts, summed(10.0, 100.0, 50.0), (
         "The largest stretched key is 100.0, at token 2 of 3",
         "The plain sum first is infinite at token 2 of 3",
+        "never exceeds 1; the exponent kept beside it never exceeds 100.0",
+    )),
+    "sums of a long text's end": (sum_facts, summed(10.0, 100.0, 50.0, first=200), (
+        "The largest stretched key is 100.0, at token 202 of 203",
+        "The plain sum first is infinite at token 202 of 203",
         "never exceeds 1; the exponent kept beside it never exceeds 100.0",
     )),
     "sums, finite": (sum_facts, summed(10.0, 20.0), (

@@ -14,6 +14,8 @@ from ui.plots.look import ACCENT, INK, Figure, colorbar, every, finish
 # Where 0 stands on an axis of doubling distances.
 ZERO_AT = 8
 
+CHOICE_TITLE = "Does it pick the right answer?"
+
 
 def recall_figure(probe: Probe) -> Figure:
     """Draw the probability of the right answer against distance, told and not told.
@@ -76,8 +78,9 @@ def choice_figure(probe: Probe) -> Figure:
     _dotted(figure, 1 / count, f"chance, 1 of {count} answers")
     _distance_axis(figure, probe)
     figure.update_yaxes(range=[-0.03, 1.06], tickformat=".0%")
-    title = "Does it pick the right answer?"
-    return finish(figure, title, "filler between fact and question (tokens)", "right choices", 300)
+    return finish(
+        figure, CHOICE_TITLE, "filler between fact and question (tokens)", "right choices", 300
+    )
 
 
 def equality_figure(found: Equality) -> Figure:

@@ -16,14 +16,15 @@ from ui.plots.comparison import LEGEND
 from ui.plots.look import ACCENT, INK, Figure, finish
 
 
-def sum_figure(keys: Floats, total: LogSumExp) -> Figure:
+def sum_figure(keys: Floats, total: LogSumExp, first: int = 0) -> Figure:
     """Draw RWKV-4's sum of exp(key), plain and as it is kept, in powers of ten.
 
     Args:
         keys: (T,) exponents.
         total: the sum both ways.
+        first: position in the text of the first of them, from 0.
     """
-    tokens = np.arange(1, len(keys) + 1)
+    tokens = first + np.arange(1, len(keys) + 1)
     with np.errstate(divide="ignore"):
         plain, kept = np.log10(total.plain), np.log10(total.kept)
     plain = np.where(np.isfinite(plain), plain, np.nan)
@@ -45,9 +46,9 @@ def sum_figure(keys: Floats, total: LogSumExp) -> Figure:
     limit = FLOAT32_LIMIT / np.log(10)
     figure.add_hline(y=limit, line={"color": INK, "width": 1, "dash": "dot"})
     if np.isinf(total.plain).any():
-        at = int(np.isinf(total.plain).argmax()) + 1
+        at = int(np.isinf(total.plain).argmax())
         figure.add_annotation(
-            x=at, y=limit, text="here the plain sum is infinite", showarrow=True, arrowcolor=INK,
+            x=int(tokens[at]), y=limit, text="here the plain sum is infinite", showarrow=True, arrowcolor=INK,
             ax=0, ay=26, xanchor="left" if at < len(keys) / 2 else "right",
         )  # fmt: skip
     title = "RWKV-4: what keeps the sum from overflowing?"

@@ -84,7 +84,11 @@ def reading_figure(weights: Floats, labels: Sequence[str], columns: Indices, fir
 
 
 def lens_figure(
-    probability: Floats, guesses: Sequence[Sequence[str]], labels: Sequence[str], first: int
+    probability: Floats,
+    guesses: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    first: int,
+    is_known: Sequence[bool],
 ) -> Figure:
     """Draw what every layer would say comes next.
 
@@ -94,8 +98,10 @@ def lens_figure(
         guesses: (L, n) each layer's likeliest next token.
         labels: n readable tokens, after which the layers are asked.
         first: position of the first of them in the text.
+        is_known: n, whether the text says which token came next.
     """
     n_layer, count = probability.shape
+    given = ["and gives the right word" if known else "and gives it" for known in is_known]
     places = np.arange(count)
     figure = Figure(
         go.Heatmap(
@@ -110,10 +116,10 @@ def lens_figure(
             colorbar=colorbar("right word (%)"),
             text=[list(row) for row in guesses],
             texttemplate="%{text}" if n_layer <= 12 else None,
-            customdata=np.tile([[label, ""] for label in labels], (n_layer, 1, 1))[:, :, 0],
+            customdata=np.tile(list(zip(labels, given, strict=True)), (n_layer, 1, 1)),
             hovertemplate=(
-                "after “%{customdata}” layer %{y} would say “%{text}”<br>"
-                "and gives the right word %{z:.1f}%<extra></extra>"
+                "after “%{customdata[0]}” layer %{y} would say “%{text}”<br>"
+                "%{customdata[1]} %{z:.1f}%<extra></extra>"
             ),
         )
     )

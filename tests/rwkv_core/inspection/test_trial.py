@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from rwkv_core.inspection.editing import Gain, KeepSlow, ZeroLayer, apply_edit, 
 from rwkv_core.inspection.lab import Text, finish
 from rwkv_core.inspection.trial import Recipe, Trial, make_memory, try_recipe
 from rwkv_core.sampling import SamplingSettings
+from rwkv_core.sessions import Snapshot
 from tests.rwkv_core.inspection.test_comparison import lab_of
 
 A, B, CUE = (1, 2, 3, 4, 5), (9, 8, 7), (11, 12)
@@ -78,6 +80,17 @@ def test_the_last_token_is_held_back_where_there_is_no_cue(tmp_path: Path) -> No
     np.testing.assert_allclose(mixed.logits, logits[0], rtol=1e-3, atol=1e-4)
     with pytest.raises(InputError, match="has only 1"):
         finish(try_recipe(lab, Recipe((Text((1,)),), (1,)), SETTINGS))
+
+
+@pytest.mark.parametrize("cue", [(), CUE], ids=["no cue", "cue"])
+def test_a_memory_counts_the_tokens_that_its_root_had_read(
+    cue: tuple[int, ...], tmp_path: Path
+) -> None:
+    lab = lab_of("7", tmp_path)
+    root = Snapshot(0, lab.model.forward(list(B))[1], np.empty(0, np.float32))
+    lab = replace(lab, recall=lambda _text: root)
+    made = finish(make_memory(lab, Recipe((Text(A, "29-loaded"),), (1,), (), cue)))
+    assert made.tokens == 29 + len(A)
 
 
 @pytest.mark.parametrize(("limit", "is_same"), [(0.0, True), (1e9, False)])

@@ -78,6 +78,8 @@ def test_rwkv_4_says_how_much_of_its_mean_is_new(tmp_path: Path) -> None:
     share = torch.from_numpy(found.cells["share"].copy())
     v = torch.from_numpy(found.cells["v"].copy())
     torch.testing.assert_close(mean * (1 - share) + v * share, mean2, rtol=1e-4, atol=1e-5)
+    exponent = float(after.wkv[1, 0, 2].max())
+    assert found.numbers["largest_exponent"] == pytest.approx(exponent, rel=1e-5)
 
 
 @EVERY
