@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 
-from server.options import Hosting, defaults_for, parse_options, read_hosting
+from server.options import Hosting, defaults_for, parse_options, read_hosting, require_free_port
 from server.quick_imports import quick_imports
 
 
@@ -40,9 +40,8 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
         page = build(desk.switch.now)
         make_replaceable(page)
         look = launch_look() | service.launch_arguments()
-        page.launch(
-            server_name=options.host, server_port=options.port, prevent_thread_lock=True, **look
-        )
+        where = {"server_name": options.host, "server_port": options.port}
+        page.launch(prevent_thread_lock=True, **where, **look)
         make_sessions_lean(page)
 
         def change(new: Running) -> None:
@@ -62,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         hosting = read_hosting(os.environ)
         options = parse_options(arguments, hosting)
+        require_free_port(options.host, options.port)
         for name, value in defaults_for(hosting).items():
             os.environ.setdefault(name, value)
         if options.threads is not None:

@@ -1,6 +1,7 @@
 """The command line and the environment, read once into values."""
 
 import argparse
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,13 @@ def read_hosting(environment: Mapping[str, str]) -> Hosting:
         )
     fallback = "0.0.0.0" if name else "127.0.0.1"
     port = environment.get("GRADIO_SERVER_PORT", "")
+    try:
+        number = _port(port) if port else None
+    except argparse.ArgumentTypeError as error:
+        raise SettingsError(f"GRADIO_SERVER_PORT: {error}") from None
     return Hosting(
         environment.get("GRADIO_SERVER_NAME") or fallback,
-        int(port) if port.isdigit() else None,
+        number,
         environment.get("SPACE_HOST") or name.replace("/", "-") + ".hf.space" if name else "",
         environment.get("RWKV_API_KEY", ""),
     )
@@ -63,6 +68,27 @@ def _port(text: str) -> int:
     if not (text.isdecimal() and 1 <= int(text) <= MAX_PORT):
         raise argparse.ArgumentTypeError(f"{text} is no port; give a number from 1 to {MAX_PORT}")
     return int(text)
+
+
+def require_free_port(host: str, port: int | None) -> None:
+    """Check that a server can listen there, before anything takes long.
+
+    Raises:
+        SettingsError: it cannot; says why.
+    """
+    if port is None:
+        return
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        # As the server does: a port whose last connections are still closing is free.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"nothing can listen on port {port} of {host} ({error.strerror or error}); choose another "
+                "with --port, or another address with --host"
+            ) from None
 
 
 def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse.Namespace:

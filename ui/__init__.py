@@ -12,8 +12,10 @@ from ui.late_application import LatePage, without_applications
 from ui.masthead import build_masthead
 from ui.models_desk import Desk
 from ui.models_tab import build_models_tab
+from ui.quiet_errors import keep_texts_from_the_log
 from ui.session import QUIET_EVENT, new_visitor
 from ui.shelf_card import PREPARE, build_shelf, new_ports
+from ui.unread import forget_unread
 from ui.words import language_of, say
 
 TITLE = "RWKV playground"
@@ -67,4 +69,6 @@ def build_app(
         page.unload(forget)
         page.queue(max_size=desk.limits.requests.events)
         page._queue.sleep_when_free = SECONDS_BETWEEN_LOOKS
+        forget_unread(page)
+        keep_texts_from_the_log()
     return page

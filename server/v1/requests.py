@@ -26,7 +26,7 @@ _NOT_OFFERED = (
 )  # fmt: skip
 
 Text = Annotated[str, StringConstraints(strict=True)]
-Ids = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1)]
+Ids = Annotated[list[Annotated[int, Field(strict=True, ge=0, lt=2**31)]], Field(min_length=1)]
 
 
 class TextPart(BaseModel):

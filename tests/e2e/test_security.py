@@ -6,7 +6,9 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.test_page import one_answer, say, visit
 
 ROOT = Path(__file__).parents[2]
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -45,3 +47,17 @@ def test_a_script_that_slipped_in_does_not_run(browser: Browser, address: str) -
     page.wait_for_function("[...document.images].at(-1).complete")
     assert page.evaluate("window.slippedIn") is None
     page.close()
+
+
+def test_what_a_chat_holds_stays_within_its_message(browser: Browser, address: str) -> None:
+    with visit(browser, address) as page:
+        with one_answer(page):
+            say(page, "Hello")
+        cover = '<a href="#" style="position:fixed;inset:0;z-index:9999">Sign in again</a><form>x</form>'
+        answer = page.locator("#chat .bot .message-content .md").last
+        answer.evaluate("(shown, html) => shown.insertAdjacentHTML('beforeend', html)", cover)
+        for x, y in ((20, 20), (640, 200), (1200, 600)):
+            found = page.evaluate("([x, y]) => document.elementFromPoint(x, y).textContent", [x, y])
+            assert found != "Sign in again"
+        expect(answer.locator("form")).to_be_hidden()
+        page.get_by_role("tab", name="State inspector").click()

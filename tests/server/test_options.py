@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 
 from rwkv_core.errors import SettingsError
@@ -7,6 +9,7 @@ from server.options import (
     parse_options,
     read_hosting,
     reads_drafts,
+    require_free_port,
     who_may_switch,
 )
 
@@ -20,7 +23,8 @@ def test_a_space_and_the_environment_say_where_to_listen() -> None:
     assert (space.host, space.space) == ("0.0.0.0", "someone-thing.hf.space")
     named = {"GRADIO_SERVER_NAME": "10.0.0.1", "GRADIO_SERVER_PORT": "8000", "RWKV_API_KEY": "k"}
     assert read_hosting(named) == Hosting("10.0.0.1", 8000, api_key="k")
-    assert read_hosting({"GRADIO_SERVER_PORT": "many"}).port is None
+    with pytest.raises(SettingsError, match="GRADIO_SERVER_PORT: many is no port"):
+        read_hosting({"GRADIO_SERVER_PORT": "many"})
 
 
 def test_a_space_refuses_to_start_where_visitors_could_run_code() -> None:
@@ -80,6 +84,19 @@ def test_a_space_never_lets_visitors_change_the_model() -> None:
     hosting = read_hosting({"SPACE_ID": "a/b"})
     with pytest.raises(SettingsError, match="refused on a Space"):
         who_may_switch(parse_options(["--allow-model-switch"], hosting), hosting)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_loaded() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=rf"port {port} of 127\.0\.0\.1 \(.+\); choose"):
+            require_free_port("127.0.0.1", port)
+    require_free_port("127.0.0.1", port)
+    require_free_port("127.0.0.1", None)
+    with pytest.raises(SettingsError, match=r"1\.2\.3\.4"):
+        require_free_port("1.2.3.4", port)
 
 
 @pytest.mark.parametrize("port", ["0", "99999", "-1", "many"])
