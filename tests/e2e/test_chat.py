@@ -9,6 +9,8 @@ from tests.e2e.test_page import LONG_TEXT, PATIENCE_MS, one_answer, say, visit
 
 # A second, and what a busy machine may add to it.
 FREED_S = 3
+# The names under which the browser keeps chats.
+KEPT = "Object.keys(localStorage).filter((name) => name.startsWith('rwkv-playground-chat:'))"
 
 
 def texts_running(address: str) -> int:
@@ -67,12 +69,38 @@ def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
         expect(page.locator("#chat .turn-tools").last).to_contain_text("1/2", timeout=PATIENCE_MS)
         # The browser writes its storage a moment after the page has shown the change.
         expect(page.locator("#chat-picker input")).to_have_value(re.compile("My name is"))
-        page.wait_for_function("Object.keys(localStorage).some(k => k.endsWith('chat-0'))")
+        page.wait_for_function(f"{KEPT}.length === 1")
         page.reload()
         expect(page.locator("#chat-status")).to_contain_text(
             "Back from this browser", timeout=PATIENCE_MS
         )
         expect(page.locator("#chat").get_by_test_id("user")).to_have_count(2, timeout=PATIENCE_MS)
+
+
+def test_two_windows_keep_all_chats_and_one_that_was_deleted_stays_away(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as first:
+        second, third = first.context.new_page(), first.context.new_page()
+        second.goto(address)
+        second.get_by_label("Write a message").wait_for()
+        for count, page in enumerate((first, second), 1):
+            with one_answer(page):
+                say(page, f"window {count}")
+            page.wait_for_function(f"{KEPT}.length === {count}")
+        second.get_by_role("button", name="New chat").click()
+        with one_answer(second):
+            say(second, "to be deleted")
+        second.wait_for_function(f"{KEPT}.length === 3")
+        second.get_by_role("button", name="Your chats").click()
+        second.locator("#chat-delete").click()
+        second.wait_for_function(f"{KEPT}.length === 2")
+        third.goto(address)
+        expect(third.locator("#chat-status")).to_contain_text("Back from this browser")
+        third.locator("#chat-picker input").click()
+        expect(third.get_by_role("option")).to_have_text(
+            [re.compile("window 2"), re.compile("window 1")]
+        )
 
 
 def test_two_visitors_never_see_or_stop_each_other_and_one_who_vanishes_frees_the_engine(
