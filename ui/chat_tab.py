@@ -167,13 +167,16 @@ def wire_answers(tab: Tab) -> None:
         talk.go_on.click(actions.go_on, None, ask, **QUIET_EVENT),
     )
     for step in steps:
+        step.success(
+            keeping.unanswered, [chats, ask], held.asked, **QUIET_EVENT
+        ).success(None, held.asked, None, js=browser.WRITE_ASKED, **QUIET_EVENT)  # fmt: skip
         answered = step.success(
             partial(answer, tab.engine, tab.template, tab.running[0]),
             [held.visitor, held.language, chats, ask, *tab.wishes],
             tab.outputs,
             **MODEL_EVENT,
         )
-        keep(tab, answered)
+        keep(tab, answered).success(None, None, None, js=browser.FORGET_ASKED, **QUIET_EVENT)
     talk.box.stop(tab.running[0].stop, held.visitor, None, **QUIET_EVENT)
 
 
@@ -306,8 +309,12 @@ def wire_fork(tab: Tab) -> None:
     tab.fork.keep.click(close, mine[:2], closed, **QUIET_EVENT)
 
 
-def keep(tab: Tab, step: Dependency) -> None:
-    """Let the browser keep what a step has changed, and show its exact text where wanted."""
+def keep(tab: Tab, step: Dependency) -> Dependency:
+    """Let the browser keep what a step has changed, and show its exact text where wanted.
+
+    Returns:
+        The last step of it.
+    """
     engine, held = tab.engine, tab.held
 
     def save(
@@ -315,12 +322,13 @@ def keep(tab: Tab, step: Dependency) -> None:
     ) -> tuple[str, keeping.Saved, dict[str, Any]]:
         return exact_text(engine, language, chats, is_exact), *keeping.save(engine, chats, saved)
 
-    step.then(
+    kept: Dependency = step.then(
         save,
         [held.language, held.chats, held.saved, tab.who.exact],
         [tab.exact, held.saved, held.stored],
         **QUIET_EVENT,
     ).success(None, held.stored, None, js=browser.WRITE, **QUIET_EVENT)
+    return kept
 
 
 def wire_load(tab: Tab, page: gr.Blocks) -> None:

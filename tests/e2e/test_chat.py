@@ -121,6 +121,28 @@ def test_two_visitors_never_see_or_stop_each_other_and_one_who_vanishes_frees_th
         assert seconds_until_free(address) < FREED_S
 
 
+def test_a_reload_in_the_middle_of_an_answer_brings_the_message_back(
+    browser: Browser, address: str
+) -> None:
+    # Whoever leaves breaks requests off, which the console of the page that is gone may say.
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    box, status = page.get_by_label("Write a message"), page.locator("#chat-status")
+    box.wait_for()
+    say(page, LONG_TEXT)
+    expect(status).to_contain_text("Reading:", timeout=PATIENCE_MS)
+    page.wait_for_function("sessionStorage.getItem('rwkv-playground-asked') !== null")
+    page.reload()
+    expect(box).to_have_value(LONG_TEXT)
+    box.fill("Hi")
+    with one_answer(page):
+        box.press("Enter")
+    page.wait_for_function("sessionStorage.getItem('rwkv-playground-asked') === null")
+    context.close()
+
+
 def test_whoever_leaves_in_the_middle_of_an_answer_frees_the_engine_within_a_second(
     browser: Browser, address: str
 ) -> None:

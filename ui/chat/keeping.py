@@ -20,7 +20,7 @@ from rwkv_core.sessions import Conversation
 from ui.chat import records
 from ui.chat.actions import to_reread
 from ui.chat.frames import ChatFrame, box_for, frame, line
-from ui.chat.values import MAX_SLOT, MAX_TITLE, Chat, Chats, short
+from ui.chat.values import MAX_SLOT, MAX_TITLE, Ask, Chat, Chats, short
 from ui.components import error_line
 from ui.session import RunningStreams
 from ui.shelf import Handed, Shelf
@@ -214,20 +214,37 @@ def restore(
     ]
     order = known["order"] if isinstance(known.get("order"), list) else []
     found.sort(key=lambda chat: order.index(chat.slot) if chat.slot in order else len(order))
-    chats = Chats(tuple(found) or (Chat(),))
     saved = {chat.slot: chat for chat in found}
+    asked, slot = _asked(known.get("asked"))
+    is_new = not found or (asked and slot not in saved)
+    chats = Chats((*([Chat()] if is_new else []), *found))
+    box = box_for(language, asked or None)
     status = line("")
     if damaged:
         status = line(speak(language, "chat.damaged", count=len(damaged)))
     try:
-        chats = unfolded(engine, template, chats.opened(known.get("open", -1)))
+        wanted = slot if asked else known.get("open", -1)
+        chats = unfolded(engine, template, chats.opened(wanted))
     except RwkvError as error:
         fresh = replace(chats, chats=(Chat(), *chats.chats), at=0)
-        return frame(engine, fresh, box_for(language), error_line(error, language), language), saved
+        return frame(engine, fresh, box, error_line(error, language), language), saved
     if found and not damaged:
         said = speak(language, "chat.restored")
         status = line(f"{said} {to_reread(engine, visitor, chats, language)}")
-    return frame(engine, chats, box_for(language), status, language), saved
+    return frame(engine, chats, box, status, language), saved
+
+
+def unanswered(chats: Chats, ask: Ask) -> dict[str, Any]:
+    """What the browser keeps until an answer is there: words that stand in no chat, and whose."""
+    said = [node.turn.user for node in chats.current.tree.nodes]
+    is_new = ask.kind == "send" or (ask.kind == "replace" and ask.text not in said)
+    return {"text": ask.text if is_new else "", "slot": chats.current.slot}
+
+
+def _asked(asked: object) -> tuple[str, int]:
+    """Check what `unanswered` gave; no words where it is something else."""
+    text, slot = (asked.get("text"), asked.get("slot")) if isinstance(asked, dict) else ("", 0)
+    return (text, slot) if isinstance(text, str) and type(slot) is int else ("", 0)
 
 
 def kept_texts(texts: object) -> dict[int, str]:

@@ -233,16 +233,51 @@ def test_a_chat_that_cannot_be_read_does_not_take_the_others_with_it() -> None:
     assert keeping.save(visit.engine, shown.chats, saved)[1]["texts"] == {}
 
 
+def test_a_message_that_was_not_answered_is_in_its_box_again_and_its_chat_is_open() -> None:
+    visit = two_chats()
+    kept = kept_by_browser(visit)
+    visit.open(visit.chats.chats[1].slot)
+    first = visit.chats.current.slot
+    for ask, text in (
+        (Ask("and then?"), "and then?"),
+        (Ask("an edited one", "replace", 0), "an edited one"),
+        (Ask("first", "replace", 0), ""),
+        (Ask("", "continue"), ""),
+    ):
+        asked = keeping.unanswered(visit.chats, ask)
+        assert asked == {"text": text, "slot": first}
+        again = {**kept, "asked": asked}
+        shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", again)
+        assert shown.box.get("value", "") == text
+        assert shown.picker["value"] == (first if text else kept["open"])
+
+
+def test_the_first_message_of_a_chat_comes_back_in_a_chat_of_its_own() -> None:
+    visit = two_chats()
+    kept = kept_by_browser(visit)
+    visit.new()
+    asked = keeping.unanswered(visit.chats, Ask("third"))
+    shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", {**kept, "asked": asked})
+    assert shown.box["value"] == "third"
+    assert [chat.name for chat in shown.chats.chats] == ["", "second", "first"]
+    assert shown.messages == []
+    visit.took(shown)
+    visit.say("third")
+    assert len(keeping.save(visit.engine, visit.chats, saved)[1]["texts"]) == 1
+
+
 def test_nonsense_from_the_browser_gives_an_empty_page() -> None:
     visit = Visit()
     for kept in (
         None,
         "x",
-        {"order": 5, "texts": []},
+        {"order": 5, "texts": [], "asked": {"text": 5, "slot": 1}},
+        {"asked": {"text": "x", "slot": "y"}},
         {"order": ["x"], "open": {}, "texts": {"1": 5, "2": None, "3": "", "x": "y", "-1": "y"}},
     ):
         shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", kept)
         assert shown.messages == []
+        assert "value" not in shown.box
         assert saved == {}
 
 
