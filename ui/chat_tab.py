@@ -310,7 +310,7 @@ def wire_fork(tab: Tab) -> None:
 
 
 def keep(tab: Tab, step: Dependency) -> Dependency:
-    """Let the browser keep what a step has changed, and show its exact text where wanted.
+    """Let the browser keep what a step has changed, and show what goes with the open chat.
 
     Returns:
         The last step of it.
@@ -319,13 +319,15 @@ def keep(tab: Tab, step: Dependency) -> Dependency:
 
     def save(
         language: str, chats: Chats, saved: keeping.Saved, is_exact: bool
-    ) -> tuple[str, keeping.Saved, dict[str, Any]]:
-        return exact_text(engine, language, chats, is_exact), *keeping.save(engine, chats, saved)
+    ) -> tuple[str, str, keeping.Saved, dict[str, Any]]:
+        # A link that was made before tells of another text.
+        exact = exact_text(engine, language, chats, is_exact)
+        return "", exact, *keeping.save(engine, chats, saved)
 
     kept: Dependency = step.then(
         save,
         [held.language, held.chats, held.saved, tab.who.exact],
-        [tab.exact, held.saved, held.stored],
+        [tab.manage.link, tab.exact, held.saved, held.stored],
         **QUIET_EVENT,
     ).success(None, held.stored, None, js=browser.WRITE, **QUIET_EVENT)
     return kept

@@ -77,7 +77,7 @@ def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
         expect(page.locator("#chat").get_by_test_id("user")).to_have_count(2, timeout=PATIENCE_MS)
 
 
-def test_two_windows_keep_all_chats_and_one_that_was_deleted_stays_away(
+def test_two_windows_keep_all_chats_and_one_that_was_deleted_goes_with_its_link(
     browser: Browser, address: str
 ) -> None:
     with visit(browser, address) as first:
@@ -93,7 +93,11 @@ def test_two_windows_keep_all_chats_and_one_that_was_deleted_stays_away(
             say(second, "to be deleted")
         second.wait_for_function(f"{KEPT}.length === 3")
         second.get_by_role("button", name="Your chats").click()
+        second.locator("#chat-make-link").click()
+        link = second.locator("#chat-link textarea")
+        expect(link).to_have_value(re.compile("recipe="))
         second.locator("#chat-delete").click()
+        expect(link).to_have_value("")
         second.wait_for_function(f"{KEPT}.length === 2")
         third.goto(address)
         expect(third.locator("#chat-status")).to_contain_text("Back from this browser")
