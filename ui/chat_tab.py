@@ -15,7 +15,7 @@ from gradio.events import Dependency
 from presets import ChatTemplate, chat_template_for
 from rwkv_core.config import Choice
 from rwkv_core.engine import Engine
-from ui.chat import actions, beside, keeping
+from ui.chat import actions, beside, browser, keeping
 from ui.chat.answering import answer
 from ui.chat.exact import exact_text
 from ui.chat.frames import ChatFrame, box_for
@@ -167,13 +167,16 @@ def wire_answers(tab: Tab) -> None:
         talk.go_on.click(actions.go_on, None, ask, **QUIET_EVENT),
     )
     for step in steps:
+        step.success(
+            keeping.unanswered, [chats, ask], held.asked, **QUIET_EVENT
+        ).success(None, held.asked, None, js=browser.WRITE_ASKED, **QUIET_EVENT)  # fmt: skip
         answered = step.success(
             partial(answer, tab.engine, tab.template, tab.running[0]),
             [held.visitor, held.language, chats, ask, *tab.wishes],
             tab.outputs,
             **MODEL_EVENT,
         )
-        keep(tab, answered)
+        keep(tab, answered).success(None, None, None, js=browser.FORGET_ASKED, **QUIET_EVENT)
     talk.box.stop(tab.running[0].stop, held.visitor, None, **QUIET_EVENT)
 
 
@@ -306,20 +309,28 @@ def wire_fork(tab: Tab) -> None:
     tab.fork.keep.click(close, mine[:2], closed, **QUIET_EVENT)
 
 
-def keep(tab: Tab, step: Dependency) -> None:
-    """Let the browser keep what a step has changed, and show its exact text where wanted."""
+def keep(tab: Tab, step: Dependency) -> Dependency:
+    """Let the browser keep what a step has changed, and show what goes with the open chat.
+
+    Returns:
+        The last step of it.
+    """
     engine, held = tab.engine, tab.held
 
-    def save(language: str, chats: Chats, saved: keeping.Saved, is_exact: bool) -> list[Any]:
-        now, stored = keeping.save(engine, chats, saved)
-        return [exact_text(engine, language, chats, is_exact), now, *stored]
+    def save(
+        language: str, chats: Chats, saved: keeping.Saved, is_exact: bool
+    ) -> tuple[str, str, keeping.Saved, dict[str, Any]]:
+        # A link that was made before tells of another text.
+        exact = exact_text(engine, language, chats, is_exact)
+        return "", exact, *keeping.save(engine, chats, saved)
 
-    step.then(
+    kept: Dependency = step.then(
         save,
         [held.language, held.chats, held.saved, tab.who.exact],
-        [tab.exact, held.saved, held.listing, *held.slots],
+        [tab.manage.link, tab.exact, held.saved, held.stored],
         **QUIET_EVENT,
-    )
+    ).success(None, held.stored, None, js=browser.WRITE, **QUIET_EVENT)
+    return kept
 
 
 def wire_load(tab: Tab, page: gr.Blocks) -> None:
@@ -330,9 +341,9 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
     def greet_visitor(request: gr.Request) -> list[Any]:
         return greet(engine, template, tab.why, request)
 
-    def restore(request: gr.Request, listing: object, *slots: object) -> list[Any]:
+    def restore(request: gr.Request, kept: object) -> list[Any]:
         visitor, language = new_visitor(request), language_of(request)
-        shown, saved = keeping.restore(engine, template, visitor, language, listing, slots)
+        shown, saved = keeping.restore(engine, template, visitor, language, kept)
         return [*shown, saved]
 
     greeted = [
@@ -340,7 +351,7 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
         tab.who.start, tab.who.ready_made, tab.who.form,
     ]  # fmt: skip
     restored = page.load(greet_visitor, None, greeted, **QUIET_EVENT).then(
-        restore, [held.listing, *held.slots], [*tab.outputs, held.saved], **QUIET_EVENT
+        restore, held.stored, [*tab.outputs, held.saved], js=browser.READ, **QUIET_EVENT
     )
 
     async def follow_link(request: gr.Request, chats: Chats) -> AsyncIterator[ChatFrame]:

@@ -9,6 +9,8 @@ from tests.e2e.test_page import LONG_TEXT, PATIENCE_MS, one_answer, say, visit
 
 # A second, and what a busy machine may add to it.
 FREED_S = 3
+# The names under which the browser keeps chats.
+KEPT = "Object.keys(localStorage).filter((name) => name.startsWith('rwkv-playground-chat:'))"
 
 
 def texts_running(address: str) -> int:
@@ -67,7 +69,7 @@ def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
         expect(page.locator("#chat .turn-tools").last).to_contain_text("1/2", timeout=PATIENCE_MS)
         # The browser writes its storage a moment after the page has shown the change.
         expect(page.locator("#chat-picker input")).to_have_value(re.compile("My name is"))
-        page.wait_for_function("Object.keys(localStorage).some(k => k.endsWith('chat-0'))")
+        page.wait_for_function(f"{KEPT}.length === 1")
         page.reload()
         expect(page.locator("#chat-status")).to_contain_text(
             "Back from this browser", timeout=PATIENCE_MS
@@ -98,6 +100,36 @@ def test_a_visitors_words_are_shown_as_they_were_written_and_edited_in_place(
         expect(page.locator("#chat-box .submit-button")).to_be_in_viewport(ratio=1)
 
 
+def test_two_windows_keep_all_chats_and_one_that_was_deleted_goes_with_its_link(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as first:
+        second, third = first.context.new_page(), first.context.new_page()
+        second.goto(address)
+        second.get_by_label("Write a message").wait_for()
+        for count, page in enumerate((first, second), 1):
+            with one_answer(page):
+                say(page, f"window {count}")
+            page.wait_for_function(f"{KEPT}.length === {count}")
+        second.get_by_role("button", name="New chat").click()
+        with one_answer(second):
+            say(second, "to be deleted")
+        second.wait_for_function(f"{KEPT}.length === 3")
+        second.get_by_role("button", name="Your chats").click()
+        second.locator("#chat-make-link").click()
+        link = second.locator("#chat-link textarea")
+        expect(link).to_have_value(re.compile("recipe="))
+        second.locator("#chat-delete").click()
+        expect(link).to_have_value("")
+        second.wait_for_function(f"{KEPT}.length === 2")
+        third.goto(address)
+        expect(third.locator("#chat-status")).to_contain_text("Back from this browser")
+        third.locator("#chat-picker input").click()
+        expect(third.get_by_role("option")).to_have_text(
+            [re.compile("window 2"), re.compile("window 1")]
+        )
+
+
 def test_two_visitors_never_see_or_stop_each_other_and_one_who_vanishes_frees_the_engine(
     browser: Browser, address: str
 ) -> None:
@@ -114,6 +146,28 @@ def test_two_visitors_never_see_or_stop_each_other_and_one_who_vanishes_frees_th
         assert texts_running(address) == 1
         second.close()
         assert seconds_until_free(address) < FREED_S
+
+
+def test_a_reload_in_the_middle_of_an_answer_brings_the_message_back(
+    browser: Browser, address: str
+) -> None:
+    # Whoever leaves breaks requests off, which the console of the page that is gone may say.
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    box, status = page.get_by_label("Write a message"), page.locator("#chat-status")
+    box.wait_for()
+    say(page, LONG_TEXT)
+    expect(status).to_contain_text("Reading:", timeout=PATIENCE_MS)
+    page.wait_for_function("sessionStorage.getItem('rwkv-playground-asked') !== null")
+    page.reload()
+    expect(box).to_have_value(LONG_TEXT)
+    box.fill("Hi")
+    with one_answer(page):
+        box.press("Enter")
+    page.wait_for_function("sessionStorage.getItem('rwkv-playground-asked') === null")
+    context.close()
 
 
 def test_whoever_leaves_in_the_middle_of_an_answer_frees_the_engine_within_a_second(

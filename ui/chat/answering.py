@@ -114,7 +114,7 @@ async def answer(
         ask: the message, and what to do with it.
         values: in the order of `Wishes`, then of `Controls`.
     """
-    kept = chats.with_tree(chats.current.tree.settled())
+    kept = chats.numbered().with_tree(chats.current.tree.settled())
     count = len(Wishes._fields)
     try:
         job = begin(engine, template, kept, ask, Wishes(*values[:count]), values[count:])

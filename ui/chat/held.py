@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from ui.chat.values import MAX_CHATS, Ask, Chats
-from ui.kept_settings import browser_state
+from ui.chat.values import Ask, Chats
 
 
 class Held(NamedTuple):
-    """What a visitor holds, on the server and in the browser."""
+    """What a visitor holds on the server, and what passes to and from the browser's storage."""
 
     visitor: gr.State
     language: gr.State
@@ -19,12 +18,12 @@ class Held(NamedTuple):
     ask_beside: gr.State
     pair_seed: gr.State
     saved: gr.State
-    listing: gr.BrowserState
-    slots: list[gr.BrowserState]
+    stored: gr.JSON
+    asked: gr.JSON
 
 
 def build_held(visitor: gr.State) -> Held:
-    """Make room for what a visitor holds; the browser's part has a fixed key and secret."""
+    """Make room for what a visitor holds."""
     return Held(
         visitor,
         gr.State("en"),
@@ -34,6 +33,6 @@ def build_held(visitor: gr.State) -> Held:
         gr.State(None),
         gr.State(-1),
         gr.State({}),
-        browser_state("chats"),
-        [browser_state(f"chat-{slot}") for slot in range(MAX_CHATS)],
+        gr.JSON(visible=False),
+        gr.JSON(visible=False),
     )

@@ -1,11 +1,14 @@
 """Several chats: opening, naming and deleting them, and keeping them in the visitor's browser.
 
 The browser keeps one text for each chat, in a slot of its own, so that an answer rewrites only the
-chat it belongs to. Chats come back folded, and each is read when it is opened.
+chat it belongs to, and a second window none of the first one's. Chats come back folded, and each is
+read when it is opened.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import gradio as gr
@@ -19,7 +22,7 @@ from rwkv_core.sessions import Conversation
 from ui.chat import records
 from ui.chat.actions import to_reread
 from ui.chat.frames import ChatFrame, box_for, frame, line
-from ui.chat.values import MAX_CHATS, MAX_TITLE, Chat, Chats, short
+from ui.chat.values import MAX_CHATS, MAX_SLOT, MAX_TITLE, Ask, Chat, Chats, short
 from ui.components import error_line
 from ui.session import RunningStreams
 from ui.shelf import Handed, Shelf
@@ -32,6 +35,9 @@ SAVE_FILE = """(chats) => {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }"""
+
+# Of a browser's entries as many are looked at: several windows may have kept MAX_CHATS each.
+MAX_KEPT = 5 * MAX_CHATS
 
 Saved = Mapping[int, Chat]
 
@@ -191,12 +197,7 @@ def take_in(
 
 
 def restore(
-    engine: Engine,
-    template: ChatTemplate,
-    visitor: str,
-    language: str,
-    index: object,
-    slots: Sequence[object],
+    engine: Engine, template: ChatTemplate, visitor: str, language: str, kept: object
 ) -> tuple[ChatFrame, Saved]:
     """Open what the browser kept of an earlier visit.
 
@@ -205,61 +206,88 @@ def restore(
         template: turns roles into text.
         visitor: session id.
         language: of the page.
-        index: what `save` gave for the list; anything else is ignored.
-        slots: the text of each chat.
+        kept: what `browser.READ` gave, see `save`; whatever does not fit is ignored.
     """
-    known = index if isinstance(index, dict) else {}
-    order = [slot for slot in known.get("order", []) if type(slot) is int]
-    texts = {
-        slot: text
-        for slot, text in enumerate(slots[:MAX_CHATS])
-        if isinstance(text, str) and 0 < len(text) <= records.MAX_FILE_BYTES
-    }
+    known = kept if isinstance(kept, dict) else {}
+    texts = kept_texts(known.get("texts"))
     names = {slot: records.peek(text) for slot, text in texts.items()}
-    damaged = tuple(slot for slot, name in names.items() if name is None)
+    damaged = [slot for slot, name in names.items() if name is None]
     found = [
         Chat(title=short(name), slot=slot, folded=texts[slot])
         for slot, name in names.items()
         if name is not None
     ]
+    order = known["order"][:MAX_KEPT] if isinstance(known.get("order"), list) else []
     found.sort(key=lambda chat: order.index(chat.slot) if chat.slot in order else len(order))
-    free = next((slot for slot in range(MAX_CHATS) if slot not in texts), 0)
-    chats = Chats(tuple(found) or (Chat(slot=free),), damaged=damaged)
     saved = {chat.slot: chat for chat in found}
+    asked, slot = _asked(known.get("asked"))
+    is_new = not found or (asked and slot not in saved)
+    chats = Chats((*([Chat()] if is_new else []), *found))
+    box = box_for(language, asked or None)
     status = line("")
     if damaged:
         status = line(speak(language, "chat.damaged", count=len(damaged)))
     try:
-        chats = unfolded(engine, template, chats.opened(known.get("open", -1)))
+        wanted = slot if asked else known.get("open", -1)
+        chats = unfolded(engine, template, chats.opened(wanted))
     except RwkvError as error:
-        return frame(
-            engine, chats.added(Chat()), box_for(language), error_line(error, language), language
-        ), saved
+        fresh = replace(chats, chats=(Chat(), *chats.chats), at=0)
+        return frame(engine, fresh, box, error_line(error, language), language), saved
     if found and not damaged:
         said = speak(language, "chat.restored")
         status = line(f"{said} {to_reread(engine, visitor, chats, language)}")
-    return frame(engine, chats, box_for(language), status, language), saved
+    return frame(engine, chats, box, status, language), saved
 
 
-def save(engine: Engine, chats: Chats, saved: Saved) -> tuple[Saved, list[Any]]:
+def unanswered(chats: Chats, ask: Ask) -> dict[str, Any]:
+    """What the browser keeps until an answer is there: words that stand in no chat, and whose."""
+    said = [node.turn.user for node in chats.current.tree.nodes]
+    is_new = ask.kind == "send" or (ask.kind == "replace" and ask.text not in said)
+    return {"text": ask.text if is_new else "", "slot": chats.current.slot}
+
+
+def _asked(asked: object) -> tuple[str, int]:
+    """Check what `unanswered` gave; no words where it is something else."""
+    text, slot = (asked.get("text"), asked.get("slot")) if isinstance(asked, dict) else ("", 0)
+    return (text, slot) if isinstance(text, str) and type(slot) is int else ("", 0)
+
+
+def kept_texts(texts: object) -> dict[int, str]:
+    """The text of each chat by its slot; what cannot be a chat is left out, and so are too many."""
+    found = texts.items() if isinstance(texts, dict) else ()
+    return {
+        int(slot): text
+        for slot, text in islice(found, MAX_KEPT)
+        if re.fullmatch("[1-9][0-9]{0,15}", str(slot)) and int(slot) <= MAX_SLOT
+        if isinstance(text, str) and 0 < len(text) <= records.MAX_FILE_BYTES
+    }
+
+
+def save(engine: Engine, chats: Chats, saved: Saved) -> tuple[Saved, dict[str, Any]]:
     """What the browser is to keep now.
 
     Args:
         engine: decodes ids.
         chats: all the visitor has.
-        saved: what the browser keeps already, by slot.
+        saved: what this page knows the browser to keep, by slot.
 
     Returns:
-        What it keeps from now on, and the values to store: the list of chats, then one text for
-        each slot, or skip where nothing changed.
+        What it keeps from now on, and what `browser.WRITE` writes: the slots in order, the open
+        one, and the text of each chat that changed, "" where it was deleted. Others are left
+        alone, since another window may have gone on with them.
     """
-    index = {"order": [chat.slot for chat in chats.chats], "open": chats.current.slot}
-    now = {chat.slot: chat for chat in chats.chats}
-    stored: list[Any] = [gr.skip()] * MAX_CHATS
-    for slot in range(MAX_CHATS):
-        chat = now.get(slot)
-        if chat is None and slot in saved:
-            stored[slot] = ""
-        elif chat is not None and chat is not saved.get(slot):
-            stored[slot] = records.write_text(engine, chat)
-    return now, [index, *stored]
+    now = {chat.slot: chat for chat in chats.chats if not chat.is_empty}
+    texts = {str(slot): "" for slot in saved if slot not in now}
+    for slot, chat in now.items():
+        if not _is_kept(engine, chat, saved.get(slot)):
+            texts[str(slot)] = records.write_text(engine, chat)
+    return now, {"order": [*now], "open": chats.current.slot, "texts": texts}
+
+
+def _is_kept(engine: Engine, chat: Chat, saved: Chat | None) -> bool:
+    """Whether the browser keeps just this chat; one that was only opened is no other."""
+    if saved is None or chat is saved:
+        return saved is not None
+    if saved.folded:
+        return records.write_text(engine, chat) == saved.folded
+    return (chat.tree, chat.title) == (saved.tree, saved.title)

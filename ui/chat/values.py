@@ -1,5 +1,6 @@
 """What a visitor's chats are: small immutable values of ids, text and settings."""
 
+import secrets
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,6 +14,8 @@ SHOWN_TURNS = 30
 MAX_TURNS = 1000
 MAX_CHATS = 20
 MAX_TITLE = 60
+# Larger whole numbers lose digits in the browser.
+MAX_SLOT = 2**53 - 1
 
 # How an answer ended that the model would have gone on with.
 CUT: tuple[Reason, ...] = ("length", "cancelled", "deadline", "unread")
@@ -43,7 +46,7 @@ class Chat:
     Attributes:
         tree: everything said in it.
         title: what the visitor calls it; "" for its first words.
-        slot: where the browser keeps it, 0 to MAX_CHATS - 1.
+        slot: the number under which the browser keeps it, 1 to MAX_SLOT; 0 before it has one.
         shown_turns: exchanges drawn, counted from the end.
         folded: its JSON as the browser kept it, until it is opened; the tree is empty then.
     """
@@ -100,13 +103,11 @@ class Chats:
         chats: each with a slot of its own.
         at: the open one.
         deleted: the one deleted last, which can be had back.
-        damaged: slots whose content could not be read and is left alone.
     """
 
     chats: tuple[Chat, ...] = (Chat(),)
     at: int = 0
     deleted: Chat | None = None
-    damaged: tuple[int, ...] = ()
 
     @property
     def current(self) -> Chat:
@@ -120,6 +121,12 @@ class Chats:
     def with_tree(self, tree: Tree) -> "Chats":
         """Say something else in the open chat."""
         return self.with_current(self.current.with_tree(tree))
+
+    def numbered(self) -> "Chats":
+        """Give the open chat a slot where it has none."""
+        if self.current.slot:
+            return self
+        return self.with_current(replace(self.current, slot=new_slot()))
 
     def opened(self, slot: int) -> "Chats":
         """Open the chat of a slot; without such a chat nothing changes."""
@@ -135,17 +142,15 @@ class Chats:
         others = self.chats
         if self.current.is_empty:
             others = tuple(chat for chat in self.chats if chat is not self.current)
-        taken = {*(chat.slot for chat in others), *self.damaged}
-        free = [slot for slot in range(MAX_CHATS) if slot not in taken]
-        if len(new) > len(free):
+        if len(others) + len(new) > MAX_CHATS:
             raise InputError(
                 "there are {count} chats and {more} more would pass the limit of {limit}; "
                 "delete some first, or export them",
                 count=len(others),
                 more=len(new),
-                limit=MAX_CHATS - len(self.damaged),
+                limit=MAX_CHATS,
             )
-        placed = tuple(replace(chat, slot=slot) for chat, slot in zip(new, free, strict=False))
+        placed = tuple(replace(chat, slot=new_slot()) for chat in new)
         return replace(self, chats=(*placed, *others), at=0)
 
     def without_current(self) -> "Chats":
@@ -153,8 +158,13 @@ class Chats:
         gone, rest = self.current, (*self.chats[: self.at], *self.chats[self.at + 1 :])
         deleted = self.deleted if gone.is_empty else gone
         if not rest:
-            return replace(self, chats=(Chat(slot=gone.slot),), at=0, deleted=deleted)
+            return replace(self, chats=(Chat(),), at=0, deleted=deleted)
         return replace(self, chats=rest, at=min(self.at, len(rest) - 1), deleted=deleted)
+
+
+def new_slot() -> int:
+    """Draw a slot; no two windows of a browser draw the same one."""
+    return 1 + secrets.randbelow(MAX_SLOT)
 
 
 def short(text: str, limit: int = 40) -> str:

@@ -1,6 +1,5 @@
+import json
 from typing import Any
-
-import gradio as gr
 
 from tests.ui.chat.asking import TEMPLATE, run, spelled, talked
 from tests.ui.fakes import FakeEngine, as_engine, fake_memory
@@ -62,10 +61,10 @@ def two_chats() -> Visit:
 def test_a_new_chat_leaves_the_others_and_opening_one_shows_it_again() -> None:
     visit = two_chats()
     assert visit.names == ["second", "first"]
-    shown = visit.open(0)
+    shown = visit.open(visit.chats.chats[1].slot)
     assert [turn.user for turn in shown.conversation.turns] == ["first"]
     assert "re-read" in shown.status
-    assert shown.picker["value"] == 0
+    assert shown.picker["value"] == visit.chats.chats[1].slot
     for nonsense in (99, "0", None):
         assert visit.open(nonsense).conversation == shown.conversation
 
@@ -109,57 +108,177 @@ def test_a_chat_is_named_by_its_first_words_unless_given_a_name() -> None:
     assert visit.names[0] == "second"
 
 
-def kept_by_browser(visit: Visit) -> tuple[Any, list[Any]]:
-    _, stored = keeping.save(visit.engine, visit.chats, {})
-    return stored[0], [value if isinstance(value, str) else None for value in stored[1:]]
+class Window:
+    """A window of one browser: what it stores is in a dictionary that others may share."""
+
+    def __init__(self, stored: dict[str, Any]) -> None:
+        self.stored, self.visit = stored, Visit()
+        kept = {"texts": dict(stored), "order": [*map(int, stored)], "open": None}
+        shown, self.saved = keeping.restore(self.visit.engine, TEMPLATE, "me", "en", kept)
+        self.visit.took(shown)
+
+    def save(self) -> dict[str, Any]:
+        """Do what `browser.WRITE` does; returns what changed."""
+        self.saved, written = keeping.save(self.visit.engine, self.visit.chats, self.saved)
+        texts: dict[str, Any] = written["texts"]
+        self.stored |= texts
+        for slot in [slot for slot, text in self.stored.items() if not text]:
+            del self.stored[slot]
+        return texts
+
+    def say(self, text: str) -> None:
+        self.visit.say(text)
+        self.save()
+
+
+def names_in(stored: dict[str, Any]) -> set[str | None]:
+    return {records.peek(text) for text in stored.values()}
+
+
+def test_two_windows_keep_all_their_chats() -> None:
+    stored: dict[str, Any] = {}
+    first, second = Window(stored), Window(stored)
+    first.say("of the first")
+    second.say("of the second")
+    assert names_in(stored) == {"of the first", "of the second"}
+    first, second = Window(stored), Window(stored)
+    for window, text in ((first, "new of the first"), (second, "new of the second")):
+        window.visit.new()
+        window.say(text)
+    assert len(names_in(stored)) == 4
+    assert len(Window(stored).visit.names) == 4
+
+
+def test_a_window_leaves_alone_what_it_only_opens() -> None:
+    stored: dict[str, Any] = {}
+    Window(stored).say("first")
+    slot = int(next(iter(stored)))
+    first, second = Window(stored), Window(stored)
+    assert second.visit.chats.current.conversation.turns
+    assert second.save() == {}
+    second.visit.new()
+    second.say("second")
+    second.visit.open(slot)
+    assert second.save() == {}
+    first.visit.open(slot)
+    first.visit.delete()
+    first.save()
+    second.visit.open(second.visit.chats.chats[0].slot)
+    second.say("more")
+    assert names_in(stored) == {"second"}
+
+
+def test_whatever_the_page_had_before_it_was_opened_gets_a_slot_when_something_is_said() -> None:
+    visits = [Visit(), Visit()]
+    for visit in visits:
+        assert visit.chats.current.slot == 0
+        visit.say("Hi")
+    assert 0 != visits[0].chats.current.slot != visits[1].chats.current.slot != 0
+
+
+def kept_by_browser(visit: Visit) -> dict[str, Any]:
+    return keeping.save(visit.engine, visit.chats, {})[1]
 
 
 def test_the_browser_gives_back_what_it_kept_and_chats_are_read_when_opened() -> None:
     visit = two_chats()
-    visit.open(0)
-    listing, slots = kept_by_browser(visit)
+    second, first = (chat.slot for chat in visit.chats.chats)
+    visit.open(first)
     again = Visit()
-    shown, saved = keeping.restore(again.engine, TEMPLATE, "me", "en", listing, slots)
+    kept = kept_by_browser(visit)
+    shown, saved = keeping.restore(again.engine, TEMPLATE, "me", "en", kept)
     again.took(shown)
     assert again.names == ["second", "first"]
     assert shown.conversation == visit.chats.current.conversation
     assert "Back from this browser" in shown.status
     assert f"re-reads {len(shown.conversation.ids)} tokens" in shown.status
     assert again.chats.chats[0].folded
-    assert [turn.user for turn in again.open(1).conversation.turns] == ["second"]
-    assert saved[1].slot == 1
+    assert [turn.user for turn in again.open(second).conversation.turns] == ["second"]
+    assert saved[second].slot == second
 
 
 def test_only_what_changed_is_written_and_what_was_deleted_is_wiped() -> None:
     visit = two_chats()
+    second, first = (chat.slot for chat in visit.chats.chats)
     saved, stored = keeping.save(visit.engine, visit.chats, {})
-    assert [isinstance(value, str) for value in stored[1:4]] == [True, True, False]
+    assert stored["texts"].keys() == {str(first), str(second)}
     visit.say("more")
     saved, stored = keeping.save(visit.engine, visit.chats, saved)
-    assert [isinstance(value, str) for value in stored[1:4]] == [False, True, False]
+    assert stored["texts"].keys() == {str(second)}
     visit.delete()
     _, stored = keeping.save(visit.engine, visit.chats, saved)
-    assert stored[2] == ""
-    assert stored[0] == {"order": [0], "open": 0}
+    assert stored == {"order": [first], "open": first, "texts": {str(second): ""}}
 
 
 def test_a_damaged_chat_in_the_browser_is_left_alone() -> None:
     visit = two_chats()
-    listing, slots = kept_by_browser(visit)
-    slots[0] = slots[0][:40]
-    shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", listing, slots)
+    kept = kept_by_browser(visit)
+    slot = str(visit.chats.chats[1].slot)
+    kept["texts"][slot] = kept["texts"][slot][:40]
+    shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", kept)
     assert "1 of the chats" in shown.status
-    fresh = shown.chats.added(Chat())
-    assert fresh.current.slot not in {0, 1}
-    _, stored = keeping.save(visit.engine, fresh, saved)
-    assert stored[1] == gr.skip()
+    _, stored = keeping.save(visit.engine, shown.chats.added(Chat()), saved)
+    assert stored["texts"] == {}
+
+
+def test_a_chat_that_cannot_be_read_does_not_take_the_others_with_it() -> None:
+    visit = two_chats()
+    kept = kept_by_browser(visit)
+    text = json.loads(kept["texts"][str(kept["open"])])
+    text["turns"][0]["made"] = [5]
+    kept["texts"][str(kept["open"])] = json.dumps(text)
+    shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", kept)
+    assert "Message 1" in shown.status
+    assert [chat.name for chat in shown.chats.chats] == ["", "second", "first"]
+    assert keeping.save(visit.engine, shown.chats, saved)[1]["texts"] == {}
+
+
+def test_a_message_that_was_not_answered_is_in_its_box_again_and_its_chat_is_open() -> None:
+    visit = two_chats()
+    kept = kept_by_browser(visit)
+    visit.open(visit.chats.chats[1].slot)
+    first = visit.chats.current.slot
+    for ask, text in (
+        (Ask("and then?"), "and then?"),
+        (Ask("an edited one", "replace", 0), "an edited one"),
+        (Ask("first", "replace", 0), ""),
+        (Ask("", "continue"), ""),
+    ):
+        asked = keeping.unanswered(visit.chats, ask)
+        assert asked == {"text": text, "slot": first}
+        again = {**kept, "asked": asked}
+        shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", again)
+        assert shown.box.get("value", "") == text
+        assert shown.picker["value"] == (first if text else kept["open"])
+
+
+def test_the_first_message_of_a_chat_comes_back_in_a_chat_of_its_own() -> None:
+    visit = two_chats()
+    kept = kept_by_browser(visit)
+    visit.new()
+    asked = keeping.unanswered(visit.chats, Ask("third"))
+    shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", {**kept, "asked": asked})
+    assert shown.box["value"] == "third"
+    assert [chat.name for chat in shown.chats.chats] == ["", "second", "first"]
+    assert shown.messages == []
+    visit.took(shown)
+    visit.say("third")
+    assert len(keeping.save(visit.engine, visit.chats, saved)[1]["texts"]) == 1
 
 
 def test_nonsense_from_the_browser_gives_an_empty_page() -> None:
     visit = Visit()
-    for listing, slots in ((None, []), ({"order": ["x"], "open": {}}, [5, None]), ("x", [""])):
-        shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", listing, slots)
+    for kept in (
+        None,
+        "x",
+        {"order": 5, "texts": [], "asked": {"text": 5, "slot": 1}},
+        {"asked": {"text": "x", "slot": "y"}},
+        {"order": ["x"], "open": {}, "texts": {"1": 5, "2": None, "3": "", "x": "y", "-1": "y"}},
+    ):
+        shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", kept)
         assert shown.messages == []
+        assert "value" not in shown.box
+        assert saved == {}
 
 
 def test_imported_chats_stand_before_the_others_and_a_wrong_file_changes_nothing() -> None:
@@ -175,8 +294,8 @@ def test_imported_chats_stand_before_the_others_and_a_wrong_file_changes_nothing
 def test_a_stopped_answer_is_kept_and_can_go_on_after_a_reload() -> None:
     fake = FakeEngine()
     visit = Visit(spelled(fake, run(fake, "Hi", stop_after=3)[-1].chats))
-    listing, slots = kept_by_browser(visit)
-    shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", listing, slots)
+    kept = kept_by_browser(visit)
+    shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", kept)
     assert shown.go_on["visible"]
     longer = run(visit.fake, Ask("", "continue", is_typed=False), shown.chats)[-1]
     assert longer.messages[1]["content"].startswith("Once there Once")
@@ -184,9 +303,9 @@ def test_a_stopped_answer_is_kept_and_can_go_on_after_a_reload() -> None:
 
 def test_records_of_an_earlier_visit_are_not_decoded_again_to_be_exported() -> None:
     visit = two_chats()
-    _, slots = kept_by_browser(visit)
-    folded = Chats((Chat(folded=slots[0]),))
-    assert records.write_text(visit.engine, folded.current) == slots[0]
+    text = kept_by_browser(visit)["texts"][str(visit.chats.current.slot)]
+    folded = Chats((Chat(folded=text),))
+    assert records.write_text(visit.engine, folded.current) == text
     assert talked(visit.fake, "a").current.name == "a"
 
 
@@ -219,3 +338,8 @@ def test_a_memory_that_was_dropped_is_no_longer_chosen() -> None:
     assert [name for name, _ in offered["choices"]] == ["An empty memory", "the sea"]
     assert offered["value"] == shelf.chosen
     assert keeping.starts(Shelf(), shelf.chosen, "en")["value"] == ""
+
+
+def test_of_more_entries_than_windows_could_have_kept_the_rest_is_not_looked_at() -> None:
+    texts = {str(slot): "{}" for slot in range(1, 3 * keeping.MAX_KEPT)}
+    assert len(keeping.kept_texts(texts)) == keeping.MAX_KEPT
