@@ -218,6 +218,17 @@ def test_the_inspector_reads_an_example_and_follows_the_word_that_is_pressed(
             expect(page.locator(f"#inspector-{view} .js-plotly-plot")).to_be_visible()
 
 
+def test_the_settings_offer_no_language_that_half_of_the_page_would_not_follow(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as page:
+        page.get_by_role("button", name="Settings").click()
+        expect(page.get_by_role("heading", name="Display Theme")).to_be_visible()
+        language = page.get_by_role("heading", name="Language", include_hidden=True)
+        expect(language).to_have_count(1)
+        expect(language).to_be_hidden()
+
+
 def test_the_page_fits_its_window_opened_in_the_dark_and_then_in_the_light(page: Page) -> None:
     page.get_by_role("tab", name="Chat").click()
     with one_answer(page):
