@@ -70,19 +70,18 @@ def mark_tails(parts: Sequence[Part], roots: Sequence[int]) -> None:
             made.append(step.inputs[ROUNDED_RESULT])
             sources.remove(step.inputs[ROUNDED_RESULT])
         # The logits are the last token's, and picked by themselves.
-        tail = max((needed[roots[number]] for number in made), default=1)
-        reach = dict.fromkeys(sources, tail)
+        tail = reach = max((needed[roots[number]] for number in made), default=1)
         if step.kind == _SHIFT:
             tail = max(tail, 1)  # the state's
-            reach = dict.fromkeys(sources, tail + 1)
+            reach = tail + 1
         elif step.kind in _RECURRENCES:
-            # The state is of all tokens; r asks it for results alone.
-            reach = {number: tail if number == step.inputs[0] else _ALL for number in sources}
-            if step.kind == _WKV4:
-                reach = dict.fromkeys(sources, _ALL)
-            tail = _ALL
-        for number, tokens in reach.items():
-            needed[roots[number]] = max(needed[roots[number]], tokens)
+            # The state is of all tokens; r, which RWKV-4's has not, asks it for results alone.
+            if step.kind != _WKV4:
+                r = roots[sources.pop(0)]
+                needed[r] = max(needed[r], tail)
+            tail = reach = _ALL
+        for root in (roots[number] for number in sources):
+            needed[root] = max(needed[root], reach)
         step.tail = tail if made and tail < _ALL else 0
 
 

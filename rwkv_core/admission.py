@@ -55,16 +55,18 @@ class Admission:
 
     def _require_share(self, session_id: str, others: Sequence[str]) -> None:
         if (count := others.count(session_id)) >= self._limits.session_jobs:
-            self._tally.ended["busy"] += 1
-            raise SessionBusyError(
+            raise self._busy(
                 "you have {count} texts running, which is the limit; stop one, or wait until "
                 "one has ended",
+                SessionBusyError,
                 count=count,
             )
 
-    def _busy(self, form: str, **values: object) -> EngineBusyError:
+    def _busy(
+        self, form: str, kind: type[EngineBusyError] = EngineBusyError, **values: object
+    ) -> EngineBusyError:
         self._tally.ended["busy"] += 1
-        return EngineBusyError(form, **values)
+        return kind(form, **values)
 
     def _when(self) -> str:
         # A place in the line is free as soon as the next text ends.

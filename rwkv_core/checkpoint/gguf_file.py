@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,16 +141,17 @@ def _map(info: _Info, data: NDArray[np.uint8], start: int) -> StoredTensor:
         tensor = torch.from_numpy(rows).view(_DTYPES[info.kind])
         return StoredTensor.of(tensor)
     _check_can_dequantize(kind, block_bytes, info.name)
-    read = partial(_read_rows, rows, kind)
     found = None
     if len(info.shape) == 2 and kind.value in COMPILED:
         blocks = torch.from_numpy(rows)
         found = QuantizedRows(kind.value, blocks, lambda some: _unpack(some.numpy(), kind))
-    return StoredTensor(info.shape, torch.float32, read, found, bits=8 * block_bytes / block)
-
-
-def _read_rows(rows: NDArray[np.uint8], kind: GGMLQuantizationType, part: slice) -> Tensor:
-    return _unpack(rows[part], kind)
+    return StoredTensor(
+        info.shape,
+        torch.float32,
+        lambda part: _unpack(rows[part], kind),
+        quantized=found,
+        bits=8 * block_bytes / block,
+    )
 
 
 def _check_can_dequantize(kind: GGMLQuantizationType, block_bytes: int, name: str) -> None:

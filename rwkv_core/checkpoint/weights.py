@@ -99,8 +99,7 @@ class StoredTensor:
 
     def each_row(self, change: Callable[[Tensor], Tensor]) -> StoredTensor:
         """Change its values, row by row; shape and dtype stay."""
-        changed = StoredTensor(self.shape, self.dtype, lambda rows: change(self.read(rows)))
-        return replace(changed, bits=self.bits)
+        return replace(self, read=lambda rows: change(self.read(rows)), quantized=None)
 
     def reshaped(self, *shape: int) -> StoredTensor:
         """Give it another shape; left as it is where the sizes do not fit, for a later check."""
@@ -122,8 +121,8 @@ class StoredTensor:
 
     def _turned(self, shape: tuple[int, ...], turn: Callable[[Tensor], Tensor]) -> StoredTensor:
         # Reads the whole; what must be turned is small in every format.
-        turned = StoredTensor(shape, self.dtype, lambda rows: turn(self.read(slice(None)))[rows])
-        return replace(turned, bits=self.bits)
+        read = lambda rows: turn(self.read(slice(None)))[rows]  # noqa: E731
+        return replace(self, shape=shape, read=read, quantized=None)
 
 
 class Weights(Mapping[str, Tensor]):

@@ -215,10 +215,8 @@ def make_batches(options: argparse.Namespace, steps: int) -> Batches:
 
 def make_module(options: argparse.Namespace, vocab_size: int) -> TrainingModule:
     """Make the network, its settings and its teachers."""
-    steps, of_step = (
-        int(options.tokens / (options.batch * options.length)),
-        options.batch * options.length,
-    )
+    of_step = options.batch * options.length
+    steps = int(options.tokens / of_step)
     if steps < 1:
         raise InputError(
             f"--tokens {options.tokens:.0f} is less than a step's {of_step}, which is --batch times "
