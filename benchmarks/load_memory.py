@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import save_file
 
 from benchmarks.machine import machine
+from benchmarks.peers_files import HEAD_SIZE, SHAPES, VOCAB_SIZE
 from benchmarks.prefill_memory import PROC_STATUS, anonymous_bytes
 from rwkv_core.models import load_model
 
@@ -32,6 +35,8 @@ STRATEGIES = (
 # that does not grow with the model.
 SHARE, REST_BYTES = 1.15, 32 * 2**20
 SAMPLE_SECONDS = 0.0005
+# How often a load is timed: one that waits for the system's memory takes twice as long.
+LOADS = 5
 
 
 class PeakSampler:
@@ -103,20 +108,13 @@ def clocked(model_path: Path, strategy: str) -> dict[str, object]:
     }
 
 
-def draw_models(folder: Path) -> dict[str, Path]:
-    """Write one random model of the 0.1B shape in every format; format -> path."""
-    import torch
-
-    from tests.checkpoints import Ranks, random_weights, write_pth
+def draw_models(folder: Path, shape: str) -> dict[str, Path]:
+    """Write one random model of a shape, a key of SHAPES, in every format; format -> path."""
+    from tests.checkpoints import random_weights, write_pth
     from tests.foreign_formats import Kind, as_fla, as_web_rwkv, write_folder, write_gguf
 
     weights = random_weights(
-        n_layer=12,
-        n_embd=768,
-        head_size=64,
-        vocab_size=65536,
-        ranks=Ranks(w=64, a=64, v=32, g=128),
-        dtype=torch.bfloat16,
+        **SHAPES[shape], head_size=HEAD_SIZE, vocab_size=VOCAB_SIZE, dtype=torch.bfloat16
     )
     save_file(as_web_rwkv(weights, generation="7"), folder / "web-rwkv.st")
     config: dict[str, object] = {"model_type": "rwkv7", "norm_eps": 1e-5, "head_dim": 64}
@@ -134,15 +132,35 @@ def draw_models(folder: Path) -> dict[str, Path]:
 HERE = {"memory": measure, "time": clocked}
 
 
-def measure_apart(model_path: Path, strategy: str) -> dict[str, object]:
-    """Load one model in two new processes, whose memory nothing else has touched."""
+def measure_apart(model_path: Path, strategy: str, loads: int = LOADS) -> dict[str, object]:
+    """Load one model in new processes, whose memory nothing else has touched.
+
+    Args:
+        model_path: file or folder.
+        strategy: of the model.
+        loads: that are timed; one more is for the memory.
+    """
     command = [sys.executable, "-m", "benchmarks.load_memory"]
     command += ["--model", str(model_path), "--strategy", strategy, "--here"]
-    found: dict[str, object] = {}
-    for what in HERE:
+
+    def run(what: str) -> dict[str, object]:
         done = subprocess.run([*command, what], cwd=ROOT, stdout=subprocess.PIPE, check=True)
-        found |= json.loads(done.stdout)
-    return found
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    return run("memory") | together([run("time") for _ in range(loads)])
+
+
+def together(clocked_loads: list[dict[str, object]]) -> dict[str, object]:
+    """Put several loads into one row: each figure's median, and the quickest and slowest load."""
+    found: dict[str, list[float]] = {}
+    for load in clocked_loads:
+        for name, value in load.items():
+            found.setdefault(name, []).append(float(str(value)))
+    row: dict[str, object] = {name: statistics.median(values) for name, values in found.items()}
+    if clocked_loads:
+        row |= {"quickest_s": min(found["load_s"]), "slowest_s": max(found["load_s"])}
+    return row
 
 
 def measure_all(
@@ -160,7 +178,8 @@ def measure_all(
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write; the status is 1 where a limit is exceeded."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load_memory")
-    parser.add_argument("--model", type=Path, help="a random one of 0.1B in every format if none")
+    parser.add_argument("--model", type=Path, help="a random one in every format if none")
+    parser.add_argument("--shape", choices=SHAPES, default="0.1b", help="of the random one")
     parser.add_argument("--strategy", action="append", help="of the model; may be repeated")
     parser.add_argument("--json", type=Path, help="JSON file to write")
     parser.add_argument("--here", choices=HERE, help="in this process, one strategy")
@@ -171,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         models = {options.model.name: options.model} if options.model else {}
-        models = models or draw_models(Path(folder))
+        models = models or draw_models(Path(folder), options.shape)
         rows = measure_all(models, strategies, run=measure_apart)
     if options.json:
         options.json.write_text(json.dumps({"loads": rows, "machine": machine()}, indent=1) + "\n")

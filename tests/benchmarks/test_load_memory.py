@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import load_memory
-from benchmarks.load_memory import PeakSampler, clocked, main, measure, measure_all
+from benchmarks.load_memory import PeakSampler, clocked, main, measure, measure_all, together
 from tests.benchmarks.test_prefill_memory import write_status
 from tests.checkpoints import random_weights, write_pth
 
@@ -37,6 +37,20 @@ def test_a_load_is_timed_by_the_file(tmp_path: Path) -> None:
     # Both are rounded; a small file takes many seconds for each of its GB.
     seconds, each = float(str(found["load_s"])), float(str(found["load_s_per_gb"]))
     assert each * path.stat().st_size / 1e9 == pytest.approx(seconds, abs=0.006)
+
+
+def test_several_loads_are_one_row_with_their_spread() -> None:
+    loads: list[dict[str, object]] = [
+        {"load_s": seconds, "load_s_per_gb": 2 * seconds, "new_memory_s": 0.1}
+        for seconds in (0.5, 0.2, 0.3)
+    ]
+    assert together(loads) == {
+        "load_s": 0.3,
+        "load_s_per_gb": 0.6,
+        "new_memory_s": 0.1,
+        "quickest_s": 0.2,
+        "slowest_s": 0.5,
+    }
 
 
 @pytest.mark.parametrize("is_within", [True, False])
