@@ -7,6 +7,7 @@ came from; whatever starts work is counted, whoever sends it.
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -38,6 +39,7 @@ class Gate:
         limits: sizes and rates.
         upload_bytes: asked for the bytes of one file; a memory of the model must fit.
         origins: hosts whose pages may call, besides the one that was asked.
+        is_local: whether only this machine reaches the server; then it goes by local names only.
         is_closing: whether the server is about to stop.
     """
 
@@ -48,9 +50,11 @@ class Gate:
         upload_bytes: Callable[[], int],
         origins: Sequence[str] = (),
         is_closing: Callable[[], bool] = lambda: False,
+        *,
+        is_local: bool = False,
     ) -> None:
         self._app, self._limits, self._is_closing = app, limits, is_closing
-        self._upload_bytes = upload_bytes
+        self._upload_bytes, self._is_local = upload_bytes, is_local
         self._origins = {origin.lower() for origin in origins}
         self._sessions = Rates(limits.per_session)
         self._addresses = Rates(limits.per_address)
@@ -71,6 +75,8 @@ class Gate:
     async def _admit(self, scope: Scope, receive: Receive) -> bytes | None:
         """Check a request; returns its body where that had to be read."""
         headers = Headers(scope=scope)
+        if self._is_local:
+            self._check_name(headers)
         self._check_origin(headers)
         path = scope["path"]
         if path.startswith(_CLOSED):
@@ -95,12 +101,29 @@ class Gate:
             _count(self._sessions, match[1].decode(), "from this page", self._limits.per_session)
         return body
 
+    def _check_name(self, headers: Headers) -> None:
+        """Refuse a foreign name that leads to this machine.
+
+        Whoever owns a name can let it lead here, and his pages of that name then count as ours.
+        An address cannot be led elsewhere.
+        """
+        asked = headers.get("host", "localhost").lower()
+        name = _name_of(asked)
+        is_own = name == "localhost" or name.endswith(".localhost") or _is_address(name)
+        if not is_own and not {asked, name} & self._origins:
+            raise Refusal(
+                403,
+                f"this server is called localhost, not {asked[:100]}; its owner can allow that "
+                "name with --origin",
+                "foreign_name",
+            )
+
     def _check_origin(self, headers: Headers) -> None:
         """Refuse a page of another site; programs send no origin."""
         origin = headers.get("origin")
         if origin is None:
             return
-        host = urlsplit(origin).netloc.lower()
+        host = origin.lower().partition("://")[2].partition("/")[0]
         if not host or host not in {headers.get("host", "").lower(), *self._origins}:
             raise Refusal(
                 403,
@@ -141,6 +164,22 @@ class Gate:
                 "too_large",
             )  # fmt: skip
         return b"".join(pieces)
+
+
+def _name_of(host: str) -> str:
+    """Take the port from a host; nothing is left of what is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _count(rates: Rates, key: str, whose: str, limit: int) -> None:

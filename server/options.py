@@ -138,15 +138,16 @@ def who_may_switch(options: argparse.Namespace, hosting: Hosting) -> WhoMaySwitc
         )
     if options.allow_model_switch is not None:
         return "everyone" if options.allow_model_switch else "nobody"
-    return "this machine" if _is_local(options, hosting) else "nobody"
+    return "this machine" if is_local(options, hosting) else "nobody"
 
 
 def reads_drafts(options: argparse.Namespace, hosting: Hosting) -> bool:
     """Whether drafts are read while they are typed: as asked, or where nobody else comes."""
     if options.read_drafts is not None:
         return bool(options.read_drafts)
-    return _is_local(options, hosting)
+    return is_local(options, hosting)
 
 
-def _is_local(options: argparse.Namespace, hosting: Hosting) -> bool:
+def is_local(options: argparse.Namespace, hosting: Hosting) -> bool:
+    """Whether the server listens to this machine only."""
     return not hosting.space and options.host in ("127.0.0.1", "localhost", "::1")

@@ -30,7 +30,7 @@ from server.headers import SecurityHeaders
 from server.last_resort import LastResort, say_what_is_wrong
 from server.metrics import RequestCounts, metrics_text
 from server.observing import Observer
-from server.options import Hosting
+from server.options import Hosting, is_local
 from server.remembered import Remembered
 from server.v1.routes import Face, v1_routes
 
@@ -51,6 +51,7 @@ class Options:
         mcp: offer the endpoints as MCP tools.
         origins: other sites whose pages may call.
         space: the Space's public host name; empty when this is no Space.
+        is_local: the server listens to this machine only.
         metrics: show /metrics to other machines.
         write_log: takes one JSON line per request; None writes none.
     """
@@ -60,6 +61,7 @@ class Options:
     mcp: bool = False
     origins: tuple[str, ...] = ()
     space: str = ""
+    is_local: bool = False
     metrics: bool = False
     write_log: Callable[[str], None] | None = None
 
@@ -72,6 +74,7 @@ class Options:
             mcp=chosen.mcp,
             origins=tuple(chosen.origin),
             space=hosting.space,
+            is_local=is_local(chosen, hosting),
             metrics=chosen.metrics,
             write_log=partial(print, file=sys.stderr, flush=True) if chosen.log_requests else None,
         )
@@ -136,6 +139,7 @@ class Service:
                 upload_bytes=lambda: self.upload_bytes,
                 origins=origins,
                 is_closing=self.closing.is_set,
+                is_local=self.options.is_local,
             ),
             Middleware(LastResort),
             Middleware(Remembered),

@@ -31,6 +31,13 @@ _CHOOSE = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-version]");
   if (button) trigger("click", { version: Number(button.dataset.version) });
 });"""
+# A window's own: another one may hold another text. Storage may be forbidden, or too small.
+_KEEP_TEXT = """(text) => {
+  try { sessionStorage.setItem("rwkv-playground-text", text); } catch { }
+}"""
+_TEXT_AGAIN = """() => {
+  try { return sessionStorage.getItem("rwkv-playground-text") ?? ""; } catch { return ""; }
+}"""
 # The first few stand as chips; the rest is a list, by language.
 CHIPS = 4
 
@@ -110,6 +117,7 @@ def build_completion_tab(
     settings = {**chooser.named, "colours": desk.colours}
     settings |= {"ahead": ahead} if may_read_ahead else {}
     keep_settings(page, kept, settings, [chooser.filled])
+    keep_text(page, desk.box)
 
 
 def build_desk() -> Desk:
@@ -147,6 +155,12 @@ def build_desk() -> Desk:
         elem_id="completion-colours",
     )
     return Desk(chips, box, counted, run, more, stop, back, forth, status, grid, colours, words)
+
+
+def keep_text(page: gr.Blocks, box: gr.Textbox) -> None:
+    """Let a reload bring back what stood in the box."""
+    box.change(None, box, None, js=_KEEP_TEXT, **QUIET_EVENT)
+    page.load(None, None, box, js=_TEXT_AGAIN, **QUIET_EVENT)
 
 
 def build_others() -> gr.Dropdown:

@@ -1,5 +1,6 @@
 """How the next word is chosen: a choice in plain words, the numbers folded away."""
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -85,6 +86,12 @@ def choose_preset(name: str, presets: Sequence[SamplingPreset] = ()) -> Controls
     return controls_of(preset_named(name, presets))
 
 
+# Of the numbers, those that say how words are chosen; how many and by which seed is another matter.
+_SAMPLING = 6
+_NAME_OF_NUMBERS = """(...numbers) => (%s.find(([, held]) =>
+  held.every((number, at) => Math.abs(number - numbers[at]) < 1e-9)) ?? [null])[0]"""
+
+
 class Chooser(NamedTuple):
     """Where a visitor says how words are chosen.
 
@@ -143,4 +150,15 @@ def build_controls(model: str) -> Chooser:
     numbers.append(seed)
     # Not `change`: settings that come back set the preset too, and keep their own numbers.
     filled = choice.input(partial(choose_preset, presets=presets), choice, numbers, **QUIET_EVENT)
+    _name_numbers(choice, numbers[:_SAMPLING], presets)
     return Chooser(choice, numbers, filled)
+
+
+def _name_numbers(
+    choice: gr.Radio, numbers: Sequence[gr.components.Component], presets: Sequence[SamplingPreset]
+) -> None:
+    """Keep that preset chosen whose numbers stand in the fine controls, whoever set them, or none."""
+    known = [(preset.name, controls_of(preset)[:_SAMPLING]) for preset in presets]
+    changed = [number.change for number in numbers]  # type: ignore[attr-defined]
+    js = _NAME_OF_NUMBERS % json.dumps(known)
+    gr.on(changed, None, list(numbers), choice, js=js, trigger_mode="always_last", **QUIET_EVENT)

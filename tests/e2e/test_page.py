@@ -206,6 +206,20 @@ def test_another_word_and_another_version_are_gone_on_with(page: Page) -> None:
     expect(box).to_have_value(re.compile(re.escape(word)))
 
 
+def test_the_text_in_the_box_outlives_a_reload(page: Page) -> None:
+    page.get_by_role("tab", name="Completion").click()
+    box, words = page.locator("#completion-box textarea"), page.locator("#completion-words .token")
+    expect(box).to_have_value("")
+    box.fill("Tom found a box.")
+    page.locator("#completion-run").click()
+    expect(page.locator("#completion-status")).to_contain_text("seed", timeout=PATIENCE_MS)
+    expect(words.first).to_be_visible()
+    written = box.input_value()
+    page.reload()
+    page.get_by_role("tab", name="Completion").click()
+    expect(box).to_have_value(written)
+
+
 def test_a_preset_fills_the_folded_numbers_and_both_come_back_after_a_reload(page: Page) -> None:
     page.get_by_role("tab", name="Completion").click()
     tab = page.locator("#tab-completion")
@@ -218,6 +232,14 @@ def test_a_preset_fills_the_folded_numbers_and_both_come_back_after_a_reload(pag
     page.get_by_role("tab", name="Completion").click()
     tab.get_by_role("button", name="Fine controls").click()
     expect(number).to_have_value("0.3")
+    expect(tab.get_by_label("Precise", exact=True)).to_be_checked()
+    number.fill("0.7")
+    number.press("Enter")
+    chosen = tab.locator(".side-column .segmented input:checked")
+    expect(chosen).to_have_count(0)
+    number.fill("0.3")
+    number.press("Enter")
+    expect(tab.get_by_label("Precise", exact=True)).to_be_checked()
 
 
 def test_the_inspector_reads_an_example_and_follows_the_word_that_is_pressed(

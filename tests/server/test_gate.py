@@ -83,6 +83,40 @@ def test_only_its_own_pages_and_named_friends_may_call(
     assert client.get("/config", headers={"Origin": origin}).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:7860", 200),
+        ("LocalHost", 200),
+        ("pip.localhost", 200),
+        ("127.0.0.1:7860", 200),
+        ("[::1]:7860", 200),
+        ("friend.org", 200),
+        ("friend.org:7860", 200),
+        ("evil.org:7860", 403),
+        ("localhost.evil.org", 403),
+        ("127.0.0.1.evil.org", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+def test_a_server_of_this_machine_only_is_not_called_by_a_foreign_name(
+    host: str, status: int
+) -> None:
+    gate = Middleware(
+        Gate, limits=LIMITS, upload_bytes=lambda: 50, origins=["friend.org"], is_local=True
+    )
+    app = Starlette(
+        routes=[Route("/{path:path}", echo, methods=["GET", "POST"])], middleware=[gate]
+    )
+    with TestClient(app, base_url="http://here") as client:
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        answer = client.post(JOIN, headers=headers)
+        assert client.get("/config", headers={"Host": host}).status_code == status
+        assert answer.status_code == status
+        assert status == 200 or "this server is called localhost" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/gradio_api/proxy=x", "/gradio_api/file=https://a/b"])
 def test_addresses_that_fetch_from_elsewhere_are_closed(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404

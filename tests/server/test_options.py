@@ -12,6 +12,7 @@ from server.options import (
     require_free_port,
     who_may_switch,
 )
+from server.service import Options
 
 
 def test_the_page_stays_on_this_machine_by_default() -> None:
@@ -78,6 +79,24 @@ def test_models_are_changed_from_this_machine_or_where_the_owner_says_so(
 ) -> None:
     hosting = read_hosting(environment)
     assert who_may_switch(parse_options(arguments, hosting), hosting) == who
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "is_local"),
+    [
+        ([], {}, True),
+        (["--host", "::1"], {}, True),
+        (["--host", "0.0.0.0"], {}, False),
+        ([], {"SPACE_ID": "a/b"}, False),
+    ],
+)
+def test_what_the_owner_chose_reaches_the_service(
+    arguments: list[str], environment: dict[str, str], is_local: bool
+) -> None:
+    hosting = read_hosting(environment)
+    chosen = parse_options([*arguments, "--origin", "friend.org", "--api"], hosting)
+    options = Options.of(chosen, hosting)
+    assert (options.is_local, options.origins, options.api) == (is_local, ("friend.org",), True)
 
 
 def test_a_space_never_lets_visitors_change_the_model() -> None:

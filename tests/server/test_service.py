@@ -132,6 +132,9 @@ def test_everything_enters_through_launch() -> None:
         "Observer", "SecurityHeaders", "Gate", "LastResort", "Remembered",
     ]  # fmt: skip
     assert {route.path for route in inside["routes"]} == {"/healthz", "/readyz", "/metrics"}
+    gate = inside["middleware"][2]
+    assert gate.kwargs["origins"] == ("a.hf.space",)
+    assert not gate.kwargs["is_local"]
     # A memory of a large model is larger than the limit for other files.
     assert given["max_file_size"] > 40_000_000
 

@@ -22,7 +22,7 @@ from rwkv_core.sessions import Conversation
 from ui.chat import records
 from ui.chat.actions import to_reread
 from ui.chat.frames import ChatFrame, box_for, frame, line
-from ui.chat.values import MAX_CHATS, MAX_SLOT, MAX_TITLE, Ask, Chat, Chats, short
+from ui.chat.values import MAX_CHATS, MAX_SLOT, MAX_TITLE, Ask, Chat, Chats, fold, short, unfold
 from ui.components import error_line
 from ui.session import RunningStreams
 from ui.shelf import Handed, Shelf
@@ -127,7 +127,7 @@ def unfolded(engine: Engine, template: ChatTemplate, chats: Chats) -> Chats:
     chat = chats.current
     if not chat.folded:
         return chats
-    read = records.read_text(engine, template, chat.folded)
+    read = records.read_text(engine, template, unfold(chat.folded))
     return chats.with_current(replace(read, slot=chat.slot))
 
 
@@ -213,7 +213,7 @@ def restore(
     names = {slot: records.peek(text) for slot, text in texts.items()}
     damaged = [slot for slot, name in names.items() if name is None]
     found = [
-        Chat(title=short(name), slot=slot, folded=texts[slot])
+        Chat(title=short(name), slot=slot, folded=fold(texts[slot]))
         for slot, name in names.items()
         if name is not None
     ]
@@ -289,5 +289,5 @@ def _is_kept(engine: Engine, chat: Chat, saved: Chat | None) -> bool:
     if saved is None or chat is saved:
         return saved is not None
     if saved.folded:
-        return records.write_text(engine, chat) == saved.folded
+        return records.write_text(engine, chat) == unfold(saved.folded)
     return (chat.tree, chat.title) == (saved.tree, saved.title)

@@ -20,7 +20,7 @@ from rwkv_core.sampling import SamplingSettings
 from rwkv_core.sessions import Conversation, Making, Turn
 from rwkv_core.streams import Reason
 from ui.chat.turns import is_unread
-from ui.chat.values import CUT, MAX_CHATS, MAX_TITLE, MAX_TURNS, Chat
+from ui.chat.values import CUT, MAX_CHATS, MAX_TITLE, MAX_TURNS, Chat, unfold
 
 FORMAT, VERSION = "rwkv-chats", 1
 MAX_FILE_BYTES = 8_000_000
@@ -43,15 +43,17 @@ def write_chat(engine: Engine, chat: Chat) -> dict[str, Any]:
 
 def write_text(engine: Engine, chat: Chat) -> str:
     """Write one chat for the browser to keep; "" for an empty one."""
-    if chat.folded or chat.is_empty:
-        return chat.folded
+    if chat.is_empty:
+        return ""
+    if chat.folded:
+        return unfold(chat.folded)
     return json.dumps(write_chat(engine, chat), ensure_ascii=False, separators=(",", ":"))
 
 
 def write_file(engine: Engine, chats: tuple[Chat, ...]) -> str:
     """Write all chats into one file, with how each answer was made."""
     written = [
-        json.loads(chat.folded) if chat.folded else write_chat(engine, chat)
+        json.loads(unfold(chat.folded)) if chat.folded else write_chat(engine, chat)
         for chat in chats
         if not chat.is_empty
     ]

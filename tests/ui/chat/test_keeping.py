@@ -5,7 +5,7 @@ from tests.ui.chat.asking import TEMPLATE, run, spelled, talked
 from tests.ui.fakes import FakeEngine, as_engine, fake_memory
 from ui.chat import keeping, records
 from ui.chat.frames import ChatFrame
-from ui.chat.values import MAX_CHATS, Ask, Chat, Chats
+from ui.chat.values import MAX_CHATS, Ask, Chat, Chats, fold
 from ui.session import RunningStreams
 from ui.shelf import Shelf, keep_memory
 
@@ -304,7 +304,7 @@ def test_a_stopped_answer_is_kept_and_can_go_on_after_a_reload() -> None:
 def test_records_of_an_earlier_visit_are_not_decoded_again_to_be_exported() -> None:
     visit = two_chats()
     text = kept_by_browser(visit)["texts"][str(visit.chats.current.slot)]
-    folded = Chats((Chat(folded=text),))
+    folded = Chats((Chat(folded=fold(text)),))
     assert records.write_text(visit.engine, folded.current) == text
     assert talked(visit.fake, "a").current.name == "a"
 

@@ -10,7 +10,7 @@ from rwkv_core.sessions import Conversation
 from tests.ui.chat.asking import TEMPLATE, run, spelled
 from tests.ui.fakes import FakeEngine, as_engine, fake_memory
 from ui.chat import records
-from ui.chat.values import Ask, Chat, Chats
+from ui.chat.values import Ask, Chat, Chats, fold, unfold
 
 
 def branched(engine: FakeEngine) -> Chat:
@@ -41,7 +41,7 @@ def test_a_chat_comes_back_as_it_was_with_branches_ids_and_timings() -> None:
 def test_a_file_holds_all_chats_and_how_each_answer_was_made() -> None:
     engine = FakeEngine()
     chat = branched(engine)
-    text = records.write_file(as_engine(engine), (chat, Chat(), Chat(folded='{"a": 1}')))
+    text = records.write_file(as_engine(engine), (chat, Chat(), Chat(folded=fold('{"a": 1}'))))
     chats = json.loads(text)["chats"]
     assert len(chats) == 2
     assert chats[0]["turns"][0]["made"][0]["seed"] == 7
@@ -155,3 +155,9 @@ def test_a_damaged_beginning_is_refused(start: object) -> None:
     engine = FakeEngine()
     with pytest.raises(InputError, match="began from is damaged"):
         read(engine, {**written(engine), "start": start})
+
+
+def test_a_chat_that_nobody_reads_takes_less_than_its_letters_and_comes_back_as_it_was() -> None:
+    text = "Once upon a time there was a cat. " * 100 + "\U0001f431 \ud800"
+    assert len(fold(text)) < len(text) / 4
+    assert unfold(fold(text)) == text
