@@ -38,7 +38,7 @@ def test_engines_take_turns_with_a_probe_at_both_sides_of_each() -> None:
     rows = take_turns([a, b], probe, work, pause_s=0)  # type: ignore[list-item, arg-type]
     decode = ["probe", "a decode 8", "probe", "b decode 8", "probe"]
     prefill = ["probe", "a prefill 16", "probe", "b prefill 16", "probe"]
-    assert log == [*decode, *decode, *prefill, "probe", "a batch 3", "probe"] * 3
+    assert log == [*decode, *decode, *prefill, "probe", "a batch 3", "a batch 3", "probe"] * 3
     # The first round only warms up.
     tasks = ("decode", "decode", "prefill", "batch")
     assert [(row["round"], row["task"]) for row in rows] == [
