@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import secrets
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,8 @@ from rwkv_core.tokenizer import Tokenizer
 Logits = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-# A number, or an array of them.
-Counter = TypeVar("Counter", int, NDArray[np.uint64])
-_64_BITS = 2**64 - 1
 _COMPARED = 64  # scores that are compared before the highest ones are sought
+_FIRST = 256  # tokens that noise is made for before the others
 
 _LIMITS = {
     "temperature": (0.0, 10.0),
@@ -220,7 +217,7 @@ def sample(
     if len(kept) == 1:
         return int(kept[0])
     chances = weighed.logits[kept] / np.float64(settings.temperature)
-    return int(kept[np.argmax(chances + _gumbel(seed, position, kept))])
+    return int(kept[_winner(chances, _uniform(seed, position, kept))])
 
 
 def log_probs(logits: Logits) -> Logits:
@@ -289,7 +286,7 @@ def _kept_tokens(weighed: Weighed, top_p: float, top_k: int) -> Ids:
     """List the ids that top_p and then top_k leave, in no particular order."""
     weights, total = weighed.weights, weighed.total
     if top_p >= 1:
-        kept = np.flatnonzero(weights)
+        kept = np.flatnonzero(weights > 0)
     else:
         # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the others reach
         # top_p: only those are sorted. Half of that bound leaves room for rounding.
@@ -320,19 +317,44 @@ def _top(scores: Logits, count: int) -> Ids:
     return np.concatenate([above, level])
 
 
-def _gumbel(seed: int, position: int, tokens: Ids) -> NDArray[np.float64]:
-    """Compute standard Gumbel noise for each token, from a hash of (seed, position, token)."""
-    stream = np.uint64(_splitmix64(_splitmix64(seed) + position))
-    # Its top 53 bits, moved off 0 and 1, are a uniform number.
-    bits = _splitmix64(stream + tokens.astype(np.uint64)) >> np.uint64(11)
-    noise: NDArray[np.float64] = -np.log(-np.log((bits + 0.5) * 2.0**-53))
+def _winner(chances: NDArray[np.float64], uniform: NDArray[np.float64]) -> int:
+    """Find the highest of chances (n,) plus the noise that uniform numbers (n,) stand for.
+
+    Two logarithms for each of 65,536 tokens take as long as a small model. So the likeliest come
+    first; of the others, none has noise enough whose number is below what the first of them needs.
+    """
+    if len(chances) <= _FIRST:
+        return int(np.argmax(chances + _gumbel(uniform)))
+    first = _top(chances, _FIRST)
+    highest = (chances[first] + _gumbel(uniform[first])).max()
+    needed = np.exp(-np.exp(chances[first].min() - highest))
+    # A little less, for rounding.
+    able = np.union1d(first, np.flatnonzero(uniform >= needed - 1e-12))
+    return int(able[np.argmax(chances[able] + _gumbel(uniform[able]))])
+
+
+def _gumbel(uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn uniform numbers between 0 and 1 into standard Gumbel noise."""
+    noise: NDArray[np.float64] = -np.log(-np.log(uniform))
     return noise
 
 
-def _splitmix64(counter: Counter) -> Counter:
+def _uniform(seed: int, position: int, tokens: Ids) -> NDArray[np.float64]:
+    """Compute a uniform number for each token, from a hash of (seed, position, token)."""
+    stream = _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.uint64(position))
+    # Its top 53 bits, moved off 0 and 1.
+    bits = _splitmix64(stream + tokens.astype(np.uint64)) >> np.uint64(11)
+    uniform: NDArray[np.float64] = (bits + 0.5) * 2.0**-53
+    return uniform
+
+
+def _splitmix64(counters: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Hash 64-bit counters. Source: Steele, Lea, Flood 2014, "Fast splittable PRNGs"."""
-    mixed: Any = ((counter + 1) & _64_BITS) * 0x9E3779B97F4A7C15 & _64_BITS
-    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _64_BITS
-    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _64_BITS
-    hashed: Counter = mixed ^ (mixed >> 31)
-    return hashed
+    mixed = counters + np.uint64(1)
+    # In place: new memory takes longer than the arithmetic.
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

@@ -10,6 +10,8 @@ from rwkv_core.sampling import (
     Logits,
     Penalties,
     SamplingSettings,
+    _uniform,
+    _winner,
     draw_seed,
     log_probs,
     most_likely,
@@ -328,3 +330,19 @@ def test_most_likely_lists_best_first_and_lower_ids_on_ties() -> None:
     assert most_likely(scores, 1).tolist() == [4]
     assert most_likely(scores, 4).tolist() == [4, 1, 2, 0]
     assert most_likely(scores, 99).tolist() == [4, 1, 2, 0, 5, 3]
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 1.0, 3.0, 30.0])
+@pytest.mark.parametrize("size", [200, 256, 257, 5000, 65536])
+def test_the_winner_is_the_highest_of_all_with_their_noise(size: int, spread: float) -> None:
+    random = np.random.default_rng(size)
+    for seed in range(40):
+        chances = random.normal(scale=spread, size=size)
+        uniform = _uniform(seed, 3, np.arange(size))
+        assert _winner(chances, uniform) == np.argmax(chances - np.log(-np.log(uniform)))
+
+
+def test_a_token_wins_by_noise_alone() -> None:
+    chances, uniform = np.zeros(5000), np.full(5000, 0.5)
+    chances[:4000], uniform[4321] = 9.0, 1 - 2.0**-40
+    assert _winner(chances, uniform) == 4321
