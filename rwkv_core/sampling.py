@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -300,7 +301,7 @@ def _kept_tokens(weighed: Weighed, top_p: float, top_k: int) -> Ids:
     return kept
 
 
-def _top(scores: Logits, count: int) -> Ids:
+def _top(scores: NDArray[Any], count: int) -> Ids:
     """Find the indices of the `count` highest scores; of equal ones the first."""
     if count >= len(scores):
         return np.arange(len(scores))
@@ -344,7 +345,7 @@ def _uniform(seed: int, position: int, tokens: Ids) -> NDArray[np.float64]:
     stream = _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.uint64(position))
     # Its top 53 bits, moved off 0 and 1.
     bits = _splitmix64(stream + tokens.astype(np.uint64)) >> np.uint64(11)
-    uniform: NDArray[np.float64] = (bits + 0.5) * 2.0**-53
+    uniform: NDArray[np.float64] = (bits + np.float64(0.5)) * 2.0**-53
     return uniform
 
 
