@@ -95,6 +95,7 @@ def test_only_its_own_pages_and_named_friends_may_call(
         ("friend.org:7860", 200),
         ("evil.org:7860", 403),
         ("localhost.evil.org", 403),
+        ("evillocalhost", 403),
         ("127.0.0.1.evil.org", 403),
         ("[::1", 403),
         ("", 403),
