@@ -44,7 +44,7 @@ def unpack_blocks(library: PackedLibrary, kind: int, rows: Tensor) -> Tensor:
     blocks, left = divmod(row_bytes, library.block_bytes(kind))
     assert not left
     shape = (*before, blocks * library.block_numbers(kind))
-    values = torch.empty(shape)
+    values = torch.empty(shape, dtype=torch.float32)
     pool, count = thread_pool(torch.get_num_threads()), math.prod(before) * blocks
     library.unpack(pool, kind, rows.data_ptr(), count, values.data_ptr())
     return values

@@ -44,11 +44,11 @@ class CpuLibrary:
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, H, N = inputs[0].shape
         state = state.float().clone(memory_format=torch.contiguous_format)
-        y = torch.empty(B, T, H, N)
+        y = torch.empty(B, T, H, N, dtype=torch.float32)
         spans = -(-T // self.span) if keep else 0
-        kept = torch.empty(B, H, spans, N, N)
-        sa = torch.empty(B, T if keep else 0, H, N)
-        measures = torch.empty(B, T if measure else 0, H, MEASURES)
+        kept = torch.empty(B, H, spans, N, N, dtype=torch.float32)
+        sa = torch.empty(B, T if keep else 0, H, N, dtype=torch.float32)
+        measures = torch.empty(B, T if measure else 0, H, MEASURES, dtype=torch.float32)
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         optional = [
             x.data_ptr() if wanted else None
@@ -81,7 +81,7 @@ class CpuLibrary:
         B, T, H, N = inputs[0].shape
         grad_y = grad_y.float().contiguous()
         grad_state = grad_state.float().clone(memory_format=torch.contiguous_format)
-        grads = tuple(torch.empty(B, T, H, N) for _ in inputs)
+        grads = tuple(torch.empty(B, T, H, N, dtype=torch.float32) for _ in inputs)
         tensors = (*inputs, kept, sa, grad_y, grad_state, *grads)
         self._backward(*(x.data_ptr() for x in tensors), B, T, H, N, torch.get_num_threads())
         return (*grads, grad_state)
@@ -126,7 +126,10 @@ class Wkv6Library:
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, H, N = inputs[0].shape
         state = state.float().clone(memory_format=torch.contiguous_format)
-        y, measures = torch.empty(B, T, H, N), torch.empty(B, T if measure else 0, H, MEASURES)
+        y, measures = (
+            torch.empty(B, T, H, N, dtype=torch.float32),
+            torch.empty(B, T if measure else 0, H, MEASURES, dtype=torch.float32),
+        )
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         pointers.append(measures.data_ptr() if measure else 0)
         is_constant = inputs[1].dim() == 2
@@ -159,7 +162,10 @@ class Wkv4Library:
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, C = inputs[2].shape
         state = state.float().clone(memory_format=torch.contiguous_format)
-        y, measures = torch.empty(B, T, C), torch.empty(B, T if measure else 0, 1, MEASURES)
+        y, measures = (
+            torch.empty(B, T, C, dtype=torch.float32),
+            torch.empty(B, T if measure else 0, 1, MEASURES, dtype=torch.float32),
+        )
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         pointers.append(measures.data_ptr() if measure else 0)
         self._forward(*pointers, B, T, C, torch.get_num_threads())

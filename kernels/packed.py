@@ -270,7 +270,7 @@ class PackedMatrix:
     def multiply(self, x: Tensor) -> Tensor:
         """Multiply x (..., columns); the result (..., rows) is float32."""
         flat = x.float().contiguous().view(-1, self.columns)
-        y = torch.empty(len(flat), self.rows)
+        y = torch.empty(len(flat), self.rows, dtype=torch.float32)
         self._library.product(
             thread_pool(self.threads),
             FORMATS[self.format],

@@ -332,7 +332,9 @@ class Plan:
     def _vector(self, tensor: Tensor) -> Tensor:
         """Copy a constant to whole vectors of float32."""
         flat = tensor.detach().float().flatten()
-        padded = torch.zeros(-(-flat.numel() // LANES) * LANES, device=self.device)
+        padded = torch.zeros(
+            -(-flat.numel() // LANES) * LANES, dtype=torch.float32, device=self.device
+        )
         padded[: flat.numel()] = flat
         return self._keep(padded)
 

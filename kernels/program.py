@@ -101,7 +101,7 @@ class Program:
         )
         addresses = [ctypes.addressof(array) for array in self._arrays]
         self._plan = _PlanStruct(*addresses, len(plan.phases), plan.channels, plan.head_size)
-        self._arena = torch.empty(0)
+        self._arena = torch.empty(0, dtype=torch.float32)
         self._recycled = Recycled()
         self._layout_of_one: Layout | None = None
         self._lock = threading.Lock()

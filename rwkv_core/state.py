@@ -48,10 +48,16 @@ class State:
     ) -> State:
         """Make the state before any token."""
         shift = (config.n_layer, batch, config.n_embd)
-        wkv = torch.zeros(config.n_layer, batch, *config.wkv_shape, device=device)
+        wkv = torch.zeros(
+            config.n_layer, batch, *config.wkv_shape, device=device, dtype=torch.float32
+        )
         if config.has_exponents:
             wkv[:, :, 2] = EMPTY_EXPONENT
-        return cls(torch.zeros(shift, device=device), wkv, torch.zeros(shift, device=device))
+        return cls(
+            torch.zeros(shift, device=device, dtype=torch.float32),
+            wkv,
+            torch.zeros(shift, device=device, dtype=torch.float32),
+        )
 
     @classmethod
     def stack(cls, states: Sequence[State]) -> State:
@@ -186,6 +192,11 @@ class Memory:
         return f"{self.tokens}-{digest.hexdigest()[:32]}"
 
 
+def is_root(text: str) -> bool:
+    """Whether a text could be a name from `Memory.key`, or "" for no memory."""
+    return re.fullmatch("([0-9]{1,18}-[0-9a-f]{32})?", text) is not None
+
+
 def tokens_of(root: str) -> int:
     """How many tokens the memory has read that `Memory.key` gave this name; 0 for ""."""
     return int(root.partition("-")[0] or 0)
@@ -213,7 +224,7 @@ class SavedMemory:
             StateError: not a state file, another model's, or holding NaN or infinity.
         """
         expected = State.zeros(config, batch=1, device="meta")
-        scores = torch.zeros(config.vocab_size, device="meta")
+        scores = torch.zeros(config.vocab_size, device="meta", dtype=torch.float32)
         logits = None
         try:
             with safe_open(path, framework="pt") as file:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 _KINDS = {
     400: "invalid_request_error",
@@ -45,11 +45,13 @@ class Refusal(Exception):
         kind = _KINDS.get(self.status, "server_error")
         return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
 
-    def response(self, path: str) -> JSONResponse:
-        """Answer: OpenAI's form under /v1, Gradio's elsewhere."""
+    def response(self, path: str) -> Response:
+        """Answer: OpenAI's form under /v1, words for uploads, which the page shows, else Gradio's."""
         is_openai = path.startswith("/v1/")
         content = {"error": self.error} if is_openai else {"detail": self.message}
         headers = {"Retry-After": str(math.ceil(self.retry_after_s))} if self.retry_after_s else {}
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
+        if path.startswith("/gradio_api/upload"):
+            return PlainTextResponse(self.message, self.status, headers)
         return JSONResponse(content, self.status, headers)

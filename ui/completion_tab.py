@@ -21,10 +21,17 @@ from ui.components import error_line, memory_card, status_line
 from ui.controls import build_controls
 from ui.drafting import COUNTED_CHARACTERS, build_ahead, build_listener, counts, follow_draft
 from ui.kept_settings import keep_settings
-from ui.session import MODEL_EVENT, QUIET_EVENT, Draft, Drafts, RunningStreams
+from ui.session import (
+    MODEL_EVENT,
+    QUIET_EVENT,
+    Draft,
+    Drafts,
+    RunningStreams,
+    new_visitor,
+)
 from ui.shelf import Handed, Shelf
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_draft, wire_keep_button
-from ui.words import say
+from ui.words import language_of, say
 
 _WORDS = Path(__file__).parent / "completion" / "words.js"
 _CHOOSE = """element.addEventListener("click", (event) => {
@@ -32,11 +39,11 @@ _CHOOSE = """element.addEventListener("click", (event) => {
   if (button) trigger("click", { version: Number(button.dataset.version) });
 });"""
 # A window's own: another one may hold another text. Storage may be forbidden, or too small.
-_KEEP_TEXT = """(text) => {
-  try { sessionStorage.setItem("rwkv-playground-text", text); } catch { }
+_KEEP_TEXT = """(text, root) => {
+  try { sessionStorage.setItem("rwkv-playground-text", JSON.stringify({ text, root })); } catch { }
 }"""
-_TEXT_AGAIN = """() => {
-  try { return sessionStorage.getItem("rwkv-playground-text") ?? ""; } catch { return ""; }
+_KEPT = """() => {
+  try { return JSON.parse(sessionStorage.getItem("rwkv-playground-text")); } catch { return null; }
 }"""
 # The first few stand as chips; the rest is a list, by language.
 CHIPS = 4
@@ -48,6 +55,7 @@ class Desk(NamedTuple):
     chips: list[tuple[gr.Button, str]]
     box: gr.Textbox
     counted: gr.HTML
+    root: gr.Textbox
     run: gr.Button
     more: gr.Button
     stop: gr.Button
@@ -90,7 +98,7 @@ def build_completion_tab(
             ahead = build_ahead(may_read_ahead=may_read_ahead)
     outputs: list[Any] = [
         desk.box, drafts, desk.run, desk.more, desk.stop, desk.status, desk.words, memory,
-        desk.grid, found, desk.counted,
+        desk.grid, found, desk.counted, desk.root,
     ]  # fmt: skip
     mine: list[Component] = [visitor, ports.language, desk.box, drafts]
     go_on: dict[str, Any] = {
@@ -117,7 +125,7 @@ def build_completion_tab(
     settings = {**chooser.named, "colours": desk.colours}
     settings |= {"ahead": ahead} if may_read_ahead else {}
     keep_settings(page, kept, settings, [chooser.filled])
-    keep_text(page, desk.box)
+    keep_text(engine, page, desk, outputs)
 
 
 def build_desk() -> Desk:
@@ -134,6 +142,7 @@ def build_desk() -> Desk:
         elem_id="completion-box",
     )
     counted = build_listener("#completion-box textarea", "completion-counts")
+    root = gr.Textbox("", visible=False)
     with gr.Row(elem_classes="actions"):
         run = gr.Button(say("completion.run"), variant="primary", elem_id="completion-run")
         more = gr.Button(say("completion.more"), elem_id="completion-more")
@@ -154,13 +163,24 @@ def build_desk() -> Desk:
         elem_classes="segmented",
         elem_id="completion-colours",
     )
-    return Desk(chips, box, counted, run, more, stop, back, forth, status, grid, colours, words)
+    return Desk(
+        chips, box, counted, root, run, more, stop, back, forth, status, grid, colours, words
+    )
 
 
-def keep_text(page: gr.Blocks, box: gr.Textbox) -> None:
-    """Let a reload bring back what stood in the box."""
-    box.change(None, box, None, js=_KEEP_TEXT, **QUIET_EVENT)
-    page.load(None, None, box, js=_TEXT_AGAIN, **QUIET_EVENT)
+def keep_text(engine: Engine, page: gr.Blocks, desk: Desk, outputs: list[Any]) -> None:
+    """Let a reload bring back what stood in the box, and know the memory that it begins from."""
+    kept = gr.JSON(visible=False)
+
+    def take_up(request: gr.Request, kept: object) -> CompletionFrame:
+        return writing.again(engine, new_visitor(request), language_of(request), kept)
+
+    held = [desk.box, desk.root]
+    changed = [desk.box.change, desk.root.change]
+    gr.on(changed, None, held, None, js=_KEEP_TEXT, trigger_mode="always_last", **QUIET_EVENT)
+    # The text at once, so that nobody types over it.
+    page.load(None, None, desk.box, js=f"() => ({_KEPT})()?.text ?? ''", **QUIET_EVENT)
+    page.load(take_up, kept, outputs, js=_KEPT, **QUIET_EVENT)
 
 
 def build_others() -> gr.Dropdown:

@@ -24,10 +24,13 @@ _NUMBER_WORDS = {
 
 
 def sentence(error: RwkvError, language: str = "en") -> str:
-    """Write an error as one sentence in a language: capital letter, full stop."""
+    """Write an error as one sentence in a language: capital letter, full stop; names stay."""
     text = translated(language, error).strip() or speak(language, "error.something_wrong")
     stop = "." if language == "en" else "。"
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?。" else stop)
+    is_name = not text.split()[0].rstrip(",:;").isalpha()
+    return (
+        (text[0] if is_name else text[0].upper()) + text[1:] + ("" if text[-1] in ".!?。" else stop)
+    )
 
 
 def as_gradio_error(error: RwkvError) -> gr.Error:

@@ -116,7 +116,9 @@ class Drafts:
             encode: text to ids; its errors pass through.
             start: the id every text begins with that goes on from no other memory.
         """
-        if (self.now.ids or self.now.root) and text.startswith(self.now.text):
+        # A text that was typed after a memory has no ids yet; none at all is the memory itself.
+        is_known = self.now.ids or (self.now.root and not self.now.text)
+        if is_known and text.startswith(self.now.text):
             rest = text[len(self.now.text) :]
             return (*self.now.ids, *(encode(rest) if rest else ()))
         return tuple(encode(text)) if self.now.root else (start, *encode(text))

@@ -124,9 +124,11 @@ class CudaProgram:
         self._run = torch.zeros(10, dtype=torch.int64, device=where)
         turned = (m for m in plan.matrices.values() if m.code & BY_COLUMNS)
         tiles = max((-(-m.rows // TILE) for m in turned), default=1)
-        self._shares = torch.zeros(tiles * MOST_SPLITS * MAX_TOKENS * TILE, device=where)
+        self._shares = torch.zeros(
+            tiles * MOST_SPLITS * MAX_TOKENS * TILE, dtype=torch.float32, device=where
+        )
         self._done = torch.zeros(tiles, dtype=torch.int32, device=where)
-        self._arena = torch.empty(0, device=where)
+        self._arena = torch.empty(0, dtype=torch.float32, device=where)
         self._starts: dict[tuple[Way, int], list[Start]] = {}
         self._described: list[Tensor] = []
         self._places: dict[int, tuple[StateParts, StateParts]] = {}
@@ -221,7 +223,9 @@ class CudaProgram:
 
     def _run_once(self, ids: Tensor, state: StateParts) -> tuple[Tensor, StateParts]:
         B = len(ids)
-        logits = torch.empty(B, self._logits_size, device=self.device.torch_device)
+        logits = torch.empty(
+            B, self._logits_size, dtype=torch.float32, device=self.device.torch_device
+        )
         with self._lock:
             bucket = bucket_of(B)
             self._make_room(bucket)
@@ -248,7 +252,7 @@ class CudaProgram:
     def _make_room(self, capacity: int) -> None:
         floats = self._few.row_floats * capacity
         if self._arena.numel() < floats:
-            self._arena = torch.zeros(floats, device=self.device.torch_device)
+            self._arena = torch.zeros(floats, dtype=torch.float32, device=self.device.torch_device)
             self.graphs.clear()
             self._starts.clear()
             self._described.clear()

@@ -76,7 +76,7 @@ def sample_tokens(device: Device, logits: Tensor, choices: Sequence[TokenChoice]
     on_device = torch.frombuffer(bytearray(items), dtype=torch.uint8).clone().to(where)
     adjusted = torch.tensor(tokens, dtype=torch.int64, device=where)
     taken = torch.tensor(amounts, dtype=torch.float64, device=where)
-    scratch = torch.empty(B, 2, V, device=where)
+    scratch = torch.empty(B, 2, V, dtype=torch.float32, device=where)
     chosen = torch.empty(B, dtype=torch.int64, device=where)
     kernel = device.kernel("sampling.cu", "sample")
     tensors = (logits.contiguous(), on_device, adjusted, taken, scratch, chosen)

@@ -177,7 +177,7 @@ def _dequantize(rows: NDArray[np.uint8], kind: GGMLQuantizationType) -> Tensor:
     """Turn quantised rows into float32, some at a time."""
     from gguf.quants import dequantize, quant_shape_from_byte_shape
 
-    values = torch.empty(quant_shape_from_byte_shape(rows.shape, kind))
+    values = torch.empty(quant_shape_from_byte_shape(rows.shape, kind), dtype=torch.float32)
     step = max(1, DEQUANTIZED_TOGETHER // math.prod(values.shape[1:]))
     # Damaged scales may overflow; the check of every weight says so.
     with np.errstate(all="ignore"):

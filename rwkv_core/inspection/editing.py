@@ -158,7 +158,8 @@ def _masked(state: State, marks: Tensor) -> State:
     if not _has_exponents(state):
         return replace(state, wkv=state.wkv.masked_fill(marks, 0))
     marks = marks.expand(state.memory.shape)[:, :, 0, 0]  # (L, B, C)
-    empty = torch.tensor([0.0, 0.0, EMPTY_EXPONENT], device=state.wkv.device)
+    wkv = state.wkv
+    empty = torch.tensor([0.0, 0.0, EMPTY_EXPONENT], dtype=wkv.dtype, device=wkv.device)
     return replace(state, wkv=torch.where(marks[:, :, None], empty[:, None], state.wkv))
 
 

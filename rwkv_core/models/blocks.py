@@ -81,7 +81,7 @@ class Matrix(nn.Module):
     def __init__(self, rows: int, columns: int) -> None:
         """Make the empty weight."""
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, columns))
+        self.weight = nn.Parameter(torch.empty(rows, columns, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply x (..., in); the result (..., out) is float32."""
@@ -98,7 +98,7 @@ class Lookup(nn.Module):
     def __init__(self, rows: int, columns: int) -> None:
         """Make the empty table."""
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, columns))
+        self.weight = nn.Parameter(torch.empty(rows, columns, dtype=torch.float32))
 
     def forward(self, numbers: Tensor, device: torch.device) -> Tensor:
         """Fetch the rows of numbers (...) to a device; (..., columns) float32."""
@@ -137,7 +137,7 @@ class Vectors(nn.Module):
 
     def add_empty(self, name: str, *shape: int) -> None:
         """Add a parameter of this name and shape."""
-        self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        self.register_parameter(name, nn.Parameter(torch.empty(shape, dtype=torch.float32)))
 
     def packed(self, name: str) -> StoredMatrix:
         """Get a matrix that placing has packed."""

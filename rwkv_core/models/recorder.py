@@ -71,7 +71,7 @@ class Recorder:
         self._done = 0
         self._layer = -1
         self._squares: list[list[Tensor]] = [[] for _ in range(config.n_layer)]
-        self._decays: list[Tensor] = [torch.zeros(1)] * config.n_layer
+        self._decays: list[Tensor] = [torch.zeros(1, dtype=torch.float32)] * config.n_layer
         self._inputs: dict[int, dict[str, list[Tensor]]] = {
             layer: defaultdict(list) for layer in self._kept
         }
@@ -194,7 +194,7 @@ class Recorder:
         probability, top = chances.max(-1)
         first = max(self._lens_from, self._done)
         after = self._tokens[first + 1 : first + 1 + len(x)]
-        told = torch.full((len(x),), torch.nan)
+        told = torch.full((len(x),), torch.nan, dtype=torch.float32)
         told[: len(after)] = chances[: len(after)].gather(1, torch.from_numpy(after)[:, None])[:, 0]
         return torch.stack([top.double(), probability.double(), told.double()])
 

@@ -5,7 +5,6 @@ when they are read. So a file that somebody else made can hold no more than text
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from rwkv_core.errors import InputError, RwkvError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sampling import SamplingSettings
 from rwkv_core.sessions import Conversation, Making, Turn
+from rwkv_core.state import is_root
 from rwkv_core.streams import Reason
 from ui.chat.turns import is_unread
 from ui.chat.values import CUT, MAX_CHATS, MAX_TITLE, MAX_TURNS, Chat, unfold
@@ -204,7 +204,7 @@ def _read_start(engine: Engine, record: object, *, has_ids: bool) -> Conversatio
     try:
         assert isinstance(record, dict)
         root, text = _text(record["root"]), _text(record["text"])
-        if not re.fullmatch("([0-9]{1,18}-[0-9a-f]{32})?", root):
+        if not is_root(root):
             raise ValueError(root)
         begin = () if root and not record["ids"] else (engine.tokenizer.end_of_text,)
         given = list(record["ids"])[len(begin) :] if has_ids else None

@@ -37,6 +37,7 @@ class CompletionFrame(NamedTuple):
         grid: the versions, as HTML.
         versions: the same as values.
         counted: how long the text is.
+        root: the held memory that the text begins from, for the browser to keep.
     """
 
     box: dict[str, Any]
@@ -50,6 +51,7 @@ class CompletionFrame(NamedTuple):
     grid: str | dict[str, Any]
     versions: Versions | dict[str, Any]
     counted: str | dict[str, Any]
+    root: str | dict[str, Any]
 
 
 def nothing_new() -> CompletionFrame:
@@ -95,6 +97,7 @@ def shown(engine: Engine, drafts: Drafts, status: str, language: str) -> Complet
         "grid": "",
         "versions": Versions(),
         "counted": counts(language, draft.text, len(draft.ids) or None, draft.unread),
+        "root": draft.root,
     }
     return idle(parts, status)
 

@@ -8,11 +8,12 @@ import gradio as gr
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError
 from rwkv_core.generate import Token
+from rwkv_core.state import is_root
 from rwkv_core.streams import Stream
 from ui.completion.frames import CompletionFrame, busy, fact, idle, memory_of, outcome, shown
 from ui.completion.strip import SHOWN_ALTERNATIVES, strip
 from ui.completion.values import Versions
-from ui.components import error_line, progress_line
+from ui.components import error_line, progress_line, status_line
 from ui.controls import generation_settings
 from ui.session import Draft, Drafts, RunningStreams
 
@@ -157,6 +158,31 @@ def restart_from(drafts: Drafts, text: str, at: object, choice: object) -> Draft
 def begin(engine: Engine, start: str, language: str, text: str, drafts: Drafts) -> CompletionFrame:
     """Put an example into the box; undo brings back what stood there."""
     return shown(engine, drafts.replaced(text, Draft(start)), "", language)
+
+
+def again(engine: Engine, visitor: str, language: str, kept: object) -> CompletionFrame:
+    """Take up the text that a reload has left in the box.
+
+    Args:
+        engine: holds memories.
+        visitor: session id.
+        language: the visitor's.
+        kept: what the browser kept, `text` and `root`; whatever does not fit is ignored. The box
+            has the text already, and more may have been typed since.
+    """
+    known = kept if isinstance(kept, dict) else {}
+    text, root = (
+        known[name] if isinstance(known.get(name), str) else "" for name in ("text", "root")
+    )
+    root = root if is_root(root) else ""
+    status = status_line()
+    try:
+        if root:
+            engine.memory_at(visitor, (), root=root)
+    except RwkvError as error:
+        status = error_line(error, language)
+    frame = shown(engine, Drafts(Draft(text, root=root)), status, language)
+    return frame._replace(box=gr.skip())
 
 
 def undo(
