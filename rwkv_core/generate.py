@@ -70,6 +70,13 @@ class GenerationSettings:
                 value=self.max_tokens,
                 limit=MAX_TOKENS,
             )
+        # A string is a sequence of strings too, each of one letter.
+        given: object = self.stop
+        if isinstance(given, str):
+            raise SettingsError(
+                "stop is the one string {value!r}; give a tuple of strings, such as ({value!r},)",
+                value=given[:64],
+            )
         if len(self.stop) > MAX_STOP_STRINGS:
             raise SettingsError(
                 "{count} stop strings given, the limit is {limit}; remove some",
@@ -256,7 +263,7 @@ class Generation:
         self.result: GenerationResult | None = None
         self._model, self._tokenizer, self._settings = model, tokenizer, settings
         self._alternatives = alternatives
-        self._tokens = self._write(list(ids), state, chunk_tokens)
+        self._tokens = self._write([int(token) for token in ids], state, chunk_tokens)
 
     def __iter__(self) -> Iterator[Token]:
         return self
@@ -322,7 +329,8 @@ def generate(
     Raises:
         InputError: ids are empty.
     """
-    if not ids:
+    # Arrays and tensors too, which have no truth value.
+    if len(ids) == 0:
         raise InputError(
             "there are 0 tokens to continue; give at least one, for example the tokenizer's "
             "end_of_text, which begins a new text"

@@ -105,8 +105,6 @@ class RWKV:
         self.version = float(config.generation.rstrip("ab"))
         self.n_layer, self.n_embd = config.n_layer, config.n_embd
         self.n_head, self.head_size = config.n_head, config.head_size
-        # For torch.load, by itself, to read what torch.save made of a state.
-        torch.serialization.add_safe_globals([State, _ListlessState])
 
     def __getattr__(self, name: str) -> object:
         if name in _NOT_OFFERED:
@@ -394,3 +392,7 @@ def _load_vocabulary(name: str | Path, vocab_size: int | None) -> Tokenizer:
             "such as 20B_tokenizer.json of https://github.com/BlinkDL/ChatRWKV"
         )
     return BpeTokenizer(path, vocab_size)
+
+
+# For torch.load, by itself, to read what torch.save made of a state.
+torch.serialization.add_safe_globals([_ListlessState])

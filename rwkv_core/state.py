@@ -291,3 +291,7 @@ def _checked(name: str, part: object, expected: Tensor) -> Tensor:
             "{name} holds NaN or infinity; the file is broken, save it again", name=name
         )
     return tensor
+
+
+# For torch.load, by itself, to read what torch.save made of a state.
+torch.serialization.add_safe_globals([State])

@@ -1,6 +1,6 @@
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -171,6 +171,10 @@ def test_a_token_is_described_by_the_models_own_probabilities() -> None:
         ({"max_tokens": 0}, "max_tokens is 0, but must be 1 to 4096"),
         ({"max_tokens": 4097}, "max_tokens is 4097, but must be 1 to 4096"),
         ({"stop": ("a",) * 9}, "9 stop strings given, the limit is 8"),
+        (
+            {"stop": "She"},
+            r"stop is the one string 'She'; give a tuple of strings, such as \('She',\)",
+        ),
         ({"stop": ("a" * 65,)}, "a stop string has 65 characters, but must have 1 to 64"),
         ({"stop": ("a", "")}, "a stop string has 0 characters, but must have 1 to 64"),
     ],
@@ -285,3 +289,14 @@ def test_a_generation_that_is_left_early_has_no_result() -> None:
     generation = generate(FakeModel(257), FakeTokenizer(), [66], GenerationSettings())
     next(generation)
     assert generation.result is None
+
+
+@pytest.mark.parametrize("kind", [tuple, np.array, torch.tensor], ids=["tuple", "array", "tensor"])
+def test_ids_may_come_in_whatever_holds_them(kind: Callable[[list[int]], Sequence[int]]) -> None:
+    tokenizer = FakeTokenizer()
+    ids = tokenizer.encode(">hi")
+    model = FakeModel(tokenizer.vocab_size, ids)
+    _, result = finished(generate(model, tokenizer, kind(ids[:1]), GenerationSettings(GREEDY)))
+    assert result.text == "hi"
+    with pytest.raises(InputError, match="0 tokens to continue"):
+        generate(model, tokenizer, kind([]), GenerationSettings(GREEDY))

@@ -1,4 +1,7 @@
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from rwkv_core.pipeline import PIPELINE, PIPELINE_ARGS, RWKV
 from tests.checkpoints import random_weights, write_pth
 from tests.generations import RANDOM_WEIGHTS
 
+ROOT = Path(__file__).parents[2]
 VOCAB_SIZE = 260
 VERSIONS = {"4": 4, "5.0": 5, "5.1": 5.1, "5.2": 5.2, "6": 6.0, "7": 7, "7a": 7}
 
@@ -61,6 +65,17 @@ def test_a_state_is_saved_and_loaded_as_the_packages_list_is(rwkv: RWKV, tmp_pat
     expected, _ = rwkv.forward([8], state)
     logits, _ = rwkv.forward([8], torch.load(tmp_path / "state.pt"))
     assert torch.equal(logits, expected)
+
+
+@pytest.mark.parametrize("wanted", ["RWKV", "State"])
+def test_another_program_loads_a_saved_state_before_it_makes_a_model(
+    rwkv: RWKV, tmp_path: Path, wanted: str
+) -> None:
+    state = rwkv.forward([5, 6, 7], None)[1] if wanted == "RWKV" else rwkv.model.initial_state()
+    torch.save(state, tmp_path / "state.pt")
+    program = f"import torch; from rwkv_core import {wanted}; torch.load('state.pt')"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
 
 
 @pytest.mark.parametrize("tokens", [[5.7], 5.0, torch.tensor([1.0]), np.array([2.5])])

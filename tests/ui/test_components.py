@@ -99,6 +99,11 @@ def test_errors_become_one_escaped_sentence() -> None:
     assert str(components.as_gradio_error(InputError("no; go"))) == "'No; go.'"
 
 
+@pytest.mark.parametrize("name", ["broken.pth:", "tiny-2layer", "top_p"])
+def test_a_name_at_the_beginning_of_a_sentence_stays_as_it_is(name: str) -> None:
+    assert components.sentence(InputError(f"{name} is bad; choose another")).startswith(name)
+
+
 def test_percentages_keep_a_digit_where_it_matters() -> None:
     assert [components.percent(p) for p in (0.97, 0.034, 0.0001)] == ["97 %", "3.4 %", "< 0.1 %"]
 

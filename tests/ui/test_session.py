@@ -51,6 +51,12 @@ def test_text_that_goes_on_keeps_the_tokens_it_has() -> None:
     assert drafts.ids_for("xb", encode, 0) == (0, *encode("xb"))
 
 
+def test_a_text_typed_after_a_memory_is_read_whole_once_undo_has_brought_it_back() -> None:
+    encode = FakeEngine().encode
+    assert Drafts(Draft("ab", root="7-x")).ids_for("abc", encode, 0) == tuple(encode("abc"))
+    assert Drafts(Draft("ab", root="7-x")).ids_for("ab", encode, 0) == tuple(encode("ab"))
+
+
 def test_an_empty_text_is_refused_by_the_encoder() -> None:
     with pytest.raises(InputError):
         Drafts().ids_for("", FakeEngine().encode, 0)

@@ -8,11 +8,11 @@ import gradio as gr
 from presets import ChatTemplate
 from presets.words import speak
 from rwkv_core.engine import Engine
-from rwkv_core.errors import InputError
+from rwkv_core.errors import HeldMemoryError, InputError
 from ui.chat.frames import ChatFrame, box_for, frame, line
 from ui.chat.recipes import write_recipe
 from ui.chat.values import SHOWN_TURNS, Ask, Chats
-from ui.components import error_line
+from ui.components import error_line, sentence
 from ui.session import RunningStreams
 
 
@@ -112,8 +112,13 @@ def switch_version(
 
 
 def to_reread(engine: Engine, visitor: str, chats: Chats, language: str) -> str:
-    """Say how much of the shown text has to be read again before the next answer."""
+    """Say how much of the shown text has to be read again before the next answer, if it can be."""
     talk = chats.current.conversation
+    try:
+        if talk.root:
+            engine.memory_at(visitor, (), root=talk.root)
+    except HeldMemoryError as error:
+        return sentence(error, language)
     ids = talk.ids
     count = len(ids) - engine.kept_length(visitor, ids, root=talk.root) if ids else 0
     return speak(language, "chat.to_reread" if count else "chat.kept", count=f"{count:,}")

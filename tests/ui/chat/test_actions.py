@@ -1,8 +1,10 @@
 import gradio as gr
 import pytest
 
+from rwkv_core.branches import Tree
+from rwkv_core.sessions import Conversation
 from tests.ui.chat.asking import run, talked
-from tests.ui.fakes import FakeEngine, as_engine
+from tests.ui.fakes import FakeEngine, as_engine, fake_memory
 from ui.chat import actions
 from ui.chat.frames import ChatFrame
 from ui.chat.values import SHOWN_TURNS, Ask, Chat, Chats
@@ -111,3 +113,15 @@ def test_a_long_chat_draws_its_end_and_more_when_asked() -> None:
     more = actions.show_earlier(as_engine(engine), "en", drawn.chats)
     assert len(more.messages) == 2 * (SHOWN_TURNS + 4)
     assert not more.earlier["visible"]
+
+
+def test_a_chat_whose_beginning_is_gone_promises_no_reading() -> None:
+    engine = FakeEngine()
+    root = "7-" + "ab" * 16
+    engine.held["me", root] = fake_memory(7)
+    chats = Chats((Chat(Tree(start=Conversation((), root=root))),))
+    chats = run(engine, "Hi", chats)[-1].chats
+    assert "re-read" in actions.to_reread(as_engine(engine), "me", chats, "en")
+    engine.held.clear()
+    said = actions.to_reread(as_engine(engine), "me", chats, "en")
+    assert said == "The memory that this text begins from is no longer held here."

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from rwkv_core.errors import EngineBusyError
-from tests.ui.fakes import FakeEngine, as_engine
+from tests.ui.fakes import FakeEngine, as_engine, fake_memory
 from ui.completion import writing
 from ui.completion.frames import CompletionFrame
 from ui.controls import choose_preset
@@ -170,3 +170,34 @@ def test_an_edit_before_a_restart_can_be_had_back() -> None:
     drafts = drafts_after(FakeEngine(), "Look:")
     changed = writing.restart_from(drafts, "my edit", at=0, choice=1)
     assert changed.undo(changed.now.text).now == Draft("my edit")
+
+
+ROOT = "7-" + "ab" * 16
+
+
+@pytest.mark.parametrize(
+    ("kept", "text", "root"),
+    [
+        ({"text": "Once", "root": ROOT}, "Once", ROOT),
+        ({"text": "Once", "root": "../x"}, "Once", ""),
+        ({"text": 1}, "", ""),
+        (None, "", ""),
+        ([], "", ""),
+    ],
+)
+def test_a_reload_takes_up_the_text_and_the_memory_that_it_begins_from(
+    kept: object, text: str, root: str
+) -> None:
+    engine = FakeEngine()
+    engine.held["me", ROOT] = fake_memory(7)
+    frame = writing.again(as_engine(engine), "me", "zh", kept)
+    assert frame.drafts == Drafts(Draft(text, root=root))
+    assert (frame.root, "alert" in frame.status) == (root, False)
+    assert "记忆" in str(frame.memory)
+    assert ("7" in str(frame.memory)) == bool(root)
+
+
+def test_a_reload_says_at_once_that_the_memory_a_text_begins_from_is_gone() -> None:
+    frame = writing.again(as_engine(FakeEngine()), "me", "en", {"text": "Once", "root": ROOT})
+    assert "no longer held" in frame.status
+    assert frame.drafts == Drafts(Draft("Once", root=ROOT))
