@@ -39,3 +39,13 @@ def test_a_saved_memory_is_loaded_after_a_reload_and_answers(
             say(page, "What is my name?")
         expect(page.locator("#chat-status")).to_contain_text("re-read 0 tokens")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator("#shelf-open").click()
+        page.get_by_role("button", name="Go on in Completion").click()
+        box = page.locator("#completion-box textarea")
+        expect(page.locator("#completion-memory")).to_contain_text("tokens")
+        box.fill(" Then")
+        page.reload()
+        # The shelf went with the page, and nothing of the text is lost.
+        page.get_by_role("tab", name="Completion").click()
+        expect(box).to_have_value(" Then")
+        expect(page.locator("#completion-status")).to_contain_text("no longer held here")
