@@ -72,6 +72,12 @@ def test_uploads_have_a_rate_of_their_own(client: TestClient) -> None:
     assert answers == [200, 429]
 
 
+def test_a_refused_upload_is_answered_in_words_which_the_page_shows(client: TestClient) -> None:
+    answer = client.post("/gradio_api/upload", files={"files": ("chats.txt", b"{}")})
+    assert answer.status_code == 400
+    assert answer.text.startswith("only memories saved here (.safetensors)")
+
+
 @pytest.mark.parametrize(
     ("origin", "status"),
     [("http://here", 200), ("https://friend.org", 200), ("https://evil.org", 403), ("null", 403)],
