@@ -126,10 +126,8 @@ class Wkv6Library:
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, H, N = inputs[0].shape
         state = state.float().clone(memory_format=torch.contiguous_format)
-        y, measures = (
-            torch.empty(B, T, H, N, dtype=torch.float32),
-            torch.empty(B, T if measure else 0, H, MEASURES, dtype=torch.float32),
-        )
+        y = torch.empty(B, T, H, N, dtype=torch.float32)
+        measures = torch.empty(B, T if measure else 0, H, MEASURES, dtype=torch.float32)
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         pointers.append(measures.data_ptr() if measure else 0)
         is_constant = inputs[1].dim() == 2
@@ -162,10 +160,8 @@ class Wkv4Library:
         inputs = tuple(x.float().contiguous() for x in inputs)
         B, T, C = inputs[2].shape
         state = state.float().clone(memory_format=torch.contiguous_format)
-        y, measures = (
-            torch.empty(B, T, C, dtype=torch.float32),
-            torch.empty(B, T if measure else 0, 1, MEASURES, dtype=torch.float32),
-        )
+        y = torch.empty(B, T, C, dtype=torch.float32)
+        measures = torch.empty(B, T if measure else 0, 1, MEASURES, dtype=torch.float32)
         pointers = [x.data_ptr() for x in (*inputs, state, y)]
         pointers.append(measures.data_ptr() if measure else 0)
         self._forward(*pointers, B, T, C, torch.get_num_threads())
