@@ -1,7 +1,7 @@
 """What the page says, in every language it speaks: one TOML file for each part of the page.
 
 A key is "file.entry", such as "page.title". Values may hold `{named}` places for `str.format`.
-What the runtime says by itself, in `error.toml` and `reason.toml`, is found by its English form.
+What others say by themselves (`error.toml`, `reason.toml`, `about.toml`) is found by its English form.
 """
 
 import tomllib
@@ -13,8 +13,9 @@ from rwkv_core.errors import Sentence, SettingsError
 
 LANGUAGES = ("en", "zh", "ja")
 
-# Files of what errors and choices say: only handlers put them into words, never the browser.
-RUNTIME = ("error.", "reason.")
+# Files of what errors, choices and the catalogue say: only handlers put them into words, never the
+# browser.
+RUNTIME = ("error.", "reason.", "about.")
 
 _BETWEEN = {"en": "; ", "zh": "；", "ja": "。"}  # noqa: RUF001 (Chinese has its own)
 
@@ -55,6 +56,15 @@ def speak(language: str, key: str, **values: object) -> str:
     """
     known = words()
     return known.get(language, known["en"])[key].format(**values)
+
+
+def language_of(header: str) -> str:
+    """Find the first language of an Accept-Language header that is spoken here; English if none."""
+    for wish in header.split(","):
+        language = wish.split(";")[0].strip().split("-")[0].lower()
+        if language in LANGUAGES:
+            return language
+    return "en"
 
 
 def translated(language: str, said: object) -> str:

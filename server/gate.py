@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from presets.limits import RequestLimits
+from rwkv_core.errors import Sentence
 from server.rates import Rates
 from server.refusals import Refusal
 from server.uploads import check_upload
@@ -28,6 +29,9 @@ _CLOSED = ("/gradio_api/proxy=", "/gradio_api/file=http:", "/gradio_api/file=htt
 READ_IN_VAIN_BYTES = 2**26
 # What a form adds to the file in it.
 FORM_BYTES = 4096
+_FROM_ADDRESS = "more than {limit} requests a minute came from your address; wait {seconds} s"
+_FROM_PAGE = "more than {limit} requests a minute came from this page; wait {seconds} s"
+_TO_UPLOAD = "more than {limit} requests a minute came to upload a file; wait {seconds} s"
 _STARTS_WORK = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -68,7 +72,8 @@ class Gate:
         try:
             body = await self._admit(scope, receive)
         except Refusal as refusal:
-            await refusal.response(scope["path"])(scope, receive, send)
+            wishes = Headers(scope=scope).get("accept-language", "")
+            await refusal.response(scope["path"], wishes)(scope, receive, send)
             return
         await self._app(scope, receive if body is None else _replay(body, receive), send)
 
@@ -85,20 +90,20 @@ class Gate:
             return None
         if self._is_closing():
             raise Refusal(
-                503, "the server is being restarted; try again in a minute", "restarting",
+                503, Sentence("the server is being restarted; try again in a minute"), "restarting",
                 retry_after_s=60,
             )  # fmt: skip
         address = scope["client"][0] if scope.get("client") else "unknown"
-        _count(self._addresses, address, "from your address", self._limits.per_address)
+        _count(self._addresses, address, _FROM_ADDRESS, self._limits.per_address)
         if is_upload := path.startswith(_UPLOADS):
-            _count(self._uploads, address, "to upload a file", self._limits.uploads)
+            _count(self._uploads, address, _TO_UPLOAD, self._limits.uploads)
             most = self._upload_bytes()
             body = await self._body(headers, receive, most + FORM_BYTES)
             await check_upload(headers, body, most)
         else:
             body = await self._body(headers, receive, self._limits.body_bytes)
         if not is_upload and path.startswith("/gradio_api/") and (match := _SESSION.search(body)):
-            _count(self._sessions, match[1].decode(), "from this page", self._limits.per_session)
+            _count(self._sessions, match[1].decode(), _FROM_PAGE, self._limits.per_session)
         return body
 
     def _check_name(self, headers: Headers) -> None:
@@ -144,7 +149,9 @@ class Gate:
                 while more and size <= READ_IN_VAIN_BYTES:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Refusal(400, "the request broke off; send it again", "broken_off")
+                        raise Refusal(
+                            400, Sentence("the request broke off; send it again"), "broken_off"
+                        )
                     data = message.get("body", b"")
                     size += len(data)
                     is_kept = is_kept and size <= limit
@@ -155,14 +162,22 @@ class Gate:
                     more = message.get("more_body", False)
         except TimeoutError:
             raise Refusal(
-                408, f"the request took longer than {self._limits.body_s:g} s to arrive; "
-                "send it again", "too_slow",
-            ) from None  # fmt: skip
+                408,
+                Sentence(
+                    "the request took longer than {seconds:g} s to arrive; send it again",
+                    seconds=self._limits.body_s,
+                ),
+                "too_slow",
+            ) from None
         if not is_kept:
             raise Refusal(
-                413, f"the request has more than {limit:,} bytes, which is the limit; shorten it",
+                413,
+                Sentence(
+                    "the request has more than {limit:,} bytes, which is the limit; shorten it",
+                    limit=limit,
+                ),
                 "too_large",
-            )  # fmt: skip
+            )
         return b"".join(pieces)
 
 
@@ -182,11 +197,11 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _count(rates: Rates, key: str, whose: str, limit: int) -> None:
+def _count(rates: Rates, key: str, form: str, limit: int) -> None:
     if wait_s := rates.wait_s(key):
         raise Refusal(
             429,
-            f"more than {limit} requests a minute came {whose}; wait {max(1, round(wait_s))} s",
+            Sentence(form, limit=limit, seconds=max(1, round(wait_s))),
             "too_many_requests",
             retry_after_s=wait_s,
         )

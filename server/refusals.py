@@ -5,6 +5,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from presets.words import language_of, translated
+
 _KINDS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -43,15 +45,23 @@ class Refusal(Exception):
     def error(self) -> dict[str, Any]:
         """The error as OpenAI's clients read it."""
         kind = _KINDS.get(self.status, "server_error")
-        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        return {"message": str(self.message), "type": kind, "param": self.param, "code": self.code}
 
-    def response(self, path: str) -> Response:
-        """Answer: OpenAI's form under /v1, words for uploads, which the page shows, else Gradio's."""
+    def response(self, path: str, wishes: str = "") -> Response:
+        """Answer: OpenAI's form under /v1, words for uploads, which the page shows, else Gradio's.
+
+        Args:
+            path: that was asked for.
+            wishes: the request's Accept-Language; what the page asks for is answered in it.
+        """
         is_openai = path.startswith("/v1/")
-        content = {"error": self.error} if is_openai else {"detail": self.message}
+        message = str(self.message)
+        if path.startswith("/gradio_api/"):
+            message = translated(language_of(wishes), self.message)
+        content = {"error": self.error} if is_openai else {"detail": message}
         headers = {"Retry-After": str(math.ceil(self.retry_after_s))} if self.retry_after_s else {}
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         if path.startswith("/gradio_api/upload"):
-            return PlainTextResponse(self.message, self.status, headers)
+            return PlainTextResponse(message, self.status, headers)
         return JSONResponse(content, self.status, headers)

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from rwkv_core.errors import Sentence
 from rwkv_core.state_files import MAX_HEAD_BYTES
 from server.refusals import Refusal
 
@@ -35,14 +36,21 @@ async def check_upload(headers: Headers, body: bytes, limit: int) -> None:
     try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if len(files) != 1:
-            raise _refusal(f"the upload holds {len(files)} files, but must hold one; send it alone")
+            raise _refusal(
+                "the upload holds {count} files, but must hold one; send it alone",
+                count=len(files),
+            )
         data = await files[0].read(limit + 1)
         name = files[0].filename or ""
     finally:
         await form.close()
     if len(data) > limit:
         raise Refusal(
-            413, f"the file has more than {limit:,} bytes, which is the limit here", "too_large"
+            413,
+            Sentence(
+                "the file has more than {limit:,} bytes, which is the limit here", limit=limit
+            ),
+            "too_large",
         )
     kind = PurePosixPath(name.lower()).suffix
     if not (kind == ".safetensors" and _is_safetensors(data)) and not (
@@ -65,5 +73,5 @@ def _is_safetensors(data: bytes) -> bool:
         return False
 
 
-def _refusal(sentence: str) -> Refusal:
-    return Refusal(400, sentence, "bad_upload")
+def _refusal(form: str, **values: object) -> Refusal:
+    return Refusal(400, Sentence(form, **values), "bad_upload")

@@ -89,7 +89,7 @@ def table_html(rows: Iterable[Row], chosen: str, language: str) -> str:
         group = model.family if model else speak(language, _group_of(row.offer))
         if group != family:
             family = group
-            about = model.about if model else ""
+            about = translated(language, model.about) if model else ""
             written.append(
                 f'<tr class="family"><th colspan="5">{escape(family)} '
                 f"<span>{escape(about)}</span></th></tr>"
@@ -204,9 +204,10 @@ def about_html(model: CatalogueModel, strategy: str, language: str, *, has_comma
         escape(bytes_text(model.bytes_to_fetch)),
         escape(model.licence),
         f"{model.sizes.layers} × {model.sizes.width}",
-        escape(f"{model.inventory.parameters:,} parameters"),
+        escape(speak(language, "models.parameters", count=f"{model.inventory.parameters:,}")),
     ]
-    facts += [f"context {model.context:,}"] if model.context else []
+    if model.context:
+        facts.append(escape(speak(language, "models.context", tokens=f"{model.context:,}")))
     facts += [f"sha256 <code>{model.sha256}</code>"] if model.sha256 else []
     fetch = f"python -m rwkv_core.downloads {model.repository} {model.file}"
     fetch += f" --sha256 {model.sha256}" if model.sha256 else ""

@@ -3,7 +3,8 @@
 import gradio as gr
 from gradio.i18n import I18nData
 
-from presets.words import LANGUAGES, RUNTIME, words
+from presets.words import RUNTIME, words
+from presets.words import language_of as language_of_header
 
 # What browsers call the languages of the page.
 _BROWSER_NAMES = {"zh": ("zh-CN", "zh-TW", "zh")}
@@ -37,8 +38,4 @@ def translations() -> gr.I18n:
 def language_of(request: gr.Request | None) -> str:
     """The first language of the visitor's browser that the page speaks; English if none."""
     header = str(request.headers.get("accept-language", "")) if request is not None else ""
-    for wish in header.split(","):
-        language = wish.split(";")[0].strip().split("-")[0].lower()
-        if language in LANGUAGES:
-            return language
-    return "en"
+    return language_of_header(header)

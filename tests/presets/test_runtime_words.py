@@ -13,6 +13,7 @@ from rwkv_core import errors, strategy
 from rwkv_core.errors import InputError, RwkvError, Sentence
 from rwkv_core.proposals import propose
 from rwkv_core.tokenizer import BpeTokenizer
+from server import gate
 
 ROOT = Path(__file__).parents[2]
 # Whoever visits the page can make these say something; programs read English.
@@ -24,6 +25,7 @@ OF_THE_PAGE = (
     "rwkv_core/downloads.py", "rwkv_core/hub.py", "ui/**/*.py",
 )  # fmt: skip
 OF_PROGRAMS = ("endpoints.py", "endpoint_values.py", "kept_texts.py")
+RATES = ("_FROM_ADDRESS", "_FROM_PAGE", "_TO_UPLOAD")
 # Faults of whoever writes a program with the runtime.
 UNSEEN = ("ShapeError", "NotOfferedError")
 
@@ -47,6 +49,20 @@ def test_every_reason_with_values_is_said_in_every_language() -> None:
     found = [form for path in paths for form in forms(path, {"Sentence"})]
     assert len(found) > 25
     assert sorted({form for form in found if form not in known_forms()}) == []
+
+
+def test_every_refusal_of_what_a_page_sends_is_said_in_every_language() -> None:
+    doors = [ROOT / "server/gate.py", ROOT / "server/uploads.py"]
+    found = [form for path in doors for form in forms(path, {"Sentence", "_refusal"})]
+    found += [value for name, value in vars(gate).items() if name in RATES]
+    assert len(found) >= 12
+    assert sorted({form for form in found if form not in known_forms()}) == []
+
+
+def test_every_line_of_models_is_described_in_every_language() -> None:
+    for about in {model.about for model in catalogue()}:
+        assert translated("en", about) == about
+        assert all(is_foreign(translated(language, about)) for language in ("zh", "ja")), about
 
 
 def known_forms() -> set[str]:

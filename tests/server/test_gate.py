@@ -60,6 +60,25 @@ def test_one_page_and_then_one_address_run_out_of_requests(client: TestClient) -
     assert client.get("/anything").status_code == 200
 
 
+def test_a_page_is_refused_in_its_visitors_language_and_a_program_in_english(
+    client: TestClient,
+) -> None:
+    chinese = {"accept-language": "zh-CN,en;q=0.5"}
+    asked = {"data": ["x"], "session_hash": "one"}
+    files = {"files": ("notes.txt", b"hello")}
+    assert "服务器" not in client.post(JOIN, json=asked, headers=chinese).text
+    large = client.post(JOIN, content=b"x" * 101, headers=chinese)
+    assert large.json()["detail"].startswith("请求超过了 100 字节的上限")
+    wrong = client.post("/gradio_api/upload", files=files, headers=chinese)
+    assert wrong.text.startswith("只接受在这里保存的记忆")
+    often = client.post("/gradio_api/upload", files=files, headers=chinese)
+    assert "文件超过了 1 次" in often.text
+    program = client.post("/v1/models", headers=chinese)
+    assert "from your address" in program.json()["error"]["message"]
+    assert "您的地址" in client.post(JOIN, json=asked, headers=chinese).json()["detail"]
+    assert "from your address" in client.post(JOIN, json=asked).json()["detail"]
+
+
 def test_a_session_named_inside_a_text_is_not_the_callers(client: TestClient) -> None:
     text = r'{"data": ["\"session_hash\": \"a\""], "session_hash": "%s"}'
     answers = [client.post(JOIN, content=text % name).status_code for name in "bcde"]
