@@ -193,7 +193,7 @@ def _step(language: str, generation: str, name: str, said: str, cells: Mapping[s
     tab, view = VIEWS[name]
     strips = "".join(_strip(language, letter, values) for letter, values in cells.items())
     return (
-        f"<li><h3>{escape(speak(language, f'how.{name}'))}</h3>"
+        f"<li><h2>{escape(speak(language, f'how.{name}'))}</h2>"
         f"<p>{escape(said)}</p>"
         f'<p class="formula">{formula(name, generation)}</p>{strips}'
         f'<p class="how-links"><a href="#" data-tab="{tab}" data-view="{view}" '

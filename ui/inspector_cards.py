@@ -87,7 +87,7 @@ def words_html(words: Words, title: str = "") -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in words.facts)
     strange = f'<p class="strange">{escape(words.strange)}</p>' if words.strange else ""
     return (
-        (f"<h4>{escape(title)}</h4>" if title else "")
+        (f"<h3>{escape(title)}</h3>" if title else "")
         + f"<p>{escape(words.caption)}</p>"
         + (f'<ul class="facts">{facts}</ul>' if facts else "")
         + strange

@@ -16,6 +16,10 @@ from ui.words import language_of, say
 _BANNER = Path(__file__).with_name("banner.js")
 _TOUR = Path(__file__).with_name("tour.js")
 _CHANGED = Path(__file__).with_name("changed.js")
+# They show nothing.
+_QUIET_SCRIPTS = tuple(
+    Path(__file__).with_name(name) for name in ("focus.js", "kept_drafts.js", "figures.js")
+)
 # Where each step of the tour points.
 _STEPS = {
     "chat": "#chat-box",
@@ -73,7 +77,13 @@ def build_masthead(
     guide = gr.HTML(
         "", html_template="", js_on_load=_TOUR.read_text(encoding="utf-8"), elem_id="tour"
     )
-
+    for script in _QUIET_SCRIPTS:
+        gr.HTML(
+            "",
+            html_template="",
+            js_on_load=script.read_text(encoding="utf-8"),
+            elem_classes="script",
+        )
     watch = _CHANGED.read_text(encoding="utf-8") if is_watchful else None
     news = gr.HTML("", html_template="", js_on_load=watch, elem_id="changed")
 

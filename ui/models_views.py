@@ -48,7 +48,7 @@ def machine_html(machine: Machine, kernel: Choice, language: str) -> str:
         for key, (value, reason) in facts.items()
     )
     title = escape(speak(language, "models.machine"))
-    return f'<section class="models-machine"><h3>{title}</h3><dl>{rows}</dl></section>'
+    return f'<section class="models-machine"><h2>{title}</h2><dl>{rows}</dl></section>'
 
 
 def verdict_html(verdict: Verdict, language: str) -> str:
@@ -178,7 +178,7 @@ def plan_html(plan: MemoryPlan, language: str) -> str:
     totals = "".join(f"<td><b>{gigabytes(plan.needs[d].total)}</b></td>" for d in devices)
     rows += f"<tr><th>{escape(speak(language, 'models.part_total'))}</th>{totals}</tr>"
     return (
-        f'<section class="models-plan"><table><thead><tr><th></th>{head}</tr></thead>'
+        f'<section class="models-plan"><table><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>{_strip(plan, language)}</section>"
     )
 
@@ -191,7 +191,7 @@ def _strip(plan: MemoryPlan, language: str) -> str:
     )
     title, note = (speak(language, f"models.{key}") for key in ("layers", "head"))
     return (
-        f'<h4>{escape(title)}</h4><div class="models-strip" role="img" '
+        f'<h3>{escape(title)}</h3><div class="models-strip" role="img" '
         f'aria-label="{escape(plan.placement.describe(plan.config.n_layer))}">{cells}</div>'
         f'<p class="models-note">{escape(note)}</p>'
     )
@@ -215,7 +215,7 @@ def about_html(model: CatalogueModel, strategy: str, language: str, *, has_comma
     run = escape(speak(language, "models.run"))
     commands = f"<p>{run}</p><pre>{escape(fetch)}\n{escape(start)}</pre>" if has_commands else ""
     return (
-        f'<section class="models-about"><h3>{escape(model.title)}</h3>'
+        f'<section class="models-about"><h2>{escape(model.title)}</h2>'
         f"<ul>{''.join(f'<li>{fact}</li>' for fact in facts)}</ul>"
         f"{commands}</section>"
     )

@@ -256,7 +256,7 @@ def texts_html(
     """
     cards = "".join(
         f'<article class="study-card{" is-strong" if index == strong else ""}">'
-        f"<h4>{escape(head)}</h4>"
+        f"<h3>{escape(head)}</h3>"
         f'<p><span class="cue">{escape((cue or "").lstrip())}</span>{escape(text)}</p></article>'
         for index, (head, text) in enumerate(zip(heads, texts, strict=True))
     )
@@ -275,7 +275,7 @@ def movers_html(
         names: what the two memories are called, before and after.
     """
     cards = "".join(
-        f'<article class="study-card"><h4>{escape(head)}</h4>'
+        f'<article class="study-card"><h3>{escape(head)}</h3>'
         f"<ol>{''.join(_mover_row(engine, m, names) for m in shown_movers(movers)) or '<li>–</li>'}</ol>"
         "</article>"
         for head, movers in zip(heads, lists, strict=True)
@@ -315,4 +315,4 @@ def kl_level(bits: float) -> str:
 def section(language: str, head: str, note: str | None, body: str) -> str:
     """Put a heading, and perhaps a note, over some HTML; both are keys of presets/words."""
     said = f"<p>{escape(speak(language, note))}</p>" if note else ""
-    return f"<section><h3>{escape(speak(language, head))}</h3>{said}{body}</section>"
+    return f"<section><h2>{escape(speak(language, head))}</h2>{said}{body}</section>"

@@ -8,7 +8,7 @@ import gradio as gr
 from ui.words import translations
 
 _FOLDER = Path(__file__).parent
-_STYLES = ("style.css", "chat.css")
+_STYLES = ("style.css", "chat.css", "contrast.css")
 
 # Close to the middle of Viridis, so that the plots and the page are of one family.
 _ACCENT = gr.themes.Color(

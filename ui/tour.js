@@ -43,10 +43,12 @@ function unmark() {
 function end() {
   mark();
   unmark();
+  const hadFocus = element.contains(document.activeElement);
   card?.remove();
   card = null;
   at = -1;
   element.replaceChildren();
+  if (hadFocus) document.getElementById("tour-open")?.focus({ preventScroll: true });
 }
 
 function show(step) {
@@ -60,8 +62,11 @@ function show(step) {
   at = step;
   unmark();
   const target = document.querySelector(steps[at].target);
+  // What a step points at stands on a tab, which may not be the open one.
+  const tab = target?.closest('[role="tabpanel"]');
+  if (tab && !target.checkVisibility()) document.getElementById(`${tab.id}-button`)?.click();
   target?.classList.add("tour-target");
-  target?.scrollIntoView({ block: "nearest" });
+  requestAnimationFrame(() => target?.scrollIntoView({ block: "nearest" }));
   card?.remove();
   card = document.createElement("div");
   card.className = "tour-card";

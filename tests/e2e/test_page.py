@@ -14,14 +14,21 @@ LONG_TEXT = "the dog went to the park. " * 12_000
 
 @contextmanager
 def visit(
-    browser: Browser, address: str, width: int = 1280, *, is_dark: bool = False
+    browser: Browser,
+    address: str,
+    width: int = 1280,
+    *,
+    is_dark: bool = False,
+    locale: str = "en-US",
 ) -> Iterator[Page]:
     """Open the page; errors in its console and requests to elsewhere fail at the end.
 
     When a page is left, Gradio's client cuts off what was being asked and complains of that itself.
     """
     context = browser.new_context(
-        viewport={"width": width, "height": 844}, color_scheme="dark" if is_dark else "light"
+        viewport={"width": width, "height": 844},
+        color_scheme="dark" if is_dark else "light",
+        locale=locale,
     )
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
@@ -32,7 +39,7 @@ def visit(
     page.on("request", lambda request: faults.add(elsewhere(request.url)))
     page.on("framenavigated", faults.arrive)
     page.goto(address)
-    page.get_by_label("Write a message").wait_for()
+    page.locator("#chat-box textarea").wait_for()
     yield page
     context.close()
     assert faults.found == []

@@ -95,7 +95,7 @@ def fork_here(
 def note(language: str, seed: int) -> str:
     """Say what the second column is."""
     title, text = speak(language, "chat.fork_title"), speak(language, "chat.fork_note", seed=seed)
-    return f'<h3 class="fork-title">{escape(title)}</h3><p class="status">{escape(text)}</p>'
+    return f'<h2 class="fork-title">{escape(title)}</h2><p class="status">{escape(text)}</p>'
 
 
 def close(

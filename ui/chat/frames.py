@@ -107,7 +107,7 @@ def marks_of(chat: Chat, language: str) -> str:
         }
         for node in path
     ]
-    return json.dumps({"words": words, "turns": turns}, ensure_ascii=False)
+    return json.dumps({"chat": chat.slot, "words": words, "turns": turns}, ensure_ascii=False)
 
 
 def _mark(versions: Versions) -> list[int]:

@@ -128,7 +128,6 @@ def build_talk(engine: Engine, name: str, *, is_first: bool) -> Talk:
             lines=1,
             max_lines=8,
             container=False,
-            autofocus=is_first,
             submit_btn=speak("en", "chat.send"),
             elem_id=f"{name}-box",
         )

@@ -6,6 +6,12 @@
 const chat = () => document.getElementById(props.chat);
 const box = () => document.querySelector(`#${props.chat}-box textarea`);
 
+// Gradio names its buttons in the visitor's language: the last one edits, or ends an edit.
+const lastButton = (turn) => [...chat().querySelectorAll(".message-buttons-right")[turn]
+  ?.querySelectorAll(".icon-button") ?? []].pop();
+const editedTurn = () => [...chat().querySelectorAll(".user-row")]
+  .findIndex((row) => row.querySelector("textarea"));
+
 const FORK_ICON = `<svg viewBox="0 0 16 16" width="15" height="15" fill="none" stroke="currentColor"
   stroke-width="1.2" aria-hidden="true"><circle cx="4" cy="3" r="1.6"/><circle cx="12" cy="3" r="1.6"/>
   <circle cx="8" cy="13" r="1.6"/><path d="M4 4.6c0 3 4 3 4 6.8 0-3.8 4-3.8 4-6.8"/></svg>`;
@@ -22,11 +28,24 @@ function button(label, text, action, isOff) {
   return made;
 }
 
+// The arrow that was pressed last: what is drawn anew for it takes over the keyboard.
+let stepped = null;
+const nothingHasFocus = () => document.activeElement === document.body;
+
+function focusStep(made) {
+  const steps = [...made.querySelectorAll(".version-step")].slice(0, 2);
+  const next = steps[stepped.by < 0 ? 0 : 1];
+  (next?.disabled ? steps.find((one) => !one.disabled) : next)?.focus({ preventScroll: true });
+}
+
 function tools(what, turn, [place, count], words) {
   const made = document.createElement("span");
   made.className = "turn-tools";
   if (count > 1) {
-    const go = (by) => () => trigger("click", { what, turn, by });
+    const go = (by) => () => {
+      stepped = { what, turn, by };
+      trigger("click", stepped);
+    };
     const text = document.createElement("span");
     text.textContent = `${place}/${count}`;
     text.title = words.version;
@@ -53,9 +72,26 @@ function showAsWritten(said) {
   shown.dir = "auto";
 }
 
+// Gradio goes on editing the message in the same place when another conversation takes the place
+// of the edited one: such an edit is ended as soon as it shows.
+let editedIn = null;
+
+function endStaleEdit(marks) {
+  const turn = editedTurn();
+  if (turn < 0) return;
+  editedIn ??= marks;
+  if (marks.chat === editedIn.chat && marks.turns.length >= editedIn.turns.length) return;
+  // While an answer is written its buttons do nothing; then a later look ends it.
+  const cancel = lastButton(turn);
+  if (!cancel || cancel.disabled) return;
+  editedIn = null;
+  cancel.click();
+}
+
 function draw() {
   const marks = JSON.parse(props.value || '{"turns": []}');
   if (!chat()) return;
+  endStaleEdit(marks);
   // Gradio calls its buttons a list, without items.
   chat().querySelector('.examples[role="list"]')?.setAttribute("role", "group");
   // The head of folded thoughts is a button around a nameless button: the inner one stays, named.
@@ -78,6 +114,7 @@ function draw() {
       const made = tools(what, turn, mark, marks.words);
       made.dataset.mark = wanted;
       bar.append(made);
+      if (stepped?.what === what && stepped.turn === turn && nothingHasFocus()) focusStep(made);
     });
   }
 }
@@ -99,17 +136,25 @@ drawSoon();
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || !chat()?.offsetParent) return;
-  const edited = event.target.closest?.(`#${props.chat} .user.message`);
-  if (event.key === "Escape" && edited) {
-    chat().querySelector('.message-buttons-right button[aria-label="Cancel"]')?.click();
+  const edited = event.target.closest?.(`#${props.chat} .user-row`) ? editedTurn() : -1;
+  if (event.key === "Escape" && edited >= 0) {
+    lastButton(edited)?.click();
+    requestAnimationFrame(() => lastButton(edited)?.focus());
   } else if (event.key === "Escape") {
     document.querySelector(`#${props.chat}-box .stop-button`)?.click();
   } else if (event.key === "ArrowUp" && event.target === box() && box().value === "") {
-    const edits = chat().querySelectorAll('.message-buttons-right button[aria-label="Edit"]');
-    const last = edits[edits.length - 1];
+    const last = lastButton(chat().querySelectorAll(".user-row").length - 1);
     if (!last) return;
     event.preventDefault();
+    editedIn = null;
     last.click();
     requestAnimationFrame(() => chat().querySelector(".message textarea")?.focus());
   }
+});
+document.addEventListener("click", (event) => {
+  // Whoever presses Edit wants to edit.
+  if (event.isTrusted && event.target.closest?.(`#${props.chat} .icon-button`)) editedIn = null;
+}, true);
+document.addEventListener("focusin", (event) => {
+  if (!event.target.closest?.(".turn-tools")) stepped = null;
 });

@@ -31,17 +31,25 @@ def strip(tokens: Sequence[Token], language: str, *, with_choices: bool = True) 
     body = "".join(_word(at, token, with_choices) for at, token in enumerate(tokens))
     say = {
         name: escape(speak(language, f"completion.{name}"))
-        for name in ("words_title", "words_hint", "sure", "a_guess", "expected", "surprise")
+        for name in (
+            "words_title",
+            "words_hint",
+            "words_keys",
+            "sure",
+            "a_guess",
+            "expected",
+            "surprise",
+        )
     }
     swatches = "".join(f'<i class="c{level}"></i>' for level in range(5))
     heats = "".join(f'<i class="bits" style="--heat:{heat}%"></i>' for heat in range(0, 101, 25))
     texts = escape(json.dumps(_card_words(language), ensure_ascii=False))
     return f"""<section class="chances" aria-label="{say["words_title"]}" data-say="{texts}">
-<header><h3>{say["words_title"]}</h3>
+<header><h2>{say["words_title"]}</h2>
 <p class="legend by-probability"><span>{say["sure"]}</span>{swatches}<span>{say["a_guess"]}</span></p>
 <p class="legend by-surprise"><span>{say["expected"]}</span>{heats}<span>{say["surprise"]}</span></p>
 </header><p class="chances-hint">{say["words_hint"]}</p>
-<p class="tokens" role="group" tabindex="0" aria-label="{say["words_hint"]}">{body}</p></section>"""
+<p class="tokens" role="group" tabindex="0" aria-label="{say["words_keys"]}">{body}</p></section>"""
 
 
 def _card_words(language: str) -> dict[str, str]:

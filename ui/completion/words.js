@@ -6,6 +6,12 @@ card.setAttribute("role", "dialog");
 card.hidden = true;
 let shown = null;
 let isPinned = false;
+// Where the arrow keys go on from.
+let last = -1;
+// Says the word of an open card to those who do not see it.
+const ears = document.createElement("p");
+ears.className = "for-ears";
+ears.setAttribute("aria-live", "polite");
 
 function words() {
   return [...element.querySelectorAll(".token")];
@@ -60,7 +66,7 @@ function show(word, pin) {
     note.className = "card-note";
     note.textContent = say.could_be;
     card.replaceChildren(title, note, ...rows);
-    element.append(card);
+    element.append(card, ears);
     card.hidden = false;
     place();
   }
@@ -93,14 +99,19 @@ element.addEventListener("keydown", (event) => {
     return;
   }
   if (!event.target.matches(".tokens") || all.length === 0) return;
-  const now = all.indexOf(shown);
+  const now = shown ? all.indexOf(shown) : last;
   const steps = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: all.length - 1 };
   if (event.key in steps) {
-    show(all[Math.max(0, Math.min(all.length - 1, steps[event.key]))], true);
+    last = Math.max(0, Math.min(all.length - 1, steps[event.key]));
+    show(all[last], true);
+    ears.textContent = all[last].dataset.title;
     event.preventDefault();
   } else if (event.key === "Enter" && shown) {
     card.querySelector("button:not(:disabled)")?.focus();
     event.preventDefault();
   }
 });
-watch("value", hide);
+watch("value", () => {
+  hide();
+  last = -1;
+});
