@@ -62,7 +62,7 @@ def build_app(
                 build_inspector_tab(engine, visitor, conversation, ports.shelf)
             with gr.Tab(say("models.tab"), id="models", elem_id="tab-models"):
                 build_models_tab(desk, page)
-        build_shelf(engine, visitor, ports, opener, tabs)
+        build_shelf(engine, page, visitor, ports, opener, tabs)
         build_endpoints(engine, desk.limits.requests)
         page.load(new_visitor, None, visitor, js=PREPARE, **QUIET_EVENT)
         page.load(language_of, None, ports.language, **QUIET_EVENT)

@@ -1,6 +1,7 @@
 """The shelf's drawer: a list of kept memories beside every tab, and what can be done with one."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from presets import ChatTemplate, chat_template_for
 from presets.words import speak
 from rwkv_core.config import ModelConfig
 from rwkv_core.engine import Engine
@@ -18,6 +20,7 @@ from ui.chat.values import Chats
 from ui.components import bytes_text, error_line, status_line
 from ui.session import MODEL_EVENT, QUIET_EVENT, TELLING_EVENT, Draft
 from ui.shelf import (
+    MAX_SHELVED,
     Shelf,
     Shelved,
     dropped,
@@ -27,7 +30,8 @@ from ui.shelf import (
     recall,
     write_file,
 )
-from ui.words import say
+from ui.shelf_records import read_shelf, write_shelf
+from ui.words import language_of, say
 
 NAME_WORDS = 5
 # The drawer is opened and closed in the browser alone, by a mark on it.
@@ -72,6 +76,16 @@ CLOSE_IF_NARROW = """() => {
 DOWNLOAD = """() => {
   const button = document.querySelector('#shelf-file');
   setTimeout(() => (button.querySelector('a') || button).click(), 100);
+}"""
+# A browser may forbid all storage: the shelf then goes with the page.
+_WRITE = """(text) => {
+  try {
+    if (text) sessionStorage.setItem(%s, text);
+    else sessionStorage.removeItem(%s);
+  } catch { }
+}"""
+_READ = """() => {
+  try { return [sessionStorage.getItem(%s) ?? "", null]; } catch { return ["", null]; }
 }"""
 
 
@@ -248,12 +262,18 @@ def wire_keep_button(
 
 
 def build_shelf(
-    engine: Engine, visitor: gr.State, ports: ShelfPorts, opener: gr.Button, tabs: gr.Tabs
+    engine: Engine,
+    page: gr.Blocks,
+    visitor: gr.State,
+    ports: ShelfPorts,
+    opener: gr.Button,
+    tabs: gr.Tabs,
 ) -> None:
     """Lay out the drawer and wire it.
 
     Args:
         engine: keeps the memories.
+        page: whose loading brings back what its browser kept.
         visitor: holds the session id.
         ports: what the tabs share with it.
         opener: the button that opens it.
@@ -279,6 +299,41 @@ def build_shelf(
     saved.success(None, None, None, js=DOWNLOAD, **QUIET_EVENT)
     drawer.upload.upload(
         partial(load, engine), [visitor, shelf, drawer.upload, language], said, **TELLING_EVENT
+    )
+    keep_over_reload(engine, page, ports, note)
+
+
+def take_up(
+    engine: Engine, template: ChatTemplate, language: str, kept: object, shelf: Shelf
+) -> tuple[Any, Any]:
+    """Put what the browser kept before a reload under what is on the shelf already.
+
+    Returns:
+        The shelf, and a line that says what came back and what did not.
+    """
+    back, lost = read_shelf(engine, template, kept)
+    if not back.items and not lost:
+        return gr.skip(), gr.skip()
+    chosen = shelf.chosen or back.chosen
+    said = [speak(language, "shelf.back", count=len(back.items))] if back.items else []
+    said += [speak(language, "shelf.lost", count=lost)] if lost else []
+    return Shelf((*back.items, *shelf.items)[-MAX_SHELVED:], chosen), status_line(" ".join(said))
+
+
+def keep_over_reload(engine: Engine, page: gr.Blocks, ports: ShelfPorts, note: gr.HTML) -> None:
+    """Let the browser keep the shelf for its window, each model's by itself."""
+    template, _ = chat_template_for(engine.model.name, engine.tokenizer.name)
+    name = json.dumps(f"rwkv-playground-shelf:{engine.model.fingerprint}")
+    stored = gr.Textbox("", visible=False)
+
+    def bring_back(request: gr.Request, kept: object, shelf: Shelf) -> tuple[Any, Any]:
+        return take_up(engine, template, language_of(request), kept, shelf)
+
+    ports.shelf.change(
+        partial(write_shelf, engine), ports.shelf, stored, **QUIET_EVENT
+    ).success(None, stored, None, js=_WRITE % (name, name), **QUIET_EVENT)  # fmt: skip
+    page.load(
+        bring_back, [stored, ports.shelf], [ports.shelf, note], js=_READ % name, **TELLING_EVENT
     )
 
 

@@ -45,7 +45,32 @@ def test_a_saved_memory_is_loaded_after_a_reload_and_answers(
         expect(page.locator("#completion-memory")).to_contain_text("tokens")
         box.fill(" Then")
         page.reload()
-        # The shelf went with the page, and nothing of the text is lost.
+        # The loaded memory went with the page, which says so; nothing of the text is lost.
+        expect(page.locator("#shelf-status")).to_contain_text("Gone with the page: 1")
         page.get_by_role("tab", name="Completion").click()
         expect(box).to_have_value(" Then")
         expect(page.locator("#completion-status")).to_contain_text("no longer held here")
+
+
+def test_a_kept_text_stays_on_the_shelf_over_a_reload(browser: Browser, address: str) -> None:
+    with visit(browser, address) as page:
+        with one_answer(page):
+            say(page, "My name is Nora.")
+        page.get_by_role("button", name="Keep this memory").first.click()
+        opener = page.locator("#shelf-open")
+        expect(opener).to_contain_text("1")
+        page.reload()
+        expect(opener).to_contain_text("1")
+        opener.click()
+        expect(page.locator("#shelf-status")).to_contain_text("is here (1)")
+        page.locator("#chat-new").click()
+        page.get_by_role("button", name="Go on in Chat").click()
+        expect(page.locator("#chat .user-row")).to_have_text("My name is Nora.")
+        with one_answer(page):
+            say(page, "What is my name?")
+        expect(page.get_by_test_id("bot").last).to_contain_text("Nora")
+        page.locator("#shelf-drop").click()
+        expect(page.locator("#shelf-items label")).to_have_count(0)
+        page.reload()
+        expect(page.locator("#chat .user-row").first).to_be_visible()
+        expect(opener).not_to_contain_text("1")

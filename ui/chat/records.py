@@ -208,7 +208,7 @@ def _read_start(engine: Engine, record: object, *, has_ids: bool) -> Conversatio
             raise ValueError(root)
         begin = () if root and not record["ids"] else (engine.tokenizer.end_of_text,)
         given = list(record["ids"])[len(begin) :] if has_ids else None
-        ids = (*begin, *_ids(engine, text, given))
+        ids = (*begin, *checked_ids(engine, text, given))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             "the memory that a chat began from is damaged ({kind}); choose another file",
@@ -247,9 +247,11 @@ def _read_node(
         user,
         tuple(engine.encode(prompt)),
         shown if makings and makings[-1].reason in CUT else shown.rstrip(),
-        _ids(engine, answer, record.get("answer_ids") if has_ids else None),
+        checked_ids(engine, answer, record.get("answer_ids") if has_ids else None),
         _text(record.get("thinking", "")),
-        _ids(engine, _text(record.get("live", "")), record.get("live_ids") if has_ids else None),
+        checked_ids(
+            engine, _text(record.get("live", "")), record.get("live_ids") if has_ids else None
+        ),
         makings,
     )
     if not turn.is_answered:
@@ -282,7 +284,7 @@ def _encode(engine: Engine, text: str) -> tuple[int, ...]:
     return tuple(engine.encode(text)) if text else ()
 
 
-def _ids(engine: Engine, text: str, given: object) -> tuple[int, ...]:
+def checked_ids(engine: Engine, text: str, given: object) -> tuple[int, ...]:
     """The ids given for a text, where they are ids of just this text; its own encoding if not."""
     vocabulary = engine.model.config.vocab_size
     if isinstance(given, list) and all(type(i) is int and 0 <= i < vocabulary for i in given):
