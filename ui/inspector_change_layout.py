@@ -147,8 +147,9 @@ def lay_out(
 
 def _lay_out_tools(config: ModelConfig) -> Tools:
     with gr.Row(elem_classes="study-tool"):
-        layer = gr.Slider(1, config.n_layer, 1, step=1, label=say("change.layer"),
-                          info=say("change.layer_info"))  # fmt: skip
+        # Gradio makes no slider with one place.
+        layer = gr.Slider(1, max(2, config.n_layer), 1, step=1, label=say("change.layer"),
+                          info=say("change.layer_info"), interactive=config.n_layer > 1)  # fmt: skip
         heads = 0 if config.has_exponents else config.n_head
         head = gr.Slider(0, max(heads, 1), 0, step=1, label=say("change.head"),
                          info=say("change.head_info"), interactive=heads > 0)  # fmt: skip

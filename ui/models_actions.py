@@ -13,6 +13,7 @@ from rwkv_core.downloads import Fetching
 from rwkv_core.errors import DownloadError, RwkvError, SettingsError
 from rwkv_core.memory import GB, PRESETS_GB, judge, plan_memory
 from rwkv_core.proposals import propose
+from rwkv_core.strategy import parse_strategy
 from ui.components import bytes_text, error_line
 from ui.models_desk import BothDoNotFitError, Changing, Desk
 from ui.models_views import Row, about_html, fetching_html, judged_html, plan_html, table_html
@@ -85,9 +86,11 @@ def look(desk: Desk, visit: Visit, chosen: Chosen, status: str | None = None) ->
         return problem._replace(status=status or "")
     rows = rows_of(desk, visit, room, count, allowed=allowed)
     table = table_html(rows, chosen.key, visit.language)
-    parts = look_text(desk, visit, room, count, offer, chosen.strategy or "")
+    strategy = chosen.strategy or ""
+    parts = look_text(desk, visit, room, count, offer, strategy, must_be_here=chosen.place == HERE)
     told = gr.skip() if status is None else status
-    return View(shown, table, *parts, told, *_buttons(desk, visit, offer, allowed), gr.skip())
+    buttons = _buttons(desk, visit, offer, strategy, allowed)
+    return View(shown, table, *parts, told, *buttons, gr.skip())
 
 
 def available(desk: Desk, place: str, size: str) -> dict[str, int]:
@@ -110,9 +113,19 @@ def available(desk: Desk, place: str, size: str) -> dict[str, int]:
 
 
 def look_text(
-    desk: Desk, visit: Visit, room: Mapping[str, int], sessions: int, offer: Offer, strategy: str
+    desk: Desk,
+    visit: Visit,
+    room: Mapping[str, int],
+    sessions: int,
+    offer: Offer,
+    strategy: str,
+    *,
+    must_be_here: bool,
 ) -> tuple[str, str]:
-    """One model's verdict, and its card: bytes part by part, its layers, where it comes from."""
+    """One model's verdict, and its card: bytes part by part, its layers, where it comes from.
+
+    Of this machine a device that it lacks is told as such, and not as one without memory.
+    """
     try:
         if len(strategy) > MAX_STRATEGY:
             raise _too_long(strategy)
@@ -123,7 +136,8 @@ def look_text(
         text = strategy.strip() or best.strategy.value
         plan, verdict, reason = best.plan, best.verdict, best.strategy.reason
         if strategy.strip():
-            plan = plan_memory(inventory, text, sessions=sessions)
+            placement = parse_strategy(text, must_be_here=must_be_here)
+            plan = plan_memory(inventory, placement, sessions=sessions)
             verdict, reason = judge(plan, room), ""
     except RwkvError as error:
         return error_line(error, visit.language), ""
@@ -161,7 +175,7 @@ def rows_of(
 
 
 def _buttons(
-    desk: Desk, visit: Visit, offer: Offer, allowed: bool
+    desk: Desk, visit: Visit, offer: Offer, strategy: str, allowed: bool
 ) -> tuple[Any, Any, Any, Any, Any]:
     """The buttons that make sense for a model: get, use, unload first, cancel, back."""
     hidden = gr.update(visible=False)
@@ -175,7 +189,7 @@ def _buttons(
     text = visit.say("get", size=bytes_text(size) if size else "").strip()
     if part:
         text = visit.say("get_rest", here=bytes_text(part))
-    runs = desk.is_running(offer)
+    runs = desk.is_running(offer, strategy[:MAX_STRATEGY])
     return (
         gr.update(visible=not is_here and not is_busy, value=text),
         gr.update(visible=is_here and not runs and not is_busy, value=visit.say("use")),

@@ -12,7 +12,13 @@ from rwkv_core.checkpoint import resolve_path
 from rwkv_core.config import Choice
 from rwkv_core.downloads import Fetching, download
 from rwkv_core.engine import Engine
-from rwkv_core.errors import DownloadError, RwkvError, SettingsError, SwitchError
+from rwkv_core.errors import (
+    DownloadError,
+    RwkvError,
+    SettingsError,
+    StrategyError,
+    SwitchError,
+)
 from rwkv_core.hub import search
 from rwkv_core.limits import EngineLimits, WhoMaySwitch
 from rwkv_core.machine import Machine, look_at_machine
@@ -20,7 +26,7 @@ from rwkv_core.memory import PROGRAM_BYTES, gigabytes, plan_memory
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.models.outline import inventory_of_file
 from rwkv_core.proposals import propose
-from rwkv_core.strategy import choose_strategy
+from rwkv_core.strategy import choose_strategy, parse_strategy
 from rwkv_core.switching import Room, Source, Step, Switch, freed_by, room_for, start
 from ui.offers import SHIPPED, Offer, Offers
 from ui.permission import Asker, may_switch, require_switch
@@ -137,9 +143,18 @@ class Desk:
         """Whether the shipped model runs."""
         return self.switch.now.source.path == self.offers.find(SHIPPED).path
 
-    def is_running(self, offer: Offer) -> bool:
-        """Whether it is this model that runs."""
-        return self.switch.now.source.path == self.offers.path_of(offer)
+    def is_running(self, offer: Offer, strategy: str = "") -> bool:
+        """Whether it is this model that runs, and where and how a strategy says, if one is given."""
+        now = self.switch.now
+        if now.source.path != self.offers.path_of(offer):
+            return False
+        runs, layers = now.plan.placement, now.plan.config.n_layer
+        try:
+            wanted = parse_strategy(strategy) if strategy.strip() else runs
+            return wanted.allocate(layers) == runs.allocate(layers)
+        except StrategyError:
+            # Nothing that could run instead.
+            return True
 
     def get(self, key: object) -> Fetching:
         """Begin to fetch a model, or go on with it.
@@ -198,6 +213,8 @@ class Desk:
         path = self.offers.path_of(offer)
         if path is None:
             raise SettingsError("{name} is not on this machine; get it first", name=offer.title)
+        if strategy:
+            parse_strategy(strategy)
         name = offer.title if offer.key == SHIPPED else ""
         inventory, free = self.offers.inventory_of(offer), self.look().available
         if inventory is None or not free["cpu"]:

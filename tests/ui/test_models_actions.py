@@ -91,6 +91,13 @@ class TestLooking:
         assert 'role="alert"' in wrong
         assert "underlined" in wrong
 
+    def test_a_device_that_this_machine_lacks_is_named_and_may_still_be_planned_for(self) -> None:
+        desk, text = make_desk(), "cuda:99 fp16"
+        here = look(desk, VISIT, chosen(place=HERE, strategy=text)).verdict
+        assert "cannot run: torch sees" in here
+        assert 'role="alert"' in here
+        assert "cannot run" not in look(desk, VISIT, chosen(place=CARD, strategy=text)).verdict
+
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -165,6 +172,14 @@ class TestWho:
         assert shown(look(desk, VISIT, chosen("local-0"))) == ["use"]
         assert shown(look(desk, VISIT, chosen(SHIPPED))) == []
         assert "python -m" not in look(desk, VISIT, chosen()).plan
+
+    def test_the_model_that_runs_may_run_under_another_strategy(self) -> None:
+        desk = make_desk()
+        other = ["cpu int8", "cpu fp32 *1 -> cpu int8"]
+        same = ["", "cpu fp32", "cpu fp32 *1 -> cpu fp32", "cpu fp99", "cuda:99 fp16"]
+        for strategy in (*other, *same):
+            view = look(desk, VISIT, chosen(SHIPPED, strategy=strategy))
+            assert ("use" in shown(view)) is (strategy in other), strategy
 
 
 class TestGetting:
@@ -305,6 +320,15 @@ class TestGetting:
 
 
 class TestUsing:
+    def test_a_device_that_this_machine_lacks_is_refused_before_anything_is_loaded(
+        self, mine: Path
+    ) -> None:
+        desk = make_desk(switch := FakeSwitch(), local=(mine,))
+        wanted = chosen("local-0", strategy="cuda:99 fp16")
+        (view,) = views_of(actions.use(desk, VISIT, wanted))
+        assert "cannot run: torch sees" in view.status
+        assert switch.asked == []
+
     def test_using_a_model_ends_with_a_page_that_must_be_loaded_again(self, mine: Path) -> None:
         switch = FakeSwitch()
         desk = make_desk(switch, local=(mine,))
