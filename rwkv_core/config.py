@@ -109,6 +109,11 @@ def detect_generation(names: Mapping[str, tuple[int, ...]]) -> str:
     if "blocks.0.att.time_decay" in names:
         return "4"
     found = ", ".join(sorted(names)[:4]) or "nothing"
+    if any(name.endswith(".att.time_state") for name in names):
+        raise UnsupportedModelError(
+            f"this is a tuned state and no model (it holds {found}); give the model that it was "
+            "tuned for, and this file with --state, or load it on the page's shelf"
+        )
     raise UnsupportedModelError(
         "this file is not an RWKV language model: no blocks.0.att tensor of any generation, "
         f"found {found}; give an RWKV checkpoint in the official key format"

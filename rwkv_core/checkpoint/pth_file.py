@@ -74,7 +74,7 @@ def _unwrap(content: object) -> dict[str, Tensor]:
     for name, value in content.items():
         if not isinstance(value, Tensor):
             raise CheckpointError(
-                f"entry {name!r} is a {type(value).__name__}, not a tensor; "
+                f"entry {name!r} is no tensor but of type {type(value).__name__}; "
                 "choose an RWKV checkpoint"
             )
         _check_plain(str(name), value)

@@ -27,7 +27,7 @@ class Lesson:
         first: position in the text of the first of them, from 0.
         stretched: the same, scaled until the largest is 100.
         total: RWKV-4's sum of exp(stretched) both ways.
-        decay: decays of this token, of the head whose cells the walk shows.
+        decay: (C,) decays of this token, of every channel of the layer.
     """
 
     walk: Walk
@@ -61,10 +61,10 @@ def explain_token(lab: Lab, text: Text, layer: int) -> Steps[Lesson]:
     yield Progress(len(text.ids) + first + len(tail))
     k = inputs.k.reshape(len(inputs.k), -1)
     channel = int(k.max(axis=0).argmax())
-    log_decay = inputs.log_decay.reshape(-1, k.shape[1])[:, channel].mean()
+    log_decays = inputs.log_decay.reshape(-1, k.shape[1])
+    log_decay = log_decays[:, channel].mean()
     keys: Floats = k[:, channel].astype(np.float64)
     largest = float(keys.max())
     stretched = keys * (STRETCHED_TO / largest) if largest > 0 else keys + STRETCHED_TO
-    (decay,) = (stage.cells["w"] for stage in walk.stages if stage.name == "decay")
     total = log_sum_exp(stretched, float(log_decay))
-    return Lesson(walk, keys, first, stretched, total, decay)
+    return Lesson(walk, keys, first, stretched, total, np.exp(log_decays[-1].astype(np.float64)))

@@ -140,15 +140,15 @@ def _check_tensors(tensors: Weights, network: Network) -> None:
     missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected)
     if missing and unknown:
         raise CheckpointError(
-            f"lacks {len(missing)} tensors ({_some(missing)}) and holds {len(unknown)} unknown ones "
-            f"({_some(unknown)}), as if they were renamed; use the file as it was published"
+            f"lacks {_tensors(missing)} and holds {_tensors(unknown)} of another name, "
+            "as if they were renamed; use the file as it was published"
         )
     if missing:
-        raise CheckpointError(f"lacks {len(missing)} tensors ({_some(missing)}); {FETCH_AGAIN}")
+        raise CheckpointError(f"lacks {_tensors(missing)}; {FETCH_AGAIN}")
     if unknown:
         raise CheckpointError(
-            f"holds {len(unknown)} tensors that RWKV-{network.config.generation} does not know "
-            f"({_some(unknown)}); use a plain base checkpoint, with any adapter merged"
+            f"holds {_tensors(unknown)}, which RWKV-{network.config.generation} does not know; "
+            "use a plain base checkpoint, with any adapter merged"
         )
     shapes, dtypes = tensors.shapes, tensors.dtypes
     for name, shape in expected.items():
@@ -162,6 +162,10 @@ def _check_tensors(tensors: Weights, network: Network) -> None:
                 f"tensor {name} has dtype {str(dtypes[name]).removeprefix('torch.')}; "
                 "give a bf16, fp16 or fp32 checkpoint"
             )
+
+
+def _tensors(names: list[str]) -> str:
+    return f"{len(names)} tensor{'s' * (len(names) != 1)} ({_some(names)})"
 
 
 def _some(names: list[str]) -> str:

@@ -165,7 +165,7 @@ def test_other_zip_files_are_refused(tmp_path: Path) -> None:
     [
         (torch.zeros(3), "holds a Tensor instead of named tensors"),
         ([1, 2], "holds a list instead of named tensors"),
-        ({"emb.weight": 3}, "entry 'emb.weight' is a int"),
+        ({"emb.weight": 3}, "entry 'emb.weight' is no tensor but of type int"),
     ],
 )
 def test_torch_files_without_named_tensors_are_refused(
@@ -237,7 +237,7 @@ def test_tensors_that_would_be_ignored_are_refused(
     tmp_path: Path, weights: dict[str, Tensor], name: str
 ) -> None:
     path = write_pth(tmp_path / "m.pth", weights | {name: torch.zeros(4, 8, 8)})
-    with pytest.raises(CheckpointError, match=f"does not know .*{name}"):
+    with pytest.raises(CheckpointError, match=f"{name}.*does not know"):
         open_checkpoint(path)
 
 

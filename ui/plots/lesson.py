@@ -51,7 +51,7 @@ def sum_figure(keys: Floats, total: LogSumExp, first: int = 0) -> Figure:
             x=int(tokens[at]), y=limit, text="here the plain sum is infinite", showarrow=True, arrowcolor=INK,
             ax=0, ay=26, xanchor="left" if at < len(keys) / 2 else "right",
         )  # fmt: skip
-    title = "RWKV-4: what keeps the sum from overflowing?"
+    title = "RWKV-4: why does the sum not overflow?"
     figure = finish(figure, title, "position (token)", "sum (power of ten)", 320)
     return figure.update_layout(showlegend=True, legend=LEGEND, margin={"t": 76})
 

@@ -44,7 +44,7 @@ def test_renamed_tensors_are_named_with_what_stands_in_their_place(
 ) -> None:
     weights["blocks.1.att.decay\n"] = weights.pop("blocks.1.att.w0")
     says = refusal(write_pth(tmp_path / "m.pth", weights))
-    assert "lacks 1 tensors (blocks.1.att.w0) and holds 1 unknown ones" in says
+    assert "lacks 1 tensor (blocks.1.att.w0) and holds 1 tensor (" in says
     assert "renamed" in says
 
 
@@ -264,3 +264,10 @@ def test_a_list_of_numbers_beyond_the_file_is_refused(
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + entry)
     assert says in refusal(path)
+
+
+def test_a_tuned_state_given_as_a_model_says_where_it_belongs(tmp_path: Path) -> None:
+    tensors = {f"blocks.{layer}.att.time_state": torch.zeros(2, 4, 4) for layer in range(3)}
+    path = write_safetensors(tmp_path / "tuned.safetensors", tensors)
+    with pytest.raises(UnsupportedModelError, match=r"a tuned state and no model .* with --state"):
+        open_checkpoint(path)

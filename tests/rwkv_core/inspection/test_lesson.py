@@ -15,8 +15,13 @@ TEXT = Text(tuple(range(1, 20)))
 
 @pytest.mark.parametrize("generation", ["4", "5.0", "6", "7"])
 def test_the_lesson_holds_this_texts_own_keys_and_decays(generation: str, tmp_path: Path) -> None:
-    found = finish(explain_token(lab_of(generation, tmp_path), TEXT, 1))
+    lab = lab_of(generation, tmp_path)
+    found = finish(explain_token(lab, TEXT, 1))
     assert (found.first, len(found.keys)) == (0, len(TEXT.ids))
+    # Of the whole layer, the head whose cells the walk shows among it.
+    assert found.decay.shape == (lab.model.config.n_embd,)
+    (cells,) = (stage.cells["w"] for stage in found.walk.stages if stage.name == "decay")
+    np.testing.assert_allclose(np.isin(cells.round(5), found.decay.round(5)), 1)
     assert found.stretched.max() == pytest.approx(STRETCHED_TO)
     np.testing.assert_allclose(found.keys / found.keys.max(), found.stretched / STRETCHED_TO)
     assert np.isinf(found.total.plain).any()
