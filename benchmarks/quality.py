@@ -19,9 +19,11 @@ from benchmarks.questions import (
     BINS,
     Question,
     new_wordings_of_facts,
+    new_wordings_of_performances,
     new_wordings_of_recall,
     new_wordings_of_talk,
     recall_questions,
+    story_wishes,
     world_facts,
 )
 from rwkv_core.engine import Engine, EngineLimits
@@ -108,7 +110,8 @@ def measure_answers(engine: Engine) -> dict[str, Any]:
         "facts_as_trained": world_facts(rng, 200),
         "facts_new_wording": list(new_wordings_of_facts(rng, 20)),
         "recall_new_wording": list(new_wordings_of_recall(rng, 6)),
-        "talk_new_wording": list(new_wordings_of_talk(rng)),
+        "talk_new_wording": [*new_wordings_of_talk(rng), *new_wordings_of_performances(rng)],
+        "stories_as_asked": story_wishes(rng, 150),
     }
     results = {}
     for name, questions in sets.items():
@@ -141,6 +144,7 @@ def table(results: dict[str, Any]) -> str:
         "facts_new_wording": "Facts about the world, in new words",
         "recall_new_wording": "A fact just told, asked for in new words",
         "talk_new_wording": "Small talk in new words",
+        "stories_as_asked": "Stories about what was asked for, in their first 48 tokens",
     }
     for name, row in results.get("answers", {}).items():
         rows.append((labels[name], _share(row), str(row["cases"])))

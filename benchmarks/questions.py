@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 from rwkv_core.tokenizer import Tokenizer
-from rwkv_core.training.corpus import fact_lists, recall, talk
+from rwkv_core.training.corpus import fact_lists, recall, tales, talk, talk_asked, talk_feelings
 from rwkv_core.training.corpus import talk_parts as parts
 from rwkv_core.training.corpus.conversation import ordinary_talk
 from rwkv_core.training.corpus.facts import world_fact
@@ -163,6 +163,28 @@ def new_wordings_of_talk(rng: random.Random) -> Iterator[Question]:
                 lambda answer, name=intent.name: is_reply_of(answer, name, replies),  # type: ignore[misc]
                 intent.replies[0],
             )
+
+
+def new_wordings_of_performances(rng: random.Random) -> Iterator[Question]:
+    """Ask for jokes and poems in words that training text never has."""
+    for sentence in talk_feelings.HELD_OUT_JOKE_ASKS:
+        yield Question("joke", _ask(sentence), talk_feelings.JOKES.__contains__, "a joke")
+    for sentence in talk_asked.HELD_OUT_POEM_ASKS:
+        about, poem = rng.choice(tuple(talk_asked.POEMS.items()))
+        yield Question("poem", _ask(sentence.format(x=about)), poem.__eq__, poem)
+
+
+def story_wishes(rng: random.Random, count: int) -> list[Question]:
+    """Ask for stories about something; right is one that names it in its first sentences."""
+    return [
+        Question(
+            "story",
+            _ask(f"Tell me a story about {wish}."),
+            lambda answer, word=word: holds_words(answer, word),  # type: ignore[misc]
+            word,
+        )
+        for word, wish in rng.sample(tuple(tales.wishes().items()), count)
+    ]
 
 
 def is_reply_of(answer: str, name: str, replies: dict[str, list[frozenset[str]]]) -> bool:

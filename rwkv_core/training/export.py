@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models.loading import open_checkpoint
+from rwkv_core.training.wishes import share
 
 
 def network_weights(checkpoint: Path) -> dict[str, Tensor]:
@@ -49,8 +50,36 @@ def scale_logits(weights: Mapping[str, Tensor], scale: float) -> dict[str, Tenso
     return {name: x.float() * scale if name in final else x for name, x in weights.items()}
 
 
+def blend_weights(
+    weights: Mapping[str, Tensor], other: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Average two networks of which one began as the other: (1 - share) weights + share other.
+
+    Training a little further on some new text costs what the text before had given; between the
+    two lie weights that have most of both.
+
+    Raises:
+        CheckpointError: they are of different sizes.
+    """
+    sizes, others = ({name: x.shape for name, x in some.items()} for some in (weights, other))
+    if sizes != others:
+        raise CheckpointError(
+            "the weights to blend are of another size; give two of the same model, of which one "
+            "began as the other"
+        )
+    return {
+        name: (1 - share) * x.float() + share * other[name].float() for name, x in weights.items()
+    }
+
+
 def export_model(
-    checkpoint: Path, tokenizer: Path, folder: Path, *, logit_scale: float = 1.0
+    checkpoint: Path,
+    tokenizer: Path,
+    folder: Path,
+    *,
+    logit_scale: float = 1.0,
+    blend: Path | None = None,
+    blend_share: float = 0.5,
 ) -> Path:
     """Write model.safetensors in bf16 and tokenizer.json beside it.
 
@@ -62,11 +91,16 @@ def export_model(
         tokenizer: to copy.
         folder: to write to, made where it is missing.
         logit_scale: what all logits are multiplied by.
+        blend: another checkpoint to average with, see `blend_weights`.
+        blend_share: how much of that one.
 
     Returns:
         The weights file.
     """
-    scaled = scale_logits(network_weights(checkpoint), logit_scale)
+    blended = network_weights(checkpoint)
+    if blend is not None:
+        blended = blend_weights(blended, network_weights(blend), blend_share)
+    scaled = scale_logits(blended, logit_scale)
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer.resolve() != (folder / "tokenizer.json").resolve():
         shutil.copyfile(tokenizer, folder / "tokenizer.json")
@@ -88,12 +122,21 @@ def main() -> None:
     parser.add_argument(
         "--logit-scale", type=float, default=1.0, help="below 1: less sure of itself (default 1)"
     )
+    parser.add_argument("--blend", type=Path, help="a second checkpoint, to average with")
+    parser.add_argument(
+        "--blend-share", type=share, default=0.5, help="how much of the second (default 0.5)"
+    )
     options = parser.parse_args()
     if not 0 < options.logit_scale < math.inf:
         parser.error(f"--logit-scale is {options.logit_scale}; give a number above 0")
     try:
         target = export_model(
-            options.checkpoint, options.tokenizer, options.out, logit_scale=options.logit_scale
+            options.checkpoint,
+            options.tokenizer,
+            options.out,
+            logit_scale=options.logit_scale,
+            blend=options.blend,
+            blend_share=options.blend_share,
         )
     except (CheckpointError, OSError) as error:
         parser.error(str(error))

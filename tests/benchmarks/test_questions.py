@@ -5,7 +5,7 @@ import pytest
 from benchmarks import questions
 from benchmarks.questions import bin_of, holds_words, is_reply_of, kind_told, wanted_words
 from rwkv_core.tokenizer import Tokenizer
-from rwkv_core.training.corpus import recall, talk
+from rwkv_core.training.corpus import recall, talk, talk_asked, talk_feelings
 from rwkv_core.training.corpus.facts import world_fact
 from rwkv_core.training.corpus.phrases import plain, speak
 from rwkv_core.training.corpus.recall_events import HOLDER, SPOT
@@ -105,6 +105,30 @@ def test_an_intents_own_reply_is_right_and_anothers_is_not() -> None:
     of_name = next(question for question in asked if question.group == "your name")
     assert not of_name.is_right("I live inside a computer. Where do you live?")
     assert not of_name.is_right("")
+
+
+def test_right_for_a_poem_is_the_one_about_what_was_asked_for() -> None:
+    asked = list(questions.new_wordings_of_performances(random.Random(7)))
+
+    assert {question.group for question in asked} == {"joke", "poem"}
+    for question in asked:
+        if question.group == "poem":
+            (about,) = [x for x in talk_asked.POEMS if f" {x}." in question.prompt]
+            assert question.is_right(talk_asked.POEMS[about])
+        else:
+            assert question.is_right(talk_feelings.JOKES[0])
+        other = "What is brown and sticky?"
+        assert not question.is_right(other)
+
+
+def test_a_story_is_right_that_names_what_was_asked_for() -> None:
+    asked = questions.story_wishes(random.Random(8), 20)
+
+    assert len({question.wanted for question in asked}) == 20
+    for question in asked:
+        assert f" {question.wanted}." in question.prompt
+        assert question.is_right(f"Once there was a {question.wanted}.")
+        assert not question.is_right("Once there was a boy.")
 
 
 def test_a_reply_unlike_all_is_not_right() -> None:

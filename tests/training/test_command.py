@@ -10,6 +10,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from rwkv_core.errors import CheckpointError
 from rwkv_core.models import load_model
 from rwkv_core.tokenizer import load_tokenizer
 from rwkv_core.training import __main__ as command
@@ -95,6 +96,23 @@ def test_a_model_is_exported_again_with_all_logits_scaled(tmp_path: Path) -> Non
     before, _ = load_model(found, "cpu fp32").forward([1, 2, 3])
     after, _ = load_model(path, "cpu fp32").forward([1, 2, 3])
     torch.testing.assert_close(after, 0.5 * before)
+
+
+def test_an_export_lies_between_two_checkpoints_as_its_share_says(tmp_path: Path) -> None:
+    weights = random_weights(n_layer=2)
+    other = {name: x + 1 for name, x in weights.items()}
+    one = write_safetensors(tmp_path / "one.safetensors", weights)
+    two = write_safetensors(tmp_path / "two.safetensors", other)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    path = export_model(
+        one, tmp_path / "tokenizer.json", tmp_path / "out", blend=two, blend_share=0.25
+    )
+    for name, x in export.network_weights(path).items():
+        wanted = (weights[name] + 0.25).bfloat16()
+        torch.testing.assert_close(x.bfloat16(), wanted, rtol=1e-2, atol=1e-2)
+    small = write_safetensors(tmp_path / "small.safetensors", random_weights(n_layer=1))
+    with pytest.raises(CheckpointError, match="of another size"):
+        export_model(one, tmp_path / "tokenizer.json", tmp_path / "out", blend=small)
 
 
 @pytest.mark.parametrize("scale", ["0", "-1", "nan", "inf"])

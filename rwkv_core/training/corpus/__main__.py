@@ -23,6 +23,7 @@ from rwkv_core.training.corpus.augment import vary_story
 from rwkv_core.training.corpus.conversation import render, write_conversation
 from rwkv_core.training.corpus.recall import write_plain_recall
 from rwkv_core.training.corpus.stories import write_story
+from rwkv_core.training.corpus.tales import write_tale, write_wished_tale
 
 END_OF_TEXT = "<|endoftext|>"
 SPEAKERS = (
@@ -69,6 +70,14 @@ def tinystories(folder: Path, variants: int, seed: int) -> list[str]:
     texts = [text for text in dict.fromkeys(texts) if _beginning(text) not in begun]
     rng = random.Random(seed)
     return texts + [vary_story(text, rng) for _ in range(variants) for text in texts]
+
+
+def tales(stories: Iterable[str], wished: int, seed: int) -> list[str]:
+    """Stories as answers to who asks for them: real ones, and so many tries to make one."""
+    rng = random.Random(seed)
+    texts = [write_tale(rng, text) for text in stories]
+    texts += [write_wished_tale(rng) for _ in range(wished)]
+    return [text for text in texts if text]
 
 
 def _beginning(text: str) -> str:
@@ -136,8 +145,10 @@ def all_sources(folder: Path, seed: int, scale: float) -> dict[str, list[str]]:
     def count(full: int) -> int:
         return max(1, int(full * scale))
 
+    stories = tinystories(folder, variants=9, seed=seed)
     return {
-        "tinystories": tinystories(folder, variants=9, seed=seed),
+        "tinystories": stories,
+        "tales": tales(stories, count(40_000), seed + 6),
         "stories": generated(lambda rng: write_story(rng).text, count(40_000), seed + 1),
         "talk": generated(
             lambda rng: render(*write_conversation(rng, write_story)[:2]), count(80_000), seed + 2

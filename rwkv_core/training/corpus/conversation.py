@@ -143,6 +143,8 @@ class _Writer:
         rng = self.rng
         if rng.random() < (0.35 if turns > 1 else 0.08):
             self.say("greeting")
+        elif self.persona.is_pip and rng.random() < 0.15:
+            self.say(talk.first_topic(rng))
         if not self.persona.is_pip and rng.random() < 0.85:
             self._about_persona()
         moves = (
@@ -308,9 +310,9 @@ class _Writer:
         luck = self.rng.random()
         if luck < 0.40:
             self.exchanges.append(world_fact(self.rng))
-        elif luck < 0.43:
-            self.exchanges.append(talk.joke(self.rng, self._slots()))
-        elif luck < 0.48:
+        elif luck < 0.45:
+            self.exchanges.append(talk.performance(self.rng, self._slots()))
+        elif luck < 0.50:
             self.exchanges.append(recall.repeat(self.rng))
         elif not self.persona.is_pip and luck < 0.77:
             self._about_persona()

@@ -70,6 +70,10 @@ ANIMALS: tuple[tuple[str, str, int], ...] = (
     ("hamster", "seeds", 3), ("raccoon", "berries", 2), ("giraffe", "leaves", 3),
     ("zebra", "grass", 2), ("koala", "leaves", 2), ("otter", "fish", 2), ("beaver", "leaves", 2),
     ("donkey", "carrots", 2), ("parrot", "nuts", 2), ("chick", "seeds", 2), ("lizard", "bugs", 2),
+    ("dragon", "berries", 6), ("dinosaur", "leaves", 5), ("unicorn", "grass", 3),
+    ("monster", "cookies", 3), ("fairy", "honey", 3), ("wolf", "meat", 3),
+    ("butterfly", "honey", 3), ("snail", "leaves", 3), ("snake", "eggs", 2), ("spider", "bugs", 2),
+    ("crocodile", "fish", 2), ("kangaroo", "grass", 2),
 )  # fmt: skip
 # Small animals a hero can carry home, hear in the dark or help.
 SMALL_ANIMALS = (
