@@ -24,8 +24,9 @@ function goOn() {
 }
 
 document.addEventListener("click", (event) => {
-  // A mouse has a place of its own; 0 is a key, or a program.
-  const heir = event.detail === 0 && HEIRS.find(([pressed]) => event.target.closest?.(pressed));
+  // A mouse has a place of its own; 0 is a key.
+  const isKey = event.isTrusted && event.detail === 0;
+  const heir = isKey && HEIRS.find(([pressed]) => event.target.closest?.(pressed));
   heirs = heir ? heir[1] : "";
 }, true);
 document.addEventListener("keydown", (event) => {

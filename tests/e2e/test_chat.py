@@ -128,6 +128,9 @@ def test_two_windows_keep_all_chats_and_one_that_was_deleted_goes_with_its_link(
         expect(third.get_by_role("option")).to_have_text(
             [re.compile("window 2"), re.compile("window 1")]
         )
+        # Each window comes back to its own chat, whichever was kept last.
+        first.reload()
+        expect(first.locator("#chat .user-row")).to_have_text("window 1")
 
 
 def test_two_visitors_never_see_or_stop_each_other_and_one_who_vanishes_frees_the_engine(

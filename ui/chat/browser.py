@@ -1,13 +1,14 @@
 """What the visitor's browser keeps of the chats: how it is read and written there.
 
 Each chat has an entry of its own under its number, which is drawn at random, so that two windows
-never write over each other's chats. What was asked and is not answered yet is kept for its window
-alone, so that a reload does not lose it.
+never write over each other's chats. Which one is open is each window's own affair; a new window
+opens what any had open last. What was asked and is not answered yet is kept for its window alone,
+so that a reload does not lose it.
 """
 
 _COMMON = """
   const CHAT = "rwkv-playground-chat:", LIST = "rwkv-playground-list";
-  const ASKED = "rwkv-playground-asked";
+  const ASKED = "rwkv-playground-asked", OPEN = "rwkv-playground-open";
   const listed = () => {
     try { return { order: [], ...JSON.parse(localStorage.getItem(LIST)) }; }
     catch { return { order: [] }; }
@@ -22,7 +23,8 @@ READ = (
     const names = Object.keys(localStorage).filter((name) => name.startsWith(CHAT));
     const texts = names.map((name) => [name.slice(CHAT.length), localStorage.getItem(name)]);
     const asked = JSON.parse(sessionStorage.getItem(ASKED));
-    return { ...listed(), texts: Object.fromEntries(texts), asked };
+    const list = listed(), open = JSON.parse(sessionStorage.getItem(OPEN)) ?? list.open;
+    return { ...list, open, texts: Object.fromEntries(texts), asked };
   } catch { return {}; }
 }"""
 )
@@ -40,6 +42,7 @@ WRITE = (
     const others = listed().order.filter((number) =>
       !order.includes(number) && localStorage.getItem(CHAT + number) !== null);
     localStorage.setItem(LIST, JSON.stringify({ order: [...order, ...others], open }));
+    sessionStorage.setItem(OPEN, open);
   } catch (error) { console.error("The browser could not keep the chats:", error); }
 }"""
 )
