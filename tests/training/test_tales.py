@@ -65,7 +65,7 @@ def test_a_made_story_names_early_what_was_asked_for() -> None:
         request, _, story = tale.lower().partition("\n\nassistant: ")
         begin = " ".join(story.split()[:40])
         # "A girl named Nora", or two things, of which the first counts.
-        asked = request.partition(" about ")[2].strip(".,!? ").split()
+        asked = [word.strip(".,!?") for word in request.partition(" about ")[2].split()]
         assert any(word in begin for word in asked if len(word) > 2), request
         named += any(wish.lower() in request for wish in wishes().values())
     assert named > 100
