@@ -64,6 +64,11 @@ def test_what_is_only_numbers_is_counted_as_lost() -> None:
     again, lost = back(engine, write_shelf(as_engine(engine), shelf))
     assert [item.name for item in again.items] == ["after one"]
     assert lost == 1
+    # Words that were read from such a memory are another memory without it.
+    ids = engine.tokenizer.encode("and then")
+    shelf = keep_memory(as_engine(engine), "me", shelf, fake_memory(6), name="more", ids=ids)
+    again, lost = back(engine, write_shelf(as_engine(engine), shelf))
+    assert ([item.name for item in again.items], lost) == (["after one"], 2)
     alone = keep_memory(as_engine(engine), "me", Shelf(), fake_memory(5), name="loaded")
     assert back(engine, write_shelf(as_engine(engine), alone)) == (Shelf(), 1)
     assert write_shelf(as_engine(engine), Shelf()) == ""
