@@ -84,8 +84,13 @@ _WRITE = """(text) => {
     else sessionStorage.removeItem(%s);
   } catch { }
 }"""
+# What nothing comes back of is told once.
 _READ = """() => {
-  try { return [sessionStorage.getItem(%s) ?? "", null]; } catch { return ["", null]; }
+  try {
+    const name = %s, text = sessionStorage.getItem(name) ?? "";
+    if (text.endsWith('"items":[]}')) sessionStorage.removeItem(name);
+    return [text, null];
+  } catch { return ["", null]; }
 }"""
 
 

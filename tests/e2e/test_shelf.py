@@ -47,9 +47,11 @@ def test_a_saved_memory_is_loaded_after_a_reload_and_answers(
         page.reload()
         # The loaded memory went with the page, which says so; nothing of the text is lost.
         expect(page.locator("#shelf-status")).to_contain_text("Gone with the page: 1")
+        page.reload()
         page.get_by_role("tab", name="Completion").click()
         expect(box).to_have_value(" Then")
         expect(page.locator("#completion-status")).to_contain_text("no longer held here")
+        expect(page.locator("#shelf-status")).not_to_contain_text("Gone")
 
 
 def test_a_kept_text_stays_on_the_shelf_over_a_reload(browser: Browser, address: str) -> None:
