@@ -8,7 +8,6 @@ const HEIRS = [
       "#completion-chips",
     "#completion-stop, #completion-run",
   ],
-  ["#tour", "#tour-open"],
 ];
 let heirs = "";
 let isLooking = false;
