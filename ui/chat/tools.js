@@ -139,7 +139,9 @@ document.addEventListener("keydown", (event) => {
   const edited = event.target.closest?.(`#${props.chat} .user-row`) ? editedTurn() : -1;
   if (event.key === "Escape" && edited >= 0) {
     lastButton(edited)?.click();
-    requestAnimationFrame(() => lastButton(edited)?.focus());
+    // The message is drawn anew a little later; on a busy machine, later still.
+    [0, 100, 500, 1500].forEach((wait) =>
+      setTimeout(() => nothingHasFocus() && lastButton(edited)?.focus(), wait));
   } else if (event.key === "Escape") {
     document.querySelector(`#${props.chat}-box .stop-button`)?.click();
   } else if (event.key === "ArrowUp" && event.target === box() && box().value === "") {
