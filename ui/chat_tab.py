@@ -49,6 +49,8 @@ from ui.words import language_of, say
 
 # Only the browser knows under which address it sees the page.
 _WHOLE_LINK = "(link) => link ? location.origin + location.pathname + link : link"
+# Tells early.js that whatever was pressed meanwhile can go on.
+_IS_BACK = "() => { document.documentElement.dataset.isBack = ''; }"
 # On a phone the second column stands below the first, out of sight.
 _SHOW_FORK = """() => setTimeout(
   () => document.querySelector('.fork .talk')?.scrollIntoView({block: 'nearest'}), 100)"""
@@ -365,6 +367,7 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
         ):
             yield shown
 
+    restored.then(None, None, None, js=_IS_BACK, **QUIET_EVENT)
     keep(tab, restored.then(follow_link, held.chats, tab.outputs, **MODEL_EVENT))
 
 

@@ -9,6 +9,13 @@ from tests.e2e.test_page import PATIENCE_MS, one_answer, say, visit
 
 BOX = "#chat-box textarea"
 EDIT = "#chat .user-row textarea"
+# What the page itself asks of the server comes late; what the visitor asks does not.
+LATE_PAGE = """const ask = fetch;
+window.fetch = async (...what) => {
+  const isLate = String(what[0]).includes("/run/") && !window.isAsked;
+  if (isLate) await new Promise((go) => setTimeout(go, 1500));
+  return ask(...what);
+};"""
 
 
 @pytest.fixture(params=["en-US", "zh-CN"])
@@ -95,6 +102,32 @@ def test_what_is_not_sent_yet_outlives_a_reload_and_a_lost_network(
         page.reload()
         expect(page.locator("#chat .user-row")).to_have_text("not sent yet")
         expect(page.locator(BOX)).to_have_value("")
+
+
+@pytest.mark.parametrize("how", ["key", "button", "example"])
+def test_what_is_asked_before_the_page_is_back_waits_for_it(
+    browser: Browser, address: str, how: str
+) -> None:
+    with visit(browser, address, locale="zh-CN") as page:
+        page.add_init_script(LATE_PAGE)
+        page.reload(wait_until="commit")
+        page.locator(BOX).wait_for()
+        page.evaluate("window.isAsked = true")
+        if how == "example":
+            page.locator("#chat .example").first.click()
+        else:
+            page.locator(BOX).fill("Hello there")
+            if how == "key":
+                page.locator(BOX).press("Enter")
+            else:
+                page.locator("#chat-box .submit-button").click()
+        assert page.evaluate("document.documentElement.dataset.isBack") is None
+        expect(page.get_by_test_id("bot").last).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator("#chat-box .submit-button")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(BOX)).to_have_value("")
+        expect(page.locator("#chat .user-row")).to_have_count(1)
+        # In the visitor's language, which was not known when it was asked.
+        expect(page.locator("#tab-chat")).to_contain_text("写完了")
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (844, 390), (320, 500)])
