@@ -25,6 +25,7 @@ from rwkv_core.engine import Engine
 from rwkv_core.errors import SettingsError
 from rwkv_core.state_files import file_limit
 from server.allocator import give_back_memory, settle_allocator
+from server.compressed import Compressed
 from server.gate import Gate
 from server.headers import SecurityHeaders
 from server.last_resort import LastResort, say_what_is_wrong
@@ -132,6 +133,7 @@ class Service:
         origins = (*self.options.origins, *([self.options.space] if self.options.space else []))
         middleware = [
             Middleware(Observer, counts=self.counts, write=self.options.write_log),
+            Middleware(Compressed),
             Middleware(SecurityHeaders, is_space=bool(self.options.space)),
             Middleware(
                 Gate,

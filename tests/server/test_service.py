@@ -129,10 +129,10 @@ def test_everything_enters_through_launch() -> None:
     given = make(FakeEngine(), Options(space="a.hf.space")).launch_arguments()
     inside = given["app_kwargs"]
     assert [entry.cls.__name__ for entry in inside["middleware"]] == [
-        "Observer", "SecurityHeaders", "Gate", "LastResort", "Remembered",
+        "Observer", "Compressed", "SecurityHeaders", "Gate", "LastResort", "Remembered",
     ]  # fmt: skip
     assert {route.path for route in inside["routes"]} == {"/healthz", "/readyz", "/metrics"}
-    gate = inside["middleware"][2]
+    gate = inside["middleware"][3]
     assert gate.kwargs["origins"] == ("a.hf.space",)
     assert not gate.kwargs["is_local"]
     # A memory of a large model is larger than the limit for other files.
