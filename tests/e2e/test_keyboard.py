@@ -128,6 +128,9 @@ def test_what_is_asked_before_the_page_is_back_waits_for_it(
         expect(page.locator("#chat .user-row")).to_have_count(1)
         # In the visitor's language, which was not known when it was asked.
         expect(page.locator("#tab-chat")).to_contain_text("写完了")
+        expect(page.get_by_role("log", name="对话")).to_be_visible()
+        expect(page.locator("#chat .user-row").get_by_label("您说: ")).to_be_visible()
+        expect(page.locator("#chat").get_by_role("button", name="复制消息")).to_have_count(2)
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (844, 390), (320, 500)])

@@ -98,8 +98,11 @@ def marks_of(chat: Chat, language: str) -> str:
     path = chat.tree.path[chat.first_drawn :]
     words = {
         name: speak(language, f"chat.{name}")
-        for name in ("earlier_version", "later_version", "version", "fork_here")
-    }
+        for name in (
+            "earlier_version", "later_version", "version", "fork_here", "conversation", "by_user",
+            "by_bot",
+        )
+    }  # fmt: skip
     turns = [
         {
             "answer": _mark(chat.tree.answer_versions(node)),

@@ -63,6 +63,17 @@ function tools(what, turn, [place, count], words) {
   return made;
 }
 
+// Gradio names the conversation and whose each message is in English alone.
+const WHOSE = /^(user|bot)'s message: /;
+
+function nameForEars(words) {
+  chat().querySelector('[role="log"]')?.setAttribute("aria-label", words.conversation);
+  for (const said of chat().querySelectorAll(`[aria-label*="'s message: "]`)) {
+    const label = said.getAttribute("aria-label");
+    said.setAttribute("aria-label", label.replace(WHOSE, (_, who) => `${words[`by_${who}`]}: `));
+  }
+}
+
 function showAsWritten(said) {
   const shown = said.querySelector(".message-content .md");
   if (!shown) return;  // it is being edited
@@ -101,6 +112,7 @@ function draw() {
     head.querySelector("button")?.setAttribute("aria-label", head.textContent.trim());
   }
   chat().querySelectorAll('[data-testid="user"]').forEach(showAsWritten);
+  if (marks.words) nameForEars(marks.words);
   // Words come as they are written; ears get the short line when an answer is finished.
   chat().querySelector('[role="log"]')?.setAttribute("aria-live", "off");
   for (const [what, side] of [["message", "right"], ["answer", "left"]]) {
