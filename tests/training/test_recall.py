@@ -42,6 +42,21 @@ def test_an_answer_holds_the_value_that_was_told(kind: FactKind) -> None:
         assert fact.spoken.lower() in asked.assistant.lower()
 
 
+@pytest.mark.parametrize("kind", recall.KINDS, ids=lambda kind: kind.name)
+def test_a_fact_that_is_told_and_asked_for_at_once_is_in_the_answer(kind: FactKind) -> None:
+    rng = random.Random(7)
+
+    for _ in range(60):
+        fact = recall.draw_fact(rng, kind)
+        both = recall.tell_and_ask(rng, fact, SLOTS)
+        american = both.user.lower().replace("avourite", "avorite").replace("olour", "olor")
+        assert fact.value.lower() in american
+        assert fact.spoken.lower() in both.assistant.lower()
+        # One statement, one question.
+        assert both.user.count("?") <= 2
+        assert len(both.user) > len(fact.value) + 12
+
+
 @pytest.mark.parametrize(
     "kind", [kind for kind in recall.KINDS if kind.changes], ids=lambda kind: kind.name
 )

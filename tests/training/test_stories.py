@@ -84,6 +84,16 @@ def test_wanted_words_are_in_the_story(wanted: tuple[str, ...]) -> None:
             assert len(re.findall(rf"\b{word}(?:e?s)?\b", text)) >= (2 if word == "cake" else 1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "pronoun", "other"), [("princess", "she", "he"), ("king", "he", "she")]
+)
+def test_a_figure_is_the_hero_with_its_pronoun(kind: str, pronoun: str, other: str) -> None:
+    stories = [write_story(random.Random(seed), (kind,)) for seed in range(40)]
+    assert all(story.subjects[0] == kind for story in stories)
+    told = " ".join(story.text for story in stories).lower()
+    assert len(re.findall(rf"\b{pronoun}\b", told)) > 2 * len(re.findall(rf"\b{other}\b", told))
+
+
 def test_words_that_fit_no_plot_together_are_refused() -> None:
     with pytest.raises(ValueError, match="leave out one"):
         write_story(random.Random(1), ("kite", "lamp", "spoon", "drum", "cake"))

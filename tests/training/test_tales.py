@@ -1,6 +1,13 @@
 import random
 
-from rwkv_core.training.corpus import follow_ups, talk, talk_asked, talk_feelings
+from rwkv_core.training.corpus import (
+    fact_lists,
+    follow_ups,
+    talk,
+    talk_asked,
+    talk_beyond,
+    talk_feelings,
+)
 from rwkv_core.training.corpus.phrases import plain, wordings
 from rwkv_core.training.corpus.tales import (
     MAX_WORDS,
@@ -112,4 +119,20 @@ def test_a_visitor_begins_with_what_there_is_an_answer_to() -> None:
 def test_a_persona_is_not_asked_what_only_pip_answers() -> None:
     for_personas, _ = talk.topics(for_pip=False)
 
-    assert not set(talk_asked.ASKED_FIRST) & set(for_personas)
+    assert not {*talk_asked.ASKED_FIRST, *talk_beyond.BEYOND} & set(for_personas)
+
+
+def test_what_pip_knows_is_not_called_unknown() -> None:
+    known = {plain(text) for ask, _ in fact_lists.QUESTIONS for text in wordings(ask)}
+    capitals = {name.lower() for pair in fact_lists.CAPITALS.items() for name in pair}
+    for intent in talk_beyond.BEYOND:
+        asked = {
+            plain(text.format(x=thing))
+            for pattern in intent.asks
+            for text in wordings(pattern)
+            for thing in intent.things
+        }
+        assert len(asked) > 100
+        assert known.isdisjoint(asked)
+        assert capitals.isdisjoint(thing.lower() for thing in intent.things)
+        assert not any("{" in reply for reply in intent.replies)

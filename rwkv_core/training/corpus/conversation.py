@@ -143,7 +143,7 @@ class _Writer:
         rng = self.rng
         if rng.random() < (0.35 if turns > 1 else 0.08):
             self.say("greeting")
-        elif self.persona.is_pip and rng.random() < 0.15:
+        elif self.persona.is_pip and rng.random() < 0.22:
             self.say(talk.first_topic(rng))
         if not self.persona.is_pip and rng.random() < 0.85:
             self._about_persona()
@@ -236,7 +236,9 @@ class _Writer:
             return
         how: Literal["tells", "short", "changes"] = "short" if short else "tells"
         how = "changes" if known else how
-        for _ in range(8):
+        exchange = recall.tell_and_ask(self.rng, fact, self._slots())
+        asked_at_once = how == "tells" and self.rng.random() < 0.07
+        for _ in range(0 if asked_at_once else 8):
             exchange = recall.tell(self.rng, fact, self._slots(), how)
             if self._fits(exchange, telling=fact):
                 break
@@ -310,9 +312,9 @@ class _Writer:
         luck = self.rng.random()
         if luck < 0.40:
             self.exchanges.append(world_fact(self.rng))
-        elif luck < 0.45:
+        elif luck < 0.47:
             self.exchanges.append(talk.performance(self.rng, self._slots()))
-        elif luck < 0.50:
+        elif luck < 0.51:
             self.exchanges.append(recall.repeat(self.rng))
         elif not self.persona.is_pip and luck < 0.77:
             self._about_persona()
@@ -348,11 +350,8 @@ class _Writer:
                 self.exchanges.append(Exchange(typed(rng, question), reply))
 
     def _about_persona(self) -> None:
-        fresh = [
-            name
-            for name in talk.SELF_NAMES
-            if name not in self._said and self.persona.replies(name)
-        ]
+        known = [name for name in talk.SELF_NAMES if self.persona.replies(name)]
+        fresh = [name for name in known if name not in self._said]
         if fresh and not self.persona.is_pip:
             self.say(self.rng.choice(fresh))
 

@@ -19,6 +19,11 @@ STORY_ASKS_ABOUT = (
     "(Tell|Read) me a (story|bedtime story|nice story) about {a}(.|, please.)",
     "(A story|Story|I would like to hear a story|Now a story) about {a}(.|, please.)",
 )
+# What visitors name first when they may wish for a story.
+_WISHED_OFTEN = (
+    *("dragon", "princess", "cat", "dog", "robot", "unicorn", "dinosaur", "wizard", "knight"),
+    *("pirate", "bunny", "fox", "bear", "mouse", "astronaut", "king", "fairy", "monster"),
+)
 STORY_ASKS_AGAIN = (
     "(Another one|Another story|One more|One more story|Again|More)(.|!|, please.|, please!)",
     "(Tell me|Please tell me) (another|another story|one more|a different story)(.|, please.)",
@@ -153,7 +158,9 @@ def story_wish(rng: random.Random) -> tuple[tuple[str, ...], str]:
     """Draw what a story shall be about: the wanted words, and how the user names them."""
     things = [noun for noun, _ in (*story_parts.THINGS, *story_parts.FOODS)]
     things += parts.OBJECTS
-    hero = rng.choice([animal for animal, _, _ in story_parts.ANIMALS] + ["boy", "girl"] * 3)
+    heroes = [animal for animal, _, _ in story_parts.ANIMALS]
+    heroes += [*story_parts.FIGURES, *_WISHED_OFTEN * 3, *("boy", "girl") * 3]
+    hero = rng.choice(heroes)
     thing, other = rng.sample(things, 2)
     luck = rng.random()
     if luck < 0.35:

@@ -86,20 +86,20 @@ def plain(text: str) -> str:
 def typed(rng: random.Random, text: str, *, keep_case: bool = False) -> str:
     """Write a sentence as a hurried user might: small letters, no full stop, British spelling.
 
-    About one sentence in five changes. `keep_case` protects a word that must come back exactly.
+    About two sentences in five change. `keep_case` protects a word that must come back exactly.
     """
     if rng.random() < 0.25 and ("avorite" in text or "olor" in text):
         text = text.replace("avorite", "avourite").replace("olor", "olour")
     luck = rng.random()
-    if luck < 0.06:
+    if luck < 0.14:
         text = text.rstrip(".?!") or text
-    elif luck < 0.14 and not keep_case:
+    elif luck < 0.28 and not keep_case:
         text = text.lower().rstrip(".?!") or text
-    elif luck < 0.17 and not keep_case:
+    elif luck < 0.34 and not keep_case:
         text = text.lower()
-    elif luck < 0.19:
+    elif luck < 0.37:
         text = text.replace("'", "")
-    elif luck < 0.20 and text[-1] in "!?":
+    elif luck < 0.39 and text[-1] in "!?":
         text += text[-1]
     return text
 

@@ -133,6 +133,17 @@ def tell(
     return answer(rng, user, fact.kind.replies, slots)
 
 
+def tell_and_ask(rng: random.Random, fact: Fact, talk_slots: Mapping[str, str]) -> Exchange:
+    """Let the user tell a fact and ask for it in the same message."""
+    slots = {**talk_slots, **fact.slots()}
+    told = fill(rng, rng.choice([form for form in fact.kind.tells if "?" not in form]), slots)
+    question = fill(rng, rng.choice(fact.kind.questions), slots)
+    begin = rng.choice(("", "", "", "So, ", "Now, ", "And "))
+    asked = begin + (question[:1].lower() + question[1:] if begin else question)
+    user = typed(rng, f"{told.rstrip('.! ')}. {asked}", keep_case=fact.kind.exact)
+    return answer(rng, user, fact.kind.answers, slots)
+
+
 def tell_several(rng: random.Random, facts: list[Fact], talk_slots: Mapping[str, str]) -> Exchange:
     """Let the user tell several facts in one turn."""
     sentences = [

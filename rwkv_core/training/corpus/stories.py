@@ -79,7 +79,7 @@ def write_story(rng: random.Random, wanted: tuple[str, ...] = ()) -> Story:
 
 
 def _sort_wanted(wanted: tuple[str, ...]) -> _Wish:
-    kinds = {name for name, _, _ in parts.ANIMALS} | set(_CHILD_KINDS)
+    kinds = {*(name for name, _, _ in parts.ANIMALS), *_CHILD_KINDS, *parts.FIGURES}
     places = {name for name, _ in (*parts.PLACES, *parts.CHILD_PLACES)}
     names = tuple(word for word in wanted if word[0].isupper())
     rest = tuple(word for word in wanted if not word[0].isupper())
@@ -172,6 +172,11 @@ def _person(prefix: str, gender: str) -> dict[str, str]:
     }
 
 
+def _gender(kind: str) -> str:
+    """Say whether a kind of hero is always "m" or "f"; empty where it can be either."""
+    return {"boy": "m", "girl": "f", **parts.FIGURES}.get(kind, "")
+
+
 def _cast(rng: random.Random, plot: Plot, wish: _Wish) -> dict[str, str]:
     """Draw hero, friend and parent."""
     is_animal = plot.hero == "any" and rng.random() < 0.3
@@ -179,8 +184,8 @@ def _cast(rng: random.Random, plot: Plot, wish: _Wish) -> dict[str, str]:
     kind = _draw_animal(rng) if is_animal else ("boy" if gender == "m" else "girl")
     if wish.heroes:
         kind = wish.heroes[0]
-        is_animal = kind not in _CHILD_KINDS
-        gender = gender if is_animal else ("m" if kind == "boy" else "f")
+        is_animal = kind not in _CHILD_KINDS and kind not in parts.FIGURES
+        gender = _gender(kind) or gender
     friend_is_animal = is_animal or (plot.hero == "any" and rng.random() < 0.15)
     fkind = "boy" if friend_gender == "m" else "girl"
     if friend_is_animal:
@@ -188,9 +193,8 @@ def _cast(rng: random.Random, plot: Plot, wish: _Wish) -> dict[str, str]:
             pass
     if len(wish.heroes) > 1:
         fkind = wish.heroes[1]
-        friend_is_animal = fkind not in _CHILD_KINDS
-        if not friend_is_animal:
-            friend_gender = "m" if fkind == "boy" else "f"
+        friend_is_animal = fkind not in _CHILD_KINDS and fkind not in parts.FIGURES
+        friend_gender = _gender(fkind) or friend_gender
     hero = wish.names[0] if wish.names else _draw_name(rng, gender, is_animal)
     if wish.names and hero in dict(parts.GIRL_NAMES) and not wish.heroes:
         gender, kind, is_animal = "f", "girl", False

@@ -75,6 +75,13 @@ ANIMALS: tuple[tuple[str, str, int], ...] = (
     ("butterfly", "honey", 3), ("snail", "leaves", 3), ("snake", "eggs", 2), ("spider", "bugs", 2),
     ("crocodile", "fish", 2), ("kangaroo", "grass", 2),
 )  # fmt: skip
+# People and others that stories are wished about, who live and talk as children do; m, f or either.
+FIGURES: dict[str, str] = {
+    "princess": "f", "queen": "f", "witch": "f", "mermaid": "f", "prince": "m", "king": "m",
+    "wizard": "m", "knight": "m", "pirate": "", "robot": "", "ghost": "", "giant": "m",
+    "alien": "", "astronaut": "", "superhero": "", "clown": "", "farmer": "", "doctor": "",
+    "baker": "", "pilot": "", "teacher": "", "ninja": "", "detective": "", "cowboy": "m",
+}  # fmt: skip
 # Small animals a hero can carry home, hear in the dark or help.
 SMALL_ANIMALS = (
     "bird", "bird", "bird", "bird", "cat", "dog", "bunny", "mouse", "squirrel", "kitten", "puppy", "duck", "frog", "turtle", "hedgehog",

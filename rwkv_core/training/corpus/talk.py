@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rwkv_core.training.corpus import (
     talk_asked,
+    talk_beyond,
     talk_feelings,
     talk_news,
     talk_pip,
@@ -20,6 +21,7 @@ INTENTS: tuple[Intent, ...] = (
     *talk_self.ABOUT_ME,
     *talk_pip.ABOUT_PIP,
     *talk_asked.ASKED_FIRST,
+    *talk_beyond.BEYOND,
     *talk_feelings.FEELINGS,
     *talk_news.NEWS,
     talk_news.NONSENSE,
@@ -31,13 +33,13 @@ _ONLY_AFTER_A_QUESTION = frozenset(
     {"fine", "not fine", "doing today", "want", "choose", "trouble", "problem"}
 )
 # Only Pip answers these.
-_PIPS = (*talk_pip.ABOUT_PIP, *talk_asked.ASKED_FIRST)
+_PIPS = (*talk_pip.ABOUT_PIP, *talk_asked.ASKED_FIRST, *talk_beyond.BEYOND)
 # What people say to an assistant that they have just met, the likelier the oftener.
 _FIRST = (
     *("what can you do", "what can you do", "your name", "what are you", "how are you", "rwkv"),
     *("about yourself", "unknown", "help", "something", "game", "compliment", "your maker"),
     *("your age", "your home", "your feelings", "advice", "nonsense", "want"),
-    *(intent.name for intent in talk_asked.ASKED_FIRST),
+    *(intent.name for intent in (*talk_asked.ASKED_FIRST, *talk_beyond.BEYOND)),
 )
 _OPENING_OR_CLOSING = frozenset({"greeting", "goodbye", "nice to meet you"})
 # Bad and good news are many different sentences: the more the better they are told apart.
@@ -57,7 +59,7 @@ def _weight(intent: Intent) -> int:
         return 8
     if intent.name in _RARE:
         return 1
-    return 4 if intent in _COMMON else 3
+    return 4 if intent in _COMMON or intent in talk_asked.ASKED_FIRST else 3
 
 
 @functools.cache

@@ -240,6 +240,7 @@ ABOUT_PIP = (
             "What (time|day|year|month) is it(| now| today)?",
             "(What is|What's) the (date|time|date today)?",
             "(Do you know|Tell me) (what time it is|the time|what day it is)(?|, please?)",
+            "(What is|What's) (in the news|new in the world|today's date)(?| today?)",
         ),
         (
             "I am sorry, I do not have a clock. I am in a computer!",
