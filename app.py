@@ -41,7 +41,7 @@ def serve(options: argparse.Namespace, hosting: Hosting) -> None:
         make_replaceable(page)
         look = launch_look() | service.launch_arguments()
         where = {"server_name": options.host, "server_port": options.port}
-        page.launch(prevent_thread_lock=True, **where, **look)
+        page.launch(prevent_thread_lock=True, root_path=options.root_path, **where, **look)
         make_sessions_lean(page)
 
         def change(new: Running) -> None:

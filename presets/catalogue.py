@@ -1,7 +1,7 @@
 """The catalogue of official checkpoints; models.toml holds it, and says what it is made from."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -126,6 +126,11 @@ def presets_for(name: str) -> tuple[SamplingPreset, ...]:
         return shipped
     summary = "the numbers that the makers of this model recommend"
     return (SamplingPreset(ADVISED, summary, model.sampling, _ADVISED_TOKENS), *shipped)
+
+
+def first_preset(presets: Sequence[SamplingPreset]) -> SamplingPreset:
+    """Return the one that is chosen until somebody chooses: what the makers advise, else Balanced."""
+    return next((preset for preset in presets if preset.name in (ADVISED, "Balanced")), presets[0])
 
 
 def _model(entry: Mapping[str, Any], family: str, path: Path) -> CatalogueModel:

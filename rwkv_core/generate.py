@@ -24,7 +24,8 @@ from rwkv_core.sampling import (
 from rwkv_core.state import State
 from rwkv_core.tokenizer import StreamDecoder, Tokenizer
 
-MAX_TOKENS = 4096
+# A slip of the hand, not a limit: those of an engine are lower.
+MAX_TOKENS = 1_000_000
 MAX_STOP_STRINGS = 8
 MAX_STOP_LENGTH = 64
 
@@ -49,7 +50,7 @@ class GenerationSettings:
 
     Attributes:
         sampling: how each token is chosen.
-        max_tokens: 1 to 4096.
+        max_tokens: 1 to 1,000,000; an engine has a lower limit, see `EngineLimits`.
         stop: at most 8 strings of 1 to 64 characters that end the text; never shown.
         stop_tokens: ids that end the text; never shown.
 

@@ -24,6 +24,8 @@ WORLD_VOCAB_SIZE, WORLD_IDS = 65536, 65530
 # The vocabulary of GPT-NeoX-20B, exactly and padded to a multiple of 128.
 PILE_VOCAB_SIZES = (50277, 50304)
 PILE_FILE = "20B_tokenizer.json"
+# Names of the two vocabularies of released models.
+WORLD, PILE = "World", "20B"
 PILE_REPOSITORY = "EleutherAI/gpt-neox-20b"
 _MUSIC = {20096: "MIDI", 128: "ABC"}
 
@@ -32,7 +34,7 @@ class Tokenizer(Protocol):
     """What the runtime needs from a vocabulary.
 
     Attributes:
-        name: shown to the user.
+        name: "World", "20B", or a file's; by it a model's chat template is chosen.
         vocab_size: ids are 0 to vocab_size - 1, as many as the model's embedding has rows.
         end_of_text: id that separates documents; it has no text.
     """
@@ -105,7 +107,7 @@ class WorldTokenizer(_ByteTable):
         _require_rows("the World vocabulary", WORLD_IDS, vocab_size)
         encoder = pyrwkv_tokenizer.RWKVTokenizer()
         table = _read_world_vocabulary(Path(encoder.vocab_filepath), vocab_size)
-        super().__init__("rwkv_vocab_v20230424", table, end_of_text=0)
+        super().__init__(WORLD, table, end_of_text=0)
         self._encoder = encoder
 
     def encode(self, text: str) -> list[int]:
@@ -155,7 +157,9 @@ class BpeTokenizer(_ByteTable):
         self.spare_rows = 0 if vocab_size is None else vocab_size - size
         _require_rows(path.name, size, vocab_size or size)
         table = _bpe_table(encoder, path.name, vocab_size or size)
-        super().__init__(path.name, table, end_of_text)
+        # Told by its ids: a mirror's or a model's own file may have any name.
+        is_pile = size == min(PILE_VOCAB_SIZES) and encoder.encode("\n\n").ids == [535]
+        super().__init__(PILE if is_pile and end_of_text == 0 else path.name, table, end_of_text)
         self._encoder = encoder
 
     def encode(self, text: str) -> list[int]:
@@ -207,14 +211,13 @@ def load_tokenizer(
 
     if name.lower() == "world":
         spare = max(0, vocab_size - WORLD_VOCAB_SIZE)
-        return WorldTokenizer(vocab_size), Choice("World", _padded(reason, spare, vocab_size))
+        return WorldTokenizer(vocab_size), Choice(WORLD, _padded(reason, spare, vocab_size))
     if name.lower() == "20b":
         bpe, source = _load_pile(folder, vocab_size, fetch)
-        value, reason = "20B", Sentence("{reason}, {source}", reason=reason, source=source)
+        reason = Sentence("{reason}, {source}", reason=reason, source=source)
     else:
         bpe = BpeTokenizer(_file_in(Path(name).expanduser()), vocab_size)
-        value = bpe.name
-    return bpe, Choice(value, _padded(reason, bpe.spare_rows, vocab_size))
+    return bpe, Choice(bpe.name, _padded(reason, bpe.spare_rows, vocab_size))
 
 
 def _load_pile(
@@ -233,7 +236,7 @@ def _load_pile(
             f"{error}; put {PILE_FILE} beside the model, or name another file with --tokenizer"
         ) from error
     # A mirror may answer with another file, and every word would be wrong.
-    if tokenizer.encode("\n\n") != [535] or tokenizer.end_of_text != 0:
+    if tokenizer.name != PILE:
         raise TokenizerError(
             f"tokenizer.json of {PILE_REPOSITORY} came from the Hub with other ids than 20B's; "
             f"put the right {PILE_FILE} beside the model"

@@ -70,24 +70,40 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _root(text: str) -> str:
+    """Take a path with or without its slashes, or a whole address, as Gradio wants it."""
+    return text.rstrip("/") if "://" in text else "/" + text.strip("/")
+
+
+def _host(text: str) -> str:
+    """Take a host as it stands in an address: "https://example.org/" is example.org."""
+    host = text.strip().lower().rpartition("://")[2].partition("/")[0]
+    if not host:
+        raise argparse.ArgumentTypeError(f"{text!r} is no host; give a name such as example.org")
+    return host
+
+
 def require_free_port(host: str, port: int | None) -> None:
     """Check that a server can listen there, before anything takes long.
 
     Raises:
         SettingsError: it cannot; says why.
     """
-    if port is None:
-        return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as trial:
         # As the server does: a port whose last connections are still closing is free.
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((host, port))
+            trial.bind((host, port or 0))
         except OSError as error:
+            why = error.strerror or error
+            if port is None:
+                raise SettingsError(
+                    f"nothing can listen on {host} ({why}); choose another address with --host"
+                ) from None
             raise SettingsError(
-                f"nothing can listen on port {port} of {host} ({error.strerror or error}); choose another "
-                "with --port, or another address with --host"
+                f"nothing can listen on port {port} of {host} ({why}); choose another with --port, "
+                "or another address with --host"
             ) from None
 
 
@@ -98,6 +114,8 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
     )
     parser.add_argument("--host", default=hosting.host, help="address to listen on: %(default)s")
     parser.add_argument("--port", type=_port, default=hosting.port, help="first free from 7860")
+    parser.add_argument("--root-path", type=_root,
+                        help="the path a proxy shows the page under, such as /rwkv")  # fmt: skip
     parser.add_argument("--model", type=Path, action="append", default=[], help="weights, a file "
                         "or folder; the shipped one. Further ones can be used from the page")  # fmt: skip
     parser.add_argument("--models-folder", type=Path, help="its weights can be used from the page")
@@ -111,7 +129,7 @@ def parse_options(arguments: Sequence[str] | None, hosting: Hosting) -> argparse
                         "the environment as RWKV_API_KEY")  # fmt: skip
     served.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools")
     served.add_argument("--limits", type=Path, help="a table in place of presets/limits.toml")
-    served.add_argument("--origin", action="append", default=[], metavar="HOST",
+    served.add_argument("--origin", type=_host, action="append", default=[], metavar="HOST",
                         help="another site whose pages may call this server")  # fmt: skip
     served.add_argument("--metrics", action="store_true", help="show /metrics to other machines")
     served.add_argument("--log-requests", action="store_true", help="one JSON line per request")

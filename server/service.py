@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from presets import chat_template_for
+from presets.catalogue import first_preset, presets_for
 from presets.limits import Limits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import SettingsError
@@ -114,7 +115,8 @@ class Service:
     def _face(self) -> Face:
         template, _ = chat_template_for(self.engine.model.name, self.engine.tokenizer.name)
         requests, key = self.limits.requests, self.options.api_key
-        return Face(self.engine, self.name, requests, key, template)
+        preset = first_preset(presets_for(self.engine.model.name))
+        return Face(self.engine, self.name, requests, key, template, preset)
 
     @property
     def upload_bytes(self) -> int:

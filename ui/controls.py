@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from presets import SamplingPreset, sampling_presets
-from presets.catalogue import ADVISED, presets_for
+from presets.catalogue import ADVISED, first_preset, presets_for
 from rwkv_core.errors import SettingsError
 from rwkv_core.generate import GenerationSettings
 from rwkv_core.sampling import SamplingSettings
@@ -118,7 +118,7 @@ def build_controls(model: str) -> Chooser:
         model: its name; what its makers recommend is on offer where it is known.
     """
     presets = presets_for(model)
-    start = next((p for p in presets if p.name in (ADVISED, "Balanced")), presets[0])
+    start = first_preset(presets)
     value = controls_of(start)
     choice = gr.Radio(
         [(say(f"controls.{preset.name.lower()}"), preset.name) for preset in presets],

@@ -15,6 +15,7 @@ import gradio as gr
 from gradio.events import api
 
 from presets import chat_template_for
+from presets.catalogue import first_preset, presets_for
 from presets.limits import RequestLimits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError, RwkvError
@@ -57,7 +58,7 @@ def chat_endpoint(engine: Engine) -> Callable[..., AsyncIterator[str]]:
     async def chat(
         message: str,
         history: list[list[str]] | None = None,
-        style: str = "Balanced",
+        style: str = "",
         persona: str = "",
         seed: int = -1,
         request: gr.Request | None = None,
@@ -67,7 +68,8 @@ def chat_endpoint(engine: Engine) -> Callable[..., AsyncIterator[str]]:
         Args:
             message: what to say to the model.
             history: earlier exchanges as [[message, answer], ...], oldest first.
-            style: "Precise", "Balanced" or "Wild".
+            style: "Precise", "Balanced", "Wild", or "Advised" where a model's makers advise
+                one; "" for what the page begins with.
             persona: text the model reads before the conversation.
             seed: the same seed gives the same answer; -1 draws one.
             request: filled in by the page.
@@ -80,7 +82,7 @@ def chat_endpoint(engine: Engine) -> Callable[..., AsyncIterator[str]]:
                 conversation = with_answer(conversation, answered, ids)
             message = text_value(message, "message")
             conversation = open_turn(engine, template, conversation, message, persona)
-            settings = style_settings(style, seed, template.stop)
+            settings = style_settings(engine.model.name, style, seed, template.stop)
             async for text in stream_text(engine, request, conversation.ids, settings):
                 yield text.strip()
 
@@ -92,7 +94,7 @@ def complete_endpoint(engine: Engine, kept: KeptTexts) -> Callable[..., AsyncIte
 
     async def complete(
         text: str,
-        style: str = "Balanced",
+        style: str = "",
         max_tokens: int = 100,
         seed: int = -1,
         after: str = "",
@@ -103,8 +105,9 @@ def complete_endpoint(engine: Engine, kept: KeptTexts) -> Callable[..., AsyncIte
 
         Args:
             text: the beginning.
-            style: "Precise", "Balanced" or "Wild".
-            max_tokens: 1 to 4096, the most to write.
+            style: "Precise", "Balanced", "Wild", or "Advised" where a model's makers advise
+                one; "" for what the page begins with.
+            max_tokens: the most to write, up to this server's limit.
             seed: the same seed gives the same text; -1 draws one.
             after: the id of a snapshot whose text comes before this one.
             stop: texts that end what is written; they are not part of it.
@@ -112,7 +115,7 @@ def complete_endpoint(engine: Engine, kept: KeptTexts) -> Callable[..., AsyncIte
         """
         with sentences():
             ids = ids_after(engine, kept, text, after)
-            settings = style_settings(style, seed, stops_value(stop))
+            settings = style_settings(engine.model.name, style, seed, stops_value(stop))
             settings = replace(settings, max_tokens=whole_value(max_tokens, "max_tokens"))
             async for written in stream_text(engine, request, ids, settings, session=after):
                 yield written
@@ -235,14 +238,18 @@ def ids_after(engine: Engine, kept: KeptTexts, text: object, after: object) -> t
     return (*before, *engine.encode(text_value(text, "text")))
 
 
-def style_settings(style: object, seed: object, stop: tuple[str, ...] = ()) -> GenerationSettings:
-    """Settings of a preset with a seed.
+def style_settings(
+    model: str, style: object, seed: object, stop: tuple[str, ...] = ()
+) -> GenerationSettings:
+    """Settings of a preset with a seed, of those on offer with a model.
 
     Raises:
         SettingsError: no such preset, or a seed out of range.
     """
     number = whole_value(seed, "seed")
-    controls = controls_of(preset_named(text_value(style, "style")))._replace(seed=number)
+    presets = presets_for(model)
+    name = text_value(style, "style") or first_preset(presets).name
+    controls = controls_of(preset_named(name, presets))._replace(seed=number)
     return generation_settings(controls, stop)
 
 

@@ -48,8 +48,12 @@ def resolve_path(text: str | Path) -> Path:
 
 def name_of(file: Path) -> str:
     """Name a model after its file, or after the folder where every model's file has one name."""
-    if file.name.endswith(INDEX_SUFFIX) or file.name == "pytorch_model.bin":
-        return file.resolve().parent.name
+    if file.name.endswith(INDEX_SUFFIX) or file.name in FOLDER_FILES:
+        # A link is named after where it lies: the Hub's cache keeps the files themselves as "blobs".
+        folder = file.parent.resolve()
+        if folder.parent.name == "snapshots":
+            return folder.parent.parent.name.rpartition("--")[2]
+        return folder.name or file.name
     return file.name.removesuffix(file.suffix) if file.suffix in SUFFIXES else file.name
 
 

@@ -35,12 +35,26 @@ class TextPart(BaseModel):
     type: Literal["text"]
     text: Text
 
+    @field_validator("type", mode="before")
+    @classmethod
+    def _text_alone(cls, value: object) -> object:
+        if value != "text":
+            raise ValueError("only text is read here; leave out parts of another type")
+        return value
+
 
 class Message(BaseModel):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Text | list[TextPart]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_tools(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("tool_calls"):
+            raise ValueError("tool calls are not offered here; leave such messages out")
+        return data
 
     @property
     def text(self) -> str:
@@ -197,9 +211,14 @@ def read_ask(kind: type[AskT], body: bytes, limits: RequestLimits) -> AskT:
     return ask
 
 
+_OTHER_FORMS = ("string_type", "list_type", "int_type")
+
+
 def _as_refusal(error: ValidationError) -> Refusal:
     """Say the first fault, in one sentence, without repeating what was sent."""
-    fault: Any = error.errors(include_url=False, include_input=False)[0]
+    faults: list[Any] = error.errors(include_url=False, include_input=False)
+    # Of a field with several forms those that it has not are named first, and say nothing.
+    fault = next((one for one in faults if one["type"] not in _OTHER_FORMS), faults[0])
     where = ".".join(part for part in map(str, fault["loc"]) if not _is_form(part))
     if fault["type"] == "json_invalid":
         return Refusal(400, "the request's body is no JSON; send a JSON object", "invalid_json")

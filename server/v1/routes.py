@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from presets import ChatTemplate, SamplingPreset, chat_template, sampling_presets
+from presets.catalogue import first_preset
 from presets.limits import RequestLimits
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError, SessionBusyError
@@ -46,7 +47,7 @@ class Face:
     limits: RequestLimits
     key: str = ""
     template: ChatTemplate = field(default_factory=chat_template)
-    preset: SamplingPreset = field(default_factory=lambda: _balanced(sampling_presets()))
+    preset: SamplingPreset = field(default_factory=lambda: first_preset(sampling_presets()))
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
 
@@ -137,7 +138,8 @@ def require_key(face: Face, request: Request) -> None:
     Raises:
         Refusal: it is missing or wrong.
     """
-    sent = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    sent = sent.strip() if scheme.lower() == "bearer" else ""
     if face.key and not secrets.compare_digest(sent.encode(), face.key.encode()):
         raise Refusal(
             401, "the API key is missing or wrong; send the owner's as `Authorization: Bearer KEY`",
@@ -287,7 +289,3 @@ def _seeded(settings: GenerationSettings, index: int) -> GenerationSettings:
     if seed is None or index == 0:
         return settings
     return replace(settings, sampling=replace(settings.sampling, seed=(seed + index) % 2**64))
-
-
-def _balanced(presets: Sequence[SamplingPreset]) -> SamplingPreset:
-    return next((preset for preset in presets if preset.name == "Balanced"), presets[0])

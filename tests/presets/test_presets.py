@@ -4,6 +4,8 @@ import pytest
 
 import presets
 from rwkv_core.errors import SettingsError
+from rwkv_core.tokenizer import load_tokenizer
+from tests.pile_vocabulary import write_pile_tokenizer
 
 
 def test_the_shipped_sampling_presets_are_named_in_plain_words() -> None:
@@ -82,6 +84,10 @@ def test_an_unknown_template_is_refused_by_name() -> None:
     [
         ("rwkv7-g1a-0.1b-20250728-ctx4096.pth", "World", "thinking"),
         ("rwkv7-g0a-7.2b.pth", "world", "thinking"),
+        ("rwkv7-g1a4-2.9b-20251118-ctx8192", "World", "thinking"),
+        ("RWKV-7-G1-0.1B", "World", "thinking"),
+        ("ag1.pth", "World", "chat"),
+        ("rwkv7-g12b.pth", "World", "chat"),
         ("rwkv7-g1a-0.1b.pth", "tokenizer.json", "chat"),
         ("RWKV-x070-World-0.1B-v2.8.pth", "world", "chat"),
         ("big1.pth", "world", "chat"),
@@ -96,6 +102,16 @@ def test_a_model_gets_the_template_of_its_family_and_the_reason(
     assert why.value == template
     assert why.reason
     assert bool(chosen.thinking) == (template == "thinking")
+
+
+def test_families_ask_for_the_names_that_vocabularies_have(tmp_path: Path) -> None:
+    world, _ = load_tokenizer(None, 65536)
+    assert presets.chat_template_for("rwkv7-g1d-0.1b", world.name)[1].value == "thinking"
+    assert presets.chat_template_for("RWKV-4-Pile-169M", world.name)[1].value == "chat"
+    # As Hugging Face's folders and the Hub's cache name the file.
+    pile, _ = load_tokenizer(write_pile_tokenizer(tmp_path / "tokenizer.json").parent, 50277)
+    assert presets.chat_template_for("rwkv-4-169m-pile", pile.name)[1].value == "pile"
+    assert presets.chat_template_for("rwkv7-g1d-0.1b", pile.name)[1].value == "chat"
 
 
 def test_a_thinking_template_ends_the_prompt_as_its_makers_say() -> None:

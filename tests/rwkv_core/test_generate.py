@@ -168,8 +168,8 @@ def test_a_token_is_described_by_the_models_own_probabilities() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"max_tokens": 0}, "max_tokens is 0, but must be 1 to 4096"),
-        ({"max_tokens": 4097}, "max_tokens is 4097, but must be 1 to 4096"),
+        ({"max_tokens": 0}, "max_tokens is 0, but must be 1 to 1000000"),
+        ({"max_tokens": 1_000_001}, "max_tokens is 1000001, but must be 1 to 1000000"),
         ({"stop": ("a",) * 9}, "9 stop strings given, the limit is 8"),
         (
             {"stop": "She"},

@@ -116,6 +116,25 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded() -> None:
     require_free_port("127.0.0.1", None)
     with pytest.raises(SettingsError, match=r"1\.2\.3\.4"):
         require_free_port("1.2.3.4", port)
+    # Without a port Gradio would try a hundred of them, one after the other.
+    with pytest.raises(SettingsError, match=r"listen on 1\.2\.3\.4 \(.+\); choose another address"):
+        require_free_port("1.2.3.4", None)
+
+
+@pytest.mark.parametrize("given", ["rwkv", "/rwkv", "/rwkv/", "https://example.org/rwkv/"])
+def test_a_root_path_is_taken_with_and_without_slashes(given: str) -> None:
+    chosen = parse_options([f"--root-path={given}"], read_hosting({})).root_path
+    assert chosen == ("https://example.org/rwkv" if "://" in given else "/rwkv")
+    assert parse_options([], read_hosting({})).root_path is None
+
+
+def test_an_origin_is_taken_as_it_stands_in_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("https://Example.org/a", "example.org", "localhost:8080")
+    chosen = parse_options([f"--origin={one}" for one in given], read_hosting({}))
+    assert chosen.origin == ["example.org", "example.org", "localhost:8080"]
+    with pytest.raises(SystemExit):
+        parse_options(["--origin=https://"], read_hosting({}))
+    assert "is no host" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["0", "99999", "-1", "many"])

@@ -79,6 +79,10 @@ def test_metrics_are_for_this_machine_unless_the_owner_opens_them(
 def test_v1_is_there_only_when_asked_for() -> None:
     assert client_of(make(FakeEngine())).get("/v1/models").status_code == 404
     made = make(FakeEngine(), Options(api=True, api_key="secret"))
+    # What is let in is refused for what it sent.
+    for sent, status in (("bearer secret", 400), ("BEARER  secret ", 400), ("secret", 401)):
+        tried = client_of(made).post("/v1/completions", headers={"Authorization": sent})
+        assert tried.status_code == status
     refused = client_of(made).get("/v1/models", headers={"Authorization": "Bearer other"})
     assert refused.status_code == 401
     assert refused.json()["error"]["code"] == "invalid_api_key"

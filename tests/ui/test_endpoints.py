@@ -1,12 +1,15 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
 import presets
+from presets.catalogue import catalogue
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError, SettingsError
 from rwkv_core.switching import load_engine
@@ -36,7 +39,7 @@ def engine() -> Iterator[Engine]:
 
 
 def test_text_comes_out_growing() -> None:
-    stream = stream_text(as_engine(FakeEngine()), None, (0, 1), style_settings("Wild", 3))
+    stream = stream_text(as_engine(FakeEngine()), None, (0, 1), style_settings("Pip", "Wild", 3))
     texts = collected(stream)
     assert texts[0] == " Once"
     assert texts[-1] == " Once there was a cat."
@@ -44,7 +47,7 @@ def test_text_comes_out_growing() -> None:
 
 def test_a_caller_without_a_session_leaves_nothing_behind() -> None:
     engine = FakeEngine()
-    collected(stream_text(as_engine(engine), None, (0,), style_settings("Wild", 3)))
+    collected(stream_text(as_engine(engine), None, (0,), style_settings("Pip", "Wild", 3)))
     assert len(engine.dropped) == 1
 
 
@@ -52,13 +55,25 @@ def test_a_failure_is_raised_after_the_text() -> None:
     engine = FakeEngine()
     engine.failure = RwkvError("broken; try again")
     with pytest.raises(RwkvError, match="broken"):
-        collected(stream_text(as_engine(engine), None, (0,), style_settings("Wild", -1)))
+        collected(stream_text(as_engine(engine), None, (0,), style_settings("Pip", "Wild", -1)))
 
 
 def test_styles_and_seeds_are_checked() -> None:
-    assert style_settings("Precise", 4).sampling.seed == 4
+    assert style_settings("Pip", "Precise", 4).sampling.seed == 4
     with pytest.raises(SettingsError, match="choose one of"):
-        style_settings("Loud", -1)
+        style_settings("Pip", "Loud", -1)
+    with pytest.raises(SettingsError, match="choose one of Precise, Balanced, Wild"):
+        style_settings("Pip", "Advised", -1)
+
+
+def test_without_a_style_a_program_gets_what_the_page_begins_with() -> None:
+    assert style_settings("Pip", "", 4) == style_settings("Pip", "Balanced", 4)
+    known = next(model for model in catalogue() if model.template == "thinking")
+    name = Path(known.file).stem
+    advised = style_settings(name, "", 4)
+    assert advised == style_settings(name, "Advised", 4)
+    assert advised.sampling == replace(known.sampling, seed=4)
+    assert style_settings(name, "Balanced", 4) == style_settings("Pip", "Balanced", 4)
 
 
 def test_tokens_join_to_the_text(engine: Engine) -> None:
@@ -71,7 +86,7 @@ def test_scores_are_the_log_probabilities_that_writing_reports(engine: Engine) -
     told = asyncio.run(score_endpoint(engine)("The cat sat on the"))
     assert len(told["logprobs"]) == len(told["ids"])
     assert math.isclose(told["total"], sum(told["logprobs"]))
-    settings = style_settings("Wild", 1)
+    settings = style_settings("Pip", "Wild", 1)
     ids = (engine.tokenizer.end_of_text, *told["ids"][:-1])
     (token, *_) = engine.submit("s", ids, settings, alternatives=10)
     known = {other.id: other.logprob for other in token.alternatives}

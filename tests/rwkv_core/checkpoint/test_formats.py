@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kernels.blocks import block_library
 from rwkv_core.checkpoint import gguf_file
+from rwkv_core.checkpoint.paths import name_of
 from rwkv_core.errors import CheckpointError
 from rwkv_core.models import Model, load_model
 from rwkv_core.models.loading import Checkpoint, open_checkpoint
@@ -273,7 +274,7 @@ def opened(path: Path) -> Checkpoint:
     ("write", "generation", "name", "value"),
     [
         (official_shards, "7", "shards", "safetensors in 3 files"),
-        (transformers, "4", "model", "safetensors, Hugging Face"),
+        (transformers, "4", "rwkv", "safetensors, Hugging Face"),
         (web_rwkv("6"), "6", "model", "safetensors, web-rwkv"),
         (gguf("7", Kind.F32), "7", "model", "gguf"),
     ],
@@ -284,6 +285,30 @@ def test_the_format_is_said(
     found = opened(write(tmp_path, RANDOM_WEIGHTS[generation](**SIZES)))
     assert (found.name, found.format.value) == (name, value)
     assert found.file_bytes >= sum(tensor.nbytes for tensor in found.tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("rwkv7-g1a-0.1b.pth", "rwkv7-g1a-0.1b"),
+        ("rwkv7-0.4B-g1/model.safetensors", "rwkv7-0.4B-g1"),
+        ("runs/../runs/mine/model.safetensors", "mine"),
+        ("rwkv-4-pile/pytorch_model.bin", "rwkv-4-pile"),
+        ("models--RWKV--rwkv7-g1/snapshots/0a1b/model.safetensors", "rwkv7-g1"),
+        ("/model.safetensors", "model.safetensors"),
+    ],
+)
+def test_a_model_is_named_after_what_tells_it_from_others(file: str, name: str) -> None:
+    assert name_of(Path(file)) == name
+
+
+def test_a_link_is_named_after_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "0a1b").touch()
+    link = tmp_path / "rwkv7-g1" / "model.safetensors"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "blobs" / "0a1b")
+    assert name_of(link) == "rwkv7-g1"
 
 
 def test_a_suffix_says_nothing(tmp_path: Path) -> None:

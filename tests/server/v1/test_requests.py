@@ -49,9 +49,41 @@ def test_null_counts_as_left_out() -> None:
         read_ask(ChatAsk, json.dumps({"messages": None}).encode(), LIMITS)
 
 
-@pytest.mark.parametrize("content", [None, 7, [{"type": "image_url"}]])
+@pytest.mark.parametrize("content", [None, 7, {"text": "a"}])
 def test_a_refusal_names_the_field_and_no_form_of_it(content: object) -> None:
     body = {"messages": [{"role": "user", "content": content}]}
     with pytest.raises(Refusal) as caught:
         read_ask(ChatAsk, json.dumps(body).encode(), LIMITS)
     assert caught.value.error["param"] == "messages.0.content"
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            {"role": "user", "content": [{"type": "text", "text": "What is it?"}, PICTURE]},
+            r"messages\.0\.content\.1\.type: only text is read here; leave out parts",
+        ),
+        (
+            {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}]},
+            r"messages\.0: tool calls are not offered here; leave such messages out",
+        ),
+    ],
+)
+def test_what_a_message_cannot_hold_is_refused_for_what_it_is(
+    message: dict[str, object], words: str
+) -> None:
+    with pytest.raises(Refusal, match=words):
+        read_ask(ChatAsk, json.dumps({"messages": [message]}).encode(), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [([], "at least 1 item"), ([-5], "prompt.0: .* greater than or equal to 0")],
+)
+def test_a_prompt_is_refused_in_the_form_it_has(prompt: object, words: str) -> None:
+    with pytest.raises(Refusal, match=words):
+        read_ask(CompletionAsk, json.dumps({"prompt": prompt}).encode(), LIMITS)
