@@ -18,7 +18,7 @@ from ui.inspector_cards import Updates, show_view
 from ui.inspector_close import Choice, layer_views, memory_views, read_shares, word_views
 from ui.inspector_layout import Panel
 from ui.inspector_views import View, views
-from ui.readings import findings, token_text, word_at
+from ui.readings import findings, token_text, token_texts, word_at
 from ui.word_strip import word_strip
 
 # What a choice changes: everything of a closer look, one layer's part, or one word's.
@@ -95,4 +95,4 @@ def _token(engine: Engine, token: int) -> str:
 
 
 def _texts(engine: Engine, recording: Recording) -> list[str]:
-    return [_token(engine, int(token)) for token in recording.tokens]
+    return token_texts([engine.tokenizer.token_bytes(int(token)) for token in recording.tokens])

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from rwkv_core.inspection import Floats
+from ui.readings import PIECE
 
 
 def visible(text: str) -> str:
@@ -43,7 +44,7 @@ def _span(index: int, text: str, value: float, top: float, unit: str) -> str:
     word = text.lstrip(" ")
     space, shown = (" ", word) if word != text and word else ("", text)
     attributes = [f'data-token="{index}"']
-    attributes += [] if text.strip() else ['class="blank"']
+    attributes += [] if text.strip() and text != PIECE else ['class="blank"']
     if np.isfinite(value):
         heat = round(100 * min(1.0, value / top)) if top > 0 else 0
         title = escape(f"{visible(text)}: {value:.3g} {unit}")

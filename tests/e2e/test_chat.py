@@ -40,6 +40,49 @@ def wait_until_still(page: Page) -> None:
     )
 
 
+def test_the_second_column_has_all_that_the_first_one_has(browser: Browser, address: str) -> None:
+    with visit(browser, address) as page:
+        with one_answer(page):
+            say(page, "Hello there")
+        page.get_by_label("Fork here").first.click()
+        box, status = page.locator("#fork-box textarea"), page.locator("#fork-status")
+        box.fill("# Big <b>words</b> and *stars*")
+        box.press("Enter")
+        own = page.locator("#fork").get_by_test_id("user").last
+        expect(own).to_have_text("# Big <b>words</b> and *stars*", timeout=PATIENCE_MS)
+        expect(own.locator("h1, b, em")).to_have_count(0)
+        expect(status).to_contain_text("seed", timeout=PATIENCE_MS)
+        wait_until_still(page)
+        page.locator("#fork").get_by_label("Retry").click()
+        versions = page.locator("#fork .turn-tools").last
+        expect(versions).to_contain_text("2/2", timeout=PATIENCE_MS)
+        expect(page.locator("#fork").get_by_label("Fork here")).to_have_count(0)
+        wait_until_still(page)
+        box.press("ArrowUp")
+        edit = page.locator("#fork .user-row textarea")
+        expect(edit).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(edit).to_have_count(0)
+        expect(page.locator("#fork .message-buttons-right .icon-button").last).to_be_focused()
+        page.keyboard.press("Enter")
+        edit.fill("Bye")
+        edit.press("Enter")
+        expect(own).to_have_text("Bye", timeout=PATIENCE_MS)
+        edited = page.locator("#fork .message-buttons-right .turn-tools").last
+        expect(edited).to_contain_text("2/2", timeout=PATIENCE_MS)
+
+
+def test_the_line_about_a_draft_goes_with_it(browser: Browser, address: str) -> None:
+    with visit(browser, address) as page:
+        counts = page.locator("#chat-counts .counts")
+        page.locator("#chat-box textarea").fill("Hello there")
+        expect(counts).to_contain_text("11 characters", timeout=PATIENCE_MS)
+        expect(counts).to_be_visible()
+        with one_answer(page):
+            page.locator("#chat-box textarea").press("Enter")
+        expect(counts).to_be_hidden()
+
+
 def test_the_first_minute_example_fork_both_go_on_and_a_reload_brings_it_back(
     browser: Browser, address: str
 ) -> None:

@@ -1,4 +1,6 @@
+import random
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -135,6 +137,50 @@ def test_a_word_is_put_together_from_its_tokens() -> None:
     assert [readings.word_at(texts, i) for i in (0, 1, 2, 3, 7, 8)] == [
         "the start", "“dragon”", "“dragon”", "“,”", "a line break", "a space",
     ]  # fmt: skip
+
+
+def test_a_character_of_several_tokens_stands_in_the_first_of_them() -> None:
+    pieces = [
+        b"",
+        *(bytes([byte]) for byte in "我a".encode()),
+        b"\xe7\x8c",
+        b"\xab\n\xe6",
+        b"\x88\x91",
+    ]
+    texts = readings.token_texts(pieces)
+    on = readings.PIECE
+    assert texts == ["", "我", on, on, "a", "猫", "\n我", on]
+    quoted = [readings.word_at(texts, i) for i in (1, 2, 3, 4, 5, 7)]
+    assert quoted == ["“我”"] * 3 + ["“a”", "“猫”", "“我”"]
+
+
+def test_no_character_is_lost_however_a_text_is_cut() -> None:
+    rng = random.Random(5)
+    for _ in range(500):
+        text = "".join(rng.choice("ae é我😀\n") for _ in range(rng.randrange(1, 8)))
+        data = text.encode()
+        cuts = sorted(rng.sample(range(len(data) + 1), rng.randrange(min(4, len(data)))))
+        pieces = [data[a:b] for a, b in pairwise([0, *cuts, len(data)])]
+        assert "".join(readings.token_texts(pieces)).replace(readings.PIECE, "") == text
+
+
+@pytest.mark.parametrize(
+    ("pieces", "texts"),
+    [
+        ([b"\xe6\x88", b"ab"], ["\\xe6\\x88", "ab"]),
+        ([b"a", b"\xe6", b"\x88"], ["a", "\\xe6", "\\x88"]),
+        ([b"\xff", "我".encode()], ["\\xff", "我"]),
+        ([], []),
+    ],
+)
+def test_what_is_no_character_shows_as_its_bytes(pieces: list[bytes], texts: list[str]) -> None:
+    assert readings.token_texts(pieces) == texts
+
+
+def test_a_long_word_is_quoted_by_its_ends() -> None:
+    key = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    assert readings.word_at([key[:20], key[20:]], 1) == "“9f86d081884c7d65…b0f00a08”"
+    assert readings.word_at([key[:32]], 0) == f"“{key[:32]}”"
 
 
 def test_a_piece_of_a_character_shows_as_its_bytes() -> None:

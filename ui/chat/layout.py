@@ -131,10 +131,7 @@ def build_talk(engine: Engine, name: str, *, is_first: bool) -> Talk:
             submit_btn=speak("en", "chat.send"),
             elem_id=f"{name}-box",
         )
-    marks = gr.HTML(
-        "", html_template="", js_on_load=_TOOLS.read_text(encoding="utf-8"), chat=name,
-        forks=is_first,
-    )  # fmt: skip
+    marks = gr.HTML("", html_template="", js_on_load=_TOOLS.read_text(encoding="utf-8"))
     with gr.Row(elem_classes="under-talk"):
         status = gr.HTML(line(""), elem_id=f"{name}-status")
         go_on = gr.Button(

@@ -1,14 +1,17 @@
 // Adds to each exchange of the conversation which version of it is shown, with arrows to the
 // others, and "fork here". The marks come as JSON in `props.value`; clicks go back by `trigger`.
-// `props.chat` is the id of the conversation, `props.forks` whether it can be forked.
-// Also the keyboard: Escape stops, arrow up in an empty box edits the last message; and a visitor's
-// own words are shown as they were written: Gradio reads both sides of a conversation as Markdown.
-const chat = () => document.getElementById(props.chat);
-const box = () => document.querySelector(`#${props.chat}-box textarea`);
+// Also the keyboard: Escape stops, arrow up in an empty box edits the last message, Enter sends the
+// edit; and a visitor's own words are shown as they were written: Gradio reads both sides of a
+// conversation as Markdown.
+// Told by its place: Gradio forgets a component's other props while its column is hidden.
+const name = element.closest(".fork") ? "fork" : "chat";
+const chat = () => document.getElementById(name);
+const box = () => document.querySelector(`#${name}-box textarea`);
 
 // Gradio names its buttons in the visitor's language: the last one edits, or ends an edit.
-const lastButton = (turn) => [...chat().querySelectorAll(".message-buttons-right")[turn]
-  ?.querySelectorAll(".icon-button") ?? []].pop();
+const buttons = (turn) => [...chat().querySelectorAll(".message-buttons-right")[turn]
+  ?.querySelectorAll(".icon-button") ?? []];
+const lastButton = (turn) => buttons(turn).pop();
 const editedTurn = () => [...chat().querySelectorAll(".user-row")]
   .findIndex((row) => row.querySelector("textarea"));
 
@@ -55,7 +58,7 @@ function tools(what, turn, [place, count], words) {
       button(words.later_version, "\u25B6", go(1), place === count),
     );
   }
-  if (what === "answer" && props.forks) {
+  if (what === "answer" && name === "chat") {
     const fork = button(words.fork_here, "", () => trigger("submit", { turn }), false);
     fork.innerHTML = FORK_ICON;
     made.append(fork);
@@ -148,14 +151,18 @@ drawSoon();
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || !chat()?.offsetParent) return;
-  const edited = event.target.closest?.(`#${props.chat} .user-row`) ? editedTurn() : -1;
+  const edited = event.target.closest?.(`#${name} .user-row`) ? editedTurn() : -1;
   if (event.key === "Escape" && edited >= 0) {
     lastButton(edited)?.click();
     // The message is drawn anew a little later; on a busy machine, later still.
     [0, 100, 500, 1500].forEach((wait) =>
       setTimeout(() => nothingHasFocus() && lastButton(edited)?.focus(), wait));
+  } else if (event.key === "Enter" && !event.shiftKey && edited >= 0) {
+    if (event.target.tagName !== "TEXTAREA") return;
+    event.preventDefault();
+    buttons(edited).at(-2)?.click();
   } else if (event.key === "Escape") {
-    document.querySelector(`#${props.chat}-box .stop-button`)?.click();
+    document.querySelector(`#${name}-box .stop-button`)?.click();
   } else if (event.key === "ArrowUp" && event.target === box() && box().value === "") {
     const last = lastButton(chat().querySelectorAll(".user-row").length - 1);
     if (!last) return;
@@ -167,7 +174,7 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("click", (event) => {
   // Whoever presses Edit wants to edit.
-  if (event.isTrusted && event.target.closest?.(`#${props.chat} .icon-button`)) editedIn = null;
+  if (event.isTrusted && event.target.closest?.(`#${name} .icon-button`)) editedIn = null;
 }, true);
 document.addEventListener("focusin", (event) => {
   if (!event.target.closest?.(".turn-tools")) stepped = null;

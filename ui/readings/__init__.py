@@ -24,9 +24,10 @@ from ui.readings.glance import (
     size_words,
     surprise_words,
 )
-from ui.readings.wording import Words, token_text, word_at
+from ui.readings.wording import PIECE, Words, token_text, token_texts, word_at
 
 __all__ = [
+    "PIECE",
     "Words",
     "cell_words",
     "change_words",
@@ -49,5 +50,6 @@ __all__ = [
     "spectrum_words",
     "surprise_words",
     "token_text",
+    "token_texts",
     "word_at",
 ]

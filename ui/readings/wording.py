@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+# Stands for a token that only goes on with the character of the one before.
+PIECE = "\u2027"
+# Characters of a word that is quoted whole.
+_LONGEST = 32
 
 
 class Words(NamedTuple):
@@ -33,6 +39,33 @@ def token_text(data: bytes) -> str:
     return data.decode("utf-8", errors="backslashreplace")
 
 
+def token_texts(pieces: Sequence[bytes]) -> list[str]:
+    """Read the tokens of a text: a character that several share stands in the first of them.
+
+    Args:
+        pieces: the T tokens' bytes.
+
+    Returns:
+        T texts; PIECE for a token that only goes on with a character, and what is no UTF-8 as its
+        bytes.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    texts, begun = [""] * len(pieces), 0
+    for index, data in enumerate(pieces):
+        held = len(decoder.getstate()[0])
+        read = decoder.decode(data, final=index == len(pieces) - 1)
+        if held and read:
+            # One character, or bytes that are none, each as "\xe6".
+            first = 4 * held if read.startswith("\\") else 1
+            texts[begun] = texts[begun].removesuffix(PIECE) + read[:first]
+            read = read[first:] or PIECE
+            held = 0
+        texts[index] = read or (PIECE if held else "")
+        # What is open now began here, unless this token did not even end what was open before.
+        begun = begun if held else index
+    return texts
+
+
 def word_at(texts: Sequence[str], index: int) -> str:
     """Quote the word that a token belongs to; whitespace gets a name.
 
@@ -40,6 +73,8 @@ def word_at(texts: Sequence[str], index: int) -> str:
         texts: the T tokens' texts, whitespace included.
         index: which token.
     """
+    while index > 0 and texts[index] == PIECE:
+        index -= 1
     if not texts[index]:
         return "the start"
     if not texts[index].strip():
@@ -49,12 +84,17 @@ def word_at(texts: Sequence[str], index: int) -> str:
         first -= 1
     while last + 1 < len(texts) and _continues(texts[last], texts[last + 1]):
         last += 1
-    return f"“{''.join(texts[first : last + 1]).strip()}”"
+    word = "".join(texts[first : last + 1]).strip()
+    if len(word) > _LONGEST:
+        # A key or an address; its ends tell which.
+        word = f"{word[: _LONGEST // 2]}…{word[-_LONGEST // 4 :]}"
+    return f"“{word}”"
 
 
 def _continues(left: str, right: str) -> bool:
     """Tell whether two neighbours are pieces of one word."""
-    return left[-1:].isalnum() and right[:1].isalnum() and left.isascii() and right.isascii()
+    both = left + right
+    return left[-1:].isalnum() and right[:1].isalnum() and both.isascii() and "\\" not in both
 
 
 def tokens_text(number: float) -> str:
