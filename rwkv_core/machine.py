@@ -65,7 +65,7 @@ def look_at_machine(proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> Machi
         Choice(
             str(cores),
             Sentence(
-                "of {cores}; torch uses {threads} threads",
+                "of {cores}; threads of torch: {threads}",
                 cores=all_cores,
                 threads=torch.get_num_threads(),
             ),
