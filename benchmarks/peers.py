@@ -1,4 +1,4 @@
-"""Our runtime beside llama.cpp and the package rwkv, in turn: python -m benchmarks.peers --help.
+"""Our runtime beside llama.cpp, rwkv.cpp and the package rwkv: python -m benchmarks.peers --help.
 
 All run the same seeded random weights, each in a process of its own that waits while another
 works. Turns are short and many, since memory shared with other machines changes its pace within
@@ -21,7 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from benchmarks.peers_files import SHAPES, VOCAB_SIZE, draw_model, prepare_llama, quantise
+from benchmarks.peers_files import (
+    SHAPES,
+    VOCAB_SIZE,
+    draw_model,
+    prepare_llama,
+    quantise,
+    run_command,
+)
 from benchmarks.peers_protocol import PROCESSORS, Peer, PeerError
 from benchmarks.peers_report import (
     OURS,
@@ -42,6 +49,8 @@ LLAMA_KINDS = {
     "int8": ("Q8_0",),
     "int4": ("Q4_0", "Q4_K_M"),
 }
+# The same of rwkv.cpp, which has no BF16.
+RWKV_CPP_KINDS = {"fp32": "FP32", "bf16": "FP16", "int8": "Q8_0", "int4": "Q4_0"}
 # On a CPU the package rwkv runs RWKV-7 in these alone.
 RWKV_PRECISIONS = ("fp32", "bf16")
 # Our own runtime, made to read the weights that meet a zero too.
@@ -135,10 +144,16 @@ class Runs:
     """
 
     def __init__(
-        self, model: Path, llama_python: Path | None, threads: int, processor: str = "native"
+        self,
+        model: Path,
+        llama_python: Path | None,
+        threads: int,
+        processor: str = "native",
+        rwkv_cpp: Path | None = None,
     ) -> None:
-        """Remember the files; None for a llama.cpp that is not wanted."""
+        """Remember the files; None for a llama.cpp or rwkv.cpp that is not wanted."""
         self.model, self._python, self._threads = model, llama_python, threads
+        self._rwkv_cpp = rwkv_cpp
         self._processor = processor
         # The same for all: so many threads, and libgomp's waiting ones spin a little, then sleep.
         self._environment = {
@@ -161,6 +176,16 @@ class Runs:
         words = ["-m", "benchmarks.peers_llama", "run", str(file), str(self._threads)]
         return Peer(f"llama.cpp {kind}", [str(self._python), *words], self._environment)
 
+    def rwkv_cpp(self, kind: str) -> Peer:
+        """Start rwkv.cpp on a file of this kind."""
+        library = str(self._rwkv_cpp)
+        file = self.model.with_name(f"rwkvcpp-{kind}.bin")
+        words = [sys.executable, "-m", "benchmarks.peers_rwkvcpp"]
+        if not file.exists():
+            run_command([*words, "write", library, str(self.model), str(file), kind])
+        words += ["run", library, str(file), str(self._threads)]
+        return Peer(f"rwkv.cpp {kind}", words, self._environment)
+
     def all(self, precision: str, peers: Sequence[str], stack: ExitStack) -> list[Peer]:
         """Start ours and its peers in one precision; the stack ends them."""
         model, strategy = str(self.model), f"cpu {precision}"
@@ -169,6 +194,8 @@ class Runs:
             engines.append(stack.enter_context(self.torch(ALL_ROWS, model, strategy)))
         if "llama.cpp" in peers:
             engines += [stack.enter_context(self.llama(kind)) for kind in LLAMA_KINDS[precision]]
+        if self._rwkv_cpp is not None:
+            engines.append(stack.enter_context(self.rwkv_cpp(RWKV_CPP_KINDS[precision])))
         if "rwkv" in peers and precision in RWKV_PRECISIONS:
             engines.append(stack.enter_context(self.torch("rwkv", model, strategy)))
         return engines
@@ -189,7 +216,8 @@ def compare(
         Bandwidth probe, share of zeros, and for every precision what ran, every raw figure and
         the medians.
     """
-    runs = Runs(model, llama_python, options.threads, options.processor)
+    library = options.rwkv_cpp
+    runs = Runs(model, llama_python, options.threads, options.processor, library)
     ids = random_ids(COMPARED_TOKENS, VOCAB_SIZE)
     with runs.torch(OURS, str(model), "cpu fp32") as reference:
         expected = reference.array("prefill", ids=ids)
@@ -242,6 +270,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--against", type=_several(PEERS), default=list(PEERS), help=",".join(PEERS)
     )
+    parser.add_argument(
+        "--rwkv-cpp", type=_file, help="librwkv.so of rwkv.cpp, which then runs too"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--processor",
@@ -261,6 +292,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="JSON file to write")
     return parser.parse_args(arguments)
+
+
+def _file(text: str) -> Path:
+    path = Path(text).resolve()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text} is no file")
+    return path
 
 
 def _several(allowed: Sequence[str] | dict[str, Any]) -> Any:

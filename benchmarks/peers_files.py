@@ -80,7 +80,7 @@ def quantise(python: Path, source: Path, kind: str, threads: int) -> Path:
     result = source.with_name(f"model-{kind}.gguf")
     if not result.exists():
         words = ["quantise", str(source), str(result), kind, str(threads)]
-        _run([str(python), "-m", "benchmarks.peers_llama", *words])
+        run_command([str(python), "-m", "benchmarks.peers_llama", *words])
     return result
 
 
@@ -110,7 +110,7 @@ def prepare_llama(folder: Path, processor: str) -> Path:
     command += ["--no-binary", "llama-cpp-python", package]
     # Without its own choice it takes AVX2 and what goes with it.
     flags = f"-DGGML_NATIVE={'ON' if is_native else 'OFF'}"
-    _run(command, CMAKE_ARGS=flags, CMAKE_BUILD_PARALLEL_LEVEL=str(os.cpu_count()))
+    run_command(command, CMAKE_ARGS=flags, CMAKE_BUILD_PARALLEL_LEVEL=str(os.cpu_count()))
     return python
 
 
@@ -123,7 +123,12 @@ def _installed(python: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def _run(command: list[str], **variables: str) -> None:
+def run_command(command: list[str], **variables: str) -> None:
+    """Run a command in the repository's root, with variables on top of this process's own.
+
+    Raises:
+        PeerError: it ended with another status than 0; the message has its last words.
+    """
     environment = os.environ | variables
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -343,4 +343,4 @@ _WRITERS: tuple[Callable[[random.Random], Exchange], ...] = (
     *(_opposite, _sound, _color_of, _animal_life, _calendar, _sum, _next_number, _count, _letter),
     *(_rhyme, _compare, _name_one, _capital, _use, _question),
 )
-_WEIGHTS = (10, 6, 8, 12, 6, 30, 4, 4, 4, 5, 8, 13, 6, 7, 14)
+_WEIGHTS = (10, 6, 8, 12, 6, 14, 4, 4, 4, 5, 8, 13, 6, 7, 14)
