@@ -14,20 +14,22 @@ function buttonOf(event) {
 
 function wait(event) {
   const button = buttonOf(event);
-  if (isBack() || !event.isTrusted || !button) return;
+  if (!event.isTrusted || !button) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   pressed = button;
 }
 
 function letGo() {
-  if (!isBack()) return;
   back.disconnect();
+  clearTimeout(patience);
   for (const kind of ["click", "keydown"]) document.removeEventListener(kind, wait, true);
   pressed?.click();
 }
 
 for (const kind of ["click", "keydown"]) document.addEventListener(kind, wait, true);
-const back = new MutationObserver(letGo);
+const back = new MutationObserver(() => isBack() && letGo());
 back.observe(page, { attributes: true, attributeFilter: ["data-is-back"] });
-letGo();
+// A server that does not answer must not leave buttons dead.
+const patience = setTimeout(letGo, 10_000);
+if (isBack()) letGo();
