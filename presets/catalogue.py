@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from presets import SamplingPreset, read_table, sampling_presets
-from rwkv_core.errors import SettingsError
+from rwkv_core.errors import Sentence, SettingsError
 from rwkv_core.models.outline import Inventory, Sizes, inventory_of_sizes
 from rwkv_core.sampling import SamplingSettings
 
@@ -63,9 +63,9 @@ class CatalogueModel:
     has_dummies: bool
 
     @property
-    def title(self) -> str:
-        """Line and size: "RWKV-7 G1 1.5B"."""
-        return f"{self.family} {self.name}"
+    def title(self) -> Sentence:
+        """Line and size: "RWKV-7 G1 1.5B"; a page can say it in another language."""
+        return Sentence("{family} {name}", family=self.family, name=self.name)
 
     @property
     def inventory(self) -> Inventory:

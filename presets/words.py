@@ -16,6 +16,8 @@ LANGUAGES = ("en", "zh", "ja")
 # Files of what errors, choices and the catalogue say: only handlers put them into words, never the
 # browser.
 RUNTIME = ("error.", "reason.", "about.")
+# What figures say; also for handlers alone. See ui/plots/spoken.py.
+FIGURES = "figure."
 
 _BETWEEN = {"en": "; ", "zh": "；", "ja": "。"}  # noqa: RUF001 (Chinese has its own)
 

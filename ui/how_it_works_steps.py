@@ -47,6 +47,8 @@ VIEWS = {
     "channel_mix": ("see", "sparsity"),
     "next": ("see", "lens"),
 }
+# Strips that are named by a word; all others by the letter of their formula.
+WORDS = ("now", "before")
 # How to get a figure that is not there yet: by sub-tab, a key of presets/words.
 ASKS = {"compare": "ask_compare", "experiment": "ask_lesion"}
 # By step, then by the first generation from which on it holds. x is the normed stream.
@@ -216,6 +218,8 @@ def _ask(language: str, tab: str, view: str) -> str:
 def _strip(language: str, letter: str, values: Floats) -> str:
     """Draw a vector as a row of cells: the stronger the colour, the larger the number."""
     largest = float(np.abs(values).max()) or 1.0
+    if letter in WORDS:
+        letter = speak(language, f"how.cells_{letter}")
     label = speak(
         language, "how.cells", letter=letter, count=len(values),
         least=f"{values.min():.3g}", most=f"{values.max():.3g}",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from presets.words import speak
+from presets.words import speak, translated
 from rwkv_core.downloads import Fetching
 from rwkv_core.errors import DownloadError, RwkvError, SettingsError
 from rwkv_core.memory import GB, PRESETS_GB, judge, plan_memory
@@ -216,17 +216,18 @@ async def watch_fetching(
 ) -> AsyncIterator[View]:
     """Show a download until it ends; it goes on when nobody watches."""
     offer = desk.offers.find(fetching.key)
-    yield look(desk, visit, chosen, fetching_html(offer.title, None, visit.language))
+    title = translated(visit.language, offer.title)
+    yield look(desk, visit, chosen, fetching_html(title, None, visit.language))
     while fetching.is_running:
         await asyncio.sleep(REDRAW_S)
-        yield _only_status(fetching_html(offer.title, fetching.progress, visit.language))
+        yield _only_status(fetching_html(title, fetching.progress, visit.language))
     if fetching.error is not None:
         said = error_line(fetching.error, visit.language)
         if fetching.is_cancelled:
-            said = _line(visit.say("cancelled", name=offer.title))
+            said = _line(visit.say("cancelled", name=title))
     else:
         key = "got_checked" if offer.sha256 or _was_checked(fetching) else "got"
-        said = _line(visit.say(key, name=offer.title))
+        said = _line(visit.say(key, name=title))
     yield _only_status(said)
 
 
@@ -276,7 +277,7 @@ async def watch_changing(
     desk: Desk, visit: Visit, chosen: Chosen, changing: Changing
 ) -> AsyncIterator[View]:
     """Show a change until the new model runs; then the page has to be loaded again."""
-    title = desk.offers.find(changing.key).title
+    title = translated(visit.language, desk.offers.find(changing.key).title)
     yield look(desk, visit, chosen, _line(visit.say("step_loading", name=title)))
     while changing.is_running:
         await asyncio.sleep(REDRAW_S)
@@ -313,13 +314,13 @@ async def search(desk: Desk, visit: Visit, owner: str | None, chosen: Chosen) ->
     except RwkvError as error:
         return [gr.skip(), error_line(error, visit.language), *look(desk, visit, chosen)]
     said = _line(visit.say("found", count=count, owner=name))
-    return [gr.update(choices=choices(desk)), said, *look(desk, visit, chosen)]
+    return [gr.update(choices=choices(desk, visit.language)), said, *look(desk, visit, chosen)]
 
 
-def choices(desk: Desk, *, is_public: bool = False) -> list[tuple[str, str]]:
+def choices(desk: Desk, language: str, *, is_public: bool = False) -> list[tuple[str, str]]:
     """Models as the dropdown lists them: all, or those that every visitor sees."""
     offers = desk.offers.public if is_public else desk.offers
-    return [(offer.title, offer.key) for offer in offers]
+    return [(translated(language, offer.title), offer.key) for offer in offers]
 
 
 def _only_status(status: str) -> View:

@@ -88,7 +88,7 @@ def build_models_tab(desk: Desk, page: gr.Blocks) -> None:
         language, allowed = language_of(request), desk.lets(request)
         shown = gr.update(visible=allowed)
         known = known_html(language)
-        models = gr.update(choices=actions.choices(desk, is_public=not allowed))
+        models = gr.update(choices=actions.choices(desk, language, is_public=not allowed))
         return [_machine(desk, language), known, gr.update(visible=not allowed), shown, models]
 
     told = [machine, known, panel.note, panel.search, panel.model]
@@ -121,7 +121,7 @@ def _lay_out(desk: Desk) -> Panel:
     with gr.Column(elem_id="models-panel"):
         with gr.Row(elem_classes="models-choices"):
             model = gr.Dropdown(
-                actions.choices(desk, is_public=True), value=catalogue()[0].file, label=say("models.look"),
+                actions.choices(desk, "en", is_public=True), value=catalogue()[0].file, label=say("models.look"),
                 info=say("models.look_hint"), elem_id="models-model",
             )  # fmt: skip
             strategy = gr.Textbox(

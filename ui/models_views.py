@@ -44,7 +44,7 @@ def machine_html(machine: Machine, kernel: Choice, language: str) -> str:
     }
     rows = "".join(
         f"<div><dt>{escape(speak(language, f'models.{key}'))}</dt>"
-        f"<dd><b>{escape(value)}</b> {escape(translated(language, reason))}</dd></div>"
+        f"<dd><b>{escape(translated(language, value))}</b> {escape(translated(language, reason))}</dd></div>"
         for key, (value, reason) in facts.items()
     )
     title = escape(speak(language, "models.machine"))
@@ -91,7 +91,7 @@ def table_html(rows: Iterable[Row], chosen: str, language: str) -> str:
             family = group
             about = translated(language, model.about) if model else ""
             written.append(
-                f'<tr class="family"><th colspan="5">{escape(family)} '
+                f'<tr class="family"><th colspan="5">{escape(translated(language, family))} '
                 f"<span>{escape(about)}</span></th></tr>"
             )
         written.append(_row(row, row.offer.key == chosen, language))
@@ -215,7 +215,7 @@ def about_html(model: CatalogueModel, strategy: str, language: str, *, has_comma
     run = escape(speak(language, "models.run"))
     commands = f"<p>{run}</p><pre>{escape(fetch)}\n{escape(start)}</pre>" if has_commands else ""
     return (
-        f'<section class="models-about"><h2>{escape(model.title)}</h2>'
+        f'<section class="models-about"><h2>{escape(translated(language, model.title))}</h2>'
         f"<ul>{''.join(f'<li>{fact}</li>' for fact in facts)}</ul>"
         f"{commands}</section>"
     )

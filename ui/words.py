@@ -3,7 +3,7 @@
 import gradio as gr
 from gradio.i18n import I18nData
 
-from presets.words import RUNTIME, words
+from presets.words import FIGURES, RUNTIME, words
 from presets.words import language_of as language_of_header
 
 # What browsers call the languages of the page.
@@ -28,7 +28,9 @@ def translations() -> gr.I18n:
     """Every text that the browser puts into words, in every language, for `launch`."""
     return gr.I18n(
         **{
-            name: {key: text for key, text in texts.items() if not key.startswith(RUNTIME)}
+            name: {
+                key: text for key, text in texts.items() if not key.startswith((*RUNTIME, FIGURES))
+            }
             for language, texts in words().items()
             for name in _BROWSER_NAMES.get(language, (language,))
         }

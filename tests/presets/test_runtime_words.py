@@ -1,6 +1,7 @@
 """What the runtime says by itself: its errors and its reasons, in every language of the page."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def test_every_reason_with_values_is_said_in_every_language() -> None:
     found = [form for path in paths for form in forms(path, {"Sentence"})]
     assert len(found) > 25
     assert sorted({form for form in found if form not in known_forms()}) == []
+
+
+def test_the_instructions_of_the_packed_products_are_said_in_every_language() -> None:
+    source = (ROOT / "kernels/cpu/vec.h").read_text(encoding="utf-8")
+    names = re.findall(r'^    "(.* .*)";$', source, re.MULTILINE)
+    assert len(names) >= 3
+    assert sorted(set(names) - known_forms()) == []
 
 
 def test_every_refusal_of_what_a_page_sends_is_said_in_every_language() -> None:

@@ -6,13 +6,14 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from presets.words import speak
 from rwkv_core.inspection.lab import Lab, Text, finish
 from rwkv_core.inspection.walk import walk_token
 from rwkv_core.sessions import Conversation
 from tests.rwkv_core.watched import TOKENIZER
 from tests.ui.study_engine import collect, laid_out, last, tiny_engine
 from ui.how_it_works import Panel, build_how, explain, lay_out
-from ui.how_it_works_steps import FORMULAS, PAPERS, VIEWS, formula, steps_html, tokens_text
+from ui.how_it_works_steps import FORMULAS, PAPERS, VIEWS, WORDS, formula, steps_html, tokens_text
 from ui.session import RunningStreams
 from ui.shelf import Shelf
 from ui.study_parts import MY_TEXT
@@ -85,6 +86,19 @@ def test_every_step_has_a_view_and_the_numbers_of_its_cells(tmp_path: Path) -> N
         html = steps_html("en", engine, walk)
     assert "k: 8 numbers from" in html
     assert "undefined" not in html
+
+
+def test_strips_that_are_named_by_a_word_are_named_in_the_visitors_language(
+    tmp_path: Path,
+) -> None:
+    with tiny_engine(tmp_path) as engine:
+        walk = finish(walk_token(Lab(engine.model, TOKENIZER), Text((1, 2, 3)), 0))
+        pages = [steps_html(language, engine, walk) for language in ("en", "zh", "ja")]
+    names = [re.findall("<b>(.*?)</b><span>", page) for page in pages]
+    assert names[0][:2] == ["now", "before"]
+    assert names[1][:2] == [speak("zh", "how.cells_now"), speak("zh", "how.cells_before")]
+    assert names[1][2:] == names[2][2:] == names[0][2:]
+    assert set(WORDS) == {name for name in names[0] if len(name) > 2}
 
 
 def test_every_link_says_how_to_get_a_figure_that_is_not_there(tmp_path: Path) -> None:

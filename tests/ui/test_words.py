@@ -4,7 +4,7 @@ from typing import cast
 import gradio as gr
 import pytest
 
-from presets.words import RUNTIME, words
+from presets.words import FIGURES, RUNTIME, words
 from ui.words import language_of, say, translations
 
 
@@ -35,4 +35,4 @@ def test_the_browser_gets_every_text_under_the_names_it_uses() -> None:
     assert set(given) == {"en", "zh-CN", "zh-TW", "zh", "ja"}
     assert given["zh-TW"]["page.chat"] == "聊天"
     assert given["ja"]["page.chat"] == words()["ja"]["page.chat"]
-    assert not [key for key in given["en"] if key.startswith(RUNTIME)]
+    assert not [key for key in given["en"] if key.startswith((*RUNTIME, FIGURES))]

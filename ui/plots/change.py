@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import Floats, Indices
 from ui.plots.look import ACCENT, FAINT, INK, RUST, Figure, finish
 from ui.plots.tokens import token_bars
@@ -45,7 +46,7 @@ def change_figure(
         (
             labels[c],
             int(c) + 1,
-            ", ".join(f"{names[name]} {100 * values[c]:.1f}%" for name, values in shown.items()),
+            _listed([(names[name], f"{100 * values[c]:.1f}") for name, values in shown.items()]),
             f"{100 * change[c]:.1f}",
         )
         for c in columns
@@ -69,3 +70,10 @@ def change_figure(
     figure.update_xaxes(showgrid=False, zeroline=True, zerolinecolor=FAINT)
     title = "Which words changed the memory?"
     return finish(figure, title, "position (token)", "moved (% of the memory)", 320)
+
+
+def _listed(parts: Sequence[tuple[str, str]]) -> Sentence:
+    """Say "wrote 25.0%, faded 3.0%" so that it can be said in other languages."""
+    (name, share), *others = parts
+    part = Sentence("{part} {share}%", part=Sentence(name), share=share)
+    return Sentence("{part}, {others}", part=part, others=_listed(others)) if others else part

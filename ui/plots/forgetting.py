@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import BOOK_TOKENS, PAGE_TOKENS, SENTENCE_TOKENS, Floats
 from ui.plots.look import ACCENT, ACCENT_SOFT, INK, Figure, direct_label, every, finish
 
@@ -48,7 +49,7 @@ def forgetting_figure(half_life: Floats, words: Sequence[str] | None = None) -> 
         mode="markers",
         marker={"size": 9, "color": ACCENT},
         customdata=[
-            (low, high, f"<br>the word that old is {word}" if word else "")
+            (low, high, Sentence("<br>the word that old is {word}", word=word) if word else "")
             for low, high, word in zip(p10, p90, words or [""] * n_layer, strict=True)
         ],
         hovertemplate=(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import Floats, kv_cache_bytes
 from ui.plots.look import ACCENT, INK, Figure, colorbar, every, finish
 
@@ -76,7 +77,7 @@ def size_figure(state_bytes: int, n_layer: int, n_embd: int, tokens: int) -> Fig
         y=now,
         mode="markers",
         marker={"size": 9, "color": [INK, ACCENT]},
-        customdata=["a transformer would keep", "this memory is"],
+        customdata=[Sentence("a transformer would keep"), Sentence("this memory is")],
         hovertemplate=f"after %{{x}} tokens %{{customdata}} %{{y:.3g}} {unit}<extra></extra>",
     )
     top = last * per_token / size

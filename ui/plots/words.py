@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import Floats, Indices
 from ui.plots.look import ACCENT, FAINT, INK, RUST, Figure, colorbar, direct_label, every, finish
 
@@ -101,7 +102,9 @@ def lens_figure(
         is_known: n, whether the text says which token came next.
     """
     n_layer, count = probability.shape
-    given = ["and gives the right word" if known else "and gives it" for known in is_known]
+    given = [
+        Sentence("and gives the right word" if known else "and gives it") for known in is_known
+    ]
     places = np.arange(count)
     figure = Figure(
         go.Heatmap(
@@ -116,7 +119,7 @@ def lens_figure(
             colorbar=colorbar("right word (%)"),
             text=[list(row) for row in guesses],
             texttemplate="%{text}" if n_layer <= 12 else None,
-            customdata=np.tile(list(zip(labels, given, strict=True)), (n_layer, 1, 1)),
+            customdata=[list(zip(labels, given, strict=True))] * n_layer,
             hovertemplate=(
                 "after “%{customdata[0]}” layer %{y} would say “%{text}”<br>"
                 "%{customdata[1]} %{z:.1f}%<extra></extra>"
