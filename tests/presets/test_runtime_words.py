@@ -51,6 +51,15 @@ def test_every_reason_with_values_is_said_in_every_language() -> None:
     assert sorted({form for form in found if form not in known_forms()}) == []
 
 
+def test_every_sentence_about_a_recording_is_said_in_every_language() -> None:
+    paths = [*ROOT.glob("ui/readings/*.py"), *ROOT.glob("ui/inspector_*.py")]
+    found = [form for path in paths for form in forms(path, {"Sentence", "Words", "_why_not"})]
+    # Forms that are put together are met where recordings are read: tests/ui/test_reading_words.py.
+    whole = {form for form in found if not form.startswith(("f'", 'f"'))}
+    assert len(whole) > 80
+    assert sorted(whole - known_forms()) == []
+
+
 def test_every_refusal_of_what_a_page_sends_is_said_in_every_language() -> None:
     doors = [ROOT / "server/gate.py", ROOT / "server/uploads.py"]
     found = [form for path in doors for form in forms(path, {"Sentence", "_refusal"})]
