@@ -11,9 +11,9 @@ from typing import Literal
 import gradio as gr
 import numpy as np
 
-from kernels.sentences import Sentence
 from presets.words import translated
 from rwkv_core.engine import Engine
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import settled_change
 from rwkv_core.recording import CLOSE_LOOK, Recording
 from ui.inspector_cards import Updates, show_view

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels.sentences import Sentence
 from rwkv_core import inspection
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import Sentence
 from rwkv_core.recording import Recording
 from ui import plots, readings
 from ui.inspector_numbers import by_index, by_token_and_layer, cells, csv_text

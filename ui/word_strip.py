@@ -7,8 +7,8 @@ from html import escape
 
 import numpy as np
 
-from kernels.sentences import Sentence
 from presets.words import translated
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import Floats
 from ui.readings import PIECE
 

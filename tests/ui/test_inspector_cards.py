@@ -5,9 +5,9 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from kernels.sentences import Sentence
 from presets.words import speak
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import Sentence
 from tests.ui.recordings import make_recording, make_texts
 from ui import inspector_cards, plots
 from ui.inspector_cards import Card, show_view, words_html

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kernels.sentences import Sentence
 from presets.words import RUNTIME, translated, words
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import Sentence
 from rwkv_core.models import load_model
 from rwkv_core.recording import CLOSE_LOOK, Recording
 from tests.checkpoints import write_pth

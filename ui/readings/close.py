@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kernels.sentences import Sentence
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import PAGE_TOKENS, SENTENCE_TOKENS, Floats
 from ui.readings.wording import Words, counted, percent, tokens_text
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernels.sentences import Sentence
+from rwkv_core.errors import Sentence
 from rwkv_core.inspection import (
     PAGE_TOKENS,
     Floats,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.sentences import Sentence
+from rwkv_core.errors import Sentence
 
 # Stands for a token that only goes on with the character of the one before.
 PIECE = "\u2027"
