@@ -13,6 +13,7 @@ from ui import inspector_cards, plots
 from ui.inspector_cards import Card, show_view, words_html
 from ui.inspector_views import View, views
 from ui.plots import Figure
+from ui.plots.experiments import CHOICE_TITLE
 from ui.readings import Words
 from ui.study_cards import empty_card, fill_card, lay_out_card
 
@@ -73,6 +74,6 @@ def test_cards_of_the_experiments_speak_the_visitors_language(
     shown = fill_card("ja", card, "one", figure, WORDS, ("layer",), [(1,)])
     assert shown_title(shown, card) == "spoken in ja"
     assert speak("ja", "reading.forgetting_only") in shown[card.words]
-    shown = empty_card("zh", card, WORDS, "What surprised the model?")
-    assert f"<h3>{speak('zh', 'reading.surprise_title')}</h3>" in shown[card.words]
+    shown = empty_card("zh", card, WORDS, CHOICE_TITLE)
+    assert f"<h3>{speak('zh', 'reading.choice_title')}</h3>" in shown[card.words]
     assert shown[card.plot]["visible"] is False
