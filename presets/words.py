@@ -1,7 +1,7 @@
 """What the page says, in every language it speaks: one TOML file for each part of the page.
 
 A key is "file.entry", such as "page.title". Values may hold `{named}` places for `str.format`.
-What others say by themselves (`error.toml`, `reason.toml`, `about.toml`) is found by its English form.
+What others say by themselves (the files in `RUNTIME`) is found by its English form.
 """
 
 import tomllib
@@ -13,9 +13,9 @@ from rwkv_core.errors import Sentence, SettingsError
 
 LANGUAGES = ("en", "zh", "ja")
 
-# Files of what errors, choices and the catalogue say: only handlers put them into words, never the
-# browser.
-RUNTIME = ("error.", "reason.", "about.")
+# Files of what errors, choices, the catalogue and readings of a recording say: only handlers put
+# them into words, never the browser.
+RUNTIME = ("error.", "reason.", "about.", "reading.", "closer.", "one_word.")
 # What figures say; also for handlers alone. See ui/plots/spoken.py.
 FIGURES = "figure."
 

@@ -62,11 +62,6 @@ def parameters_text(count: int, language: str = "en") -> str:
     return f"{count / scale:,.{digits}f}{word}"
 
 
-def counted(count: int, noun: str) -> str:
-    """Write a count with its noun: "1 word", "2,300 words"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def words_in(text: str) -> int:
     """Count words, as people do: what stands between blanks."""
     return len(text.split())

@@ -128,7 +128,7 @@ def render(language: str, panel: Panel, found: Equality) -> Updates:
         panel.found: f"<p>{escape(findings(language, found))}</p>",
         panel.table: table_html(language, found),
         **fill_card(
-            panel.card, "agreement", equality_figure(found),
+            language, panel.card, "agreement", equality_figure(found),
             Words(
                 speak(language, "experiment.equal_reading", zeros=zeros, count=count),
                 agreement_facts(language, found),

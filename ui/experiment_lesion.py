@@ -138,7 +138,7 @@ def render(language: str, engine: Engine, panel: Panel, found: Lesions) -> Updat
         panel.empty: gr.update(visible=False),
         panel.found: f"<p>{escape(findings(language, engine, found))}</p>",
         **fill_card(
-            panel.card, "lesions", lesion_figure(found),
+            language, panel.card, "lesions", lesion_figure(found),
             Words(speak(language, "experiment.lesion_reading"), lesion_facts(language, found)),
             header, rows,
         ),

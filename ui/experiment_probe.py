@@ -211,7 +211,7 @@ def render(language: str, panel: Panel, found: Probe) -> Updates:
         panel.found: f"<p>{escape(findings(language, found))}</p>",
     }
     shown |= fill_card(
-        panel.recall, "recall", recall_figure(found),
+        language, panel.recall, "recall", recall_figure(found),
         Words(speak(language, "experiment.probe_reading"), recall_facts(language, found)),
         *recall_rows(found),
     )  # fmt: skip
@@ -223,14 +223,14 @@ def render(language: str, panel: Panel, found: Probe) -> Updates:
             for d, share in zip(found.distances, right_choices(found), strict=True)
         ]
         shown |= fill_card(
-            panel.choice, "choice", choice_figure(found),
+            language, panel.choice, "choice", choice_figure(found),
             Words(speak(language, "experiment.choice_reading"), choice_facts(language, found)),
             header, rows,
         )  # fmt: skip
     else:
         # The figure there may be another question's.
         why = Words(speak(language, "experiment.choice_of_one"))
-        shown |= empty_card(panel.choice, why, CHOICE_TITLE)
+        shown |= empty_card(language, panel.choice, why, CHOICE_TITLE)
     return shown
 
 

@@ -132,7 +132,7 @@ def render(language: str, engine: Engine, panel: Panel, found: Lesson) -> Update
         panel.found: f"<p>{escape(findings(language, engine, found))}</p>",
         panel.steps: steps_html(language, engine, found.walk),
         **fill_card(
-            panel.total, "sums", sum_figure(found.stretched, total, found.first),
+            language, panel.total, "sums", sum_figure(found.stretched, total, found.first),
             Words(
                 speak(language, "how.sum_reading", real=f"{found.keys.max():.3g}"),
                 sum_facts(language, found),
@@ -140,7 +140,7 @@ def render(language: str, engine: Engine, panel: Panel, found: Lesson) -> Update
             header, sums,
         ),
         **fill_card(
-            panel.decay, "decays", decay_figure(found.decay, engine.model.config.generation),
+            language, panel.decay, "decays", decay_figure(found.decay, engine.model.config.generation),
             Words(
                 speak(language, "how.decay_reading", count=len(found.decay)),
                 decay_facts(language, found.decay),

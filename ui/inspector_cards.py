@@ -12,8 +12,10 @@ from typing import Any
 import gradio as gr
 from gradio.components.plot import PlotData
 
+from presets.words import translated
 from ui import plots
 from ui.inspector_views import View
+from ui.plots.spoken import spoken
 from ui.readings import Words
 from ui.words import say
 
@@ -58,7 +60,7 @@ def lay_out_cards(names: Sequence[str], *, wide: Iterable[str] = ()) -> dict[str
     return {name: cards[name] for name in names}
 
 
-def show_view(card: Card, view: View, folder: Path, name: str) -> Updates:
+def show_view(card: Card, view: View, folder: Path, name: str, language: str) -> Updates:
     """Fill one card.
 
     Args:
@@ -66,14 +68,16 @@ def show_view(card: Card, view: View, folder: Path, name: str) -> Updates:
         view: what to show.
         folder: where to write its numbers and its figure.
         name: of the files.
+        language: the visitor's; the numbers keep their English header, as programs read them.
     """
     has_figure = view.figure is not None
-    shown: Updates = {card.words: words_html(view.words, view.title)}
+    shown: Updates = {card.words: words_html(view.words, view.title, language)}
     if view.figure is not None:
+        drawn = spoken(view.figure, language)
         csv, figure = folder / f"{name}.csv", folder / f"{name}.json"
         csv.write_text(view.numbers, encoding="utf-8")
-        figure.write_text(view.figure.to_json(), encoding="utf-8")
-        shown[card.plot] = gr.update(value=plot_data(view.figure), visible=True)
+        figure.write_text(drawn.to_json(), encoding="utf-8")
+        shown[card.plot] = gr.update(value=plot_data(drawn), visible=True)
         shown[card.numbers] = gr.update(value=str(csv), visible=True)
         shown[card.figure] = gr.update(value=str(figure), visible=True)
     else:
@@ -82,13 +86,17 @@ def show_view(card: Card, view: View, folder: Path, name: str) -> Updates:
     return shown
 
 
-def words_html(words: Words, title: str = "") -> str:
+def words_html(words: Words, title: str, language: str) -> str:
     """Say what a figure shows, for those who see it and for those who do not."""
-    facts = "".join(f"<li>{escape(fact)}</li>" for fact in words.facts)
-    strange = f'<p class="strange">{escape(words.strange)}</p>' if words.strange else ""
+
+    def said(text: str) -> str:
+        return escape(translated(language, text))
+
+    facts = "".join(f"<li>{said(fact)}</li>" for fact in words.facts)
+    strange = f'<p class="strange">{said(words.strange)}</p>' if words.strange else ""
     return (
-        (f"<h3>{escape(title)}</h3>" if title else "")
-        + f"<p>{escape(words.caption)}</p>"
+        (f"<h3>{said(title)}</h3>" if title else "")
+        + f"<p>{said(words.caption)}</p>"
         + (f'<ul class="facts">{facts}</ul>' if facts else "")
         + strange
     )

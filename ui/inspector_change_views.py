@@ -94,7 +94,7 @@ def render(
             )
         )
         shown |= fill_card(
-            panel.card, "changed", changed_figure(found.likeness),
+            language, panel.card, "changed", changed_figure(found.likeness),
             Words(
                 speak(language, "change.figure_reading"), changed_facts(language, found.likeness)
             ),

@@ -9,6 +9,7 @@ import numpy as np
 
 from rwkv_core import inspection
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import Sentence
 from rwkv_core.recording import LayerInputs, Recording
 from ui import plots, readings
 from ui.inspector_numbers import by_index, by_token_and_layer, cell, cells, csv_text
@@ -103,10 +104,11 @@ def word_views(
     """
     inputs = recording.layers[choice.layer]
     if choice.word < inputs.first:
-        late = (
-            f"{word_at(texts, choice.word)} was read before the last {len(inputs.k)} tokens, and "
-            "only of those the inspector keeps what this needs; choose a later word."
-        )
+        late = Sentence(
+            "{word} was read before the last {tokens} tokens, and only of those the inspector "
+            "keeps what this needs; choose a later word.",
+            word=word_at(texts, choice.word), tokens=len(inputs.k),
+        )  # fmt: skip
         life, read = _why_not(LIFE_TITLE, late), _why_not("What is it reading right now?", late)
     else:
         life = _life_view(inputs, texts, choice)
@@ -327,8 +329,12 @@ def _lens_view(
     if choice.word < lens.first:
         return _why_not(
             "When does it make up its mind?",
-            f"Asking every layer costs much, so it is done for the last {lens.top.shape[1]} "
-            f"tokens only; choose a word from token {lens.first + 1} on.",
+            Sentence(
+                "Asking every layer costs much, so it is done for the last {tokens} tokens only; "
+                "choose a word from token {token} on.",
+                tokens=lens.top.shape[1],
+                token=lens.first + 1,
+            ),
         )
     last = choice.word - lens.first + 1
     start = max(0, last - LENS_WORDS)

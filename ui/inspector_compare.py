@@ -155,7 +155,7 @@ def render(
         movers = movers_html(engine, names, lists, heads)
         shown[panel.movers] = section(language, "compare.movers", None, movers)
         shown |= fill_card(
-            panel.card, "likeness", likeness_figure(found.likeness),
+            language, panel.card, "likeness", likeness_figure(found.likeness),
             Words(
                 speak(language, "compare.figure_reading"), likeness_facts(language, found.likeness)
             ),

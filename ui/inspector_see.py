@@ -188,7 +188,7 @@ async def inspect_text(
         return
 
     def show(recordings: list[Recording]) -> Updates:
-        return {**render(engine, panel, recordings[0]), panel.seen: seen}
+        return {**render(language, engine, panel, recordings[0]), panel.seen: seen}
 
     looking = _look(engine, panel, running, language, visitor, seen, wanted=[GLANCE], show=show)
     async for updates in looking:
@@ -260,7 +260,7 @@ async def look_closer(
 
     def show(recordings: list[Recording]) -> Updates:
         whole = replace(recordings[0], layers=recordings[-1].layers)
-        return render_closer(engine, panel, whole, choice, part)
+        return render_closer(language, engine, panel, whole, choice, part)
 
     def more(recording: Recording) -> list[Wanted]:
         return [] if choice.layer in recording.layers else [only]

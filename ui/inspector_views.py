@@ -9,11 +9,12 @@ import numpy as np
 
 from rwkv_core import inspection
 from rwkv_core.config import ModelConfig
+from rwkv_core.errors import Sentence
 from rwkv_core.recording import Recording
 from ui import plots, readings
 from ui.inspector_numbers import by_index, by_token_and_layer, cells, csv_text
 from ui.plots import Figure
-from ui.readings import Words
+from ui.readings import Words, paragraph
 from ui.word_strip import visible
 
 MAX_COLUMNS = 512
@@ -161,4 +162,5 @@ def _size_view(config: ModelConfig, tokens: int) -> View:
 def _thinned(words: Words, stride: int) -> Words:
     if stride == 1:
         return words
-    return words._replace(caption=f"{words.caption} Each bar is the tallest of {stride} tokens.")
+    thinned = Sentence("Each bar is the tallest of {stride} tokens.", stride=stride)
+    return words._replace(caption=paragraph(words.caption, thinned))

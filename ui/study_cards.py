@@ -19,6 +19,7 @@ def lay_out_card(name: str) -> Card:
 
 
 def fill_card(
+    language: str,
     card: Card,
     name: str,
     figure: Figure,
@@ -29,6 +30,7 @@ def fill_card(
     """Show a figure with its words, and write its numbers to a file nobody can guess.
 
     Args:
+        language: the visitor's.
         card: where it is shown.
         name: of the file.
         figure: what to show.
@@ -38,15 +40,17 @@ def fill_card(
     """
     folder = Path(card.numbers.GRADIO_CACHE) / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    return show_view(card, View(figure, words, csv_text(header, rows)), folder, name)
+    view = View(figure, words, csv_text(header, rows))
+    return show_view(card, view, folder, name, language)
 
 
-def empty_card(card: Card, why: Words, title: str) -> Updates:
+def empty_card(language: str, card: Card, why: Words, title: str) -> Updates:
     """Show no figure, and why, in place of what a card showed before.
 
     Args:
+        language: the visitor's.
         card: where it is shown.
         why: what stands there instead.
         title: the question that the figure would answer.
     """
-    return show_view(card, View(None, why, title=title), Path(), "")
+    return show_view(card, View(None, why, title=title), Path(), "", language)

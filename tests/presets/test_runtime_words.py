@@ -59,6 +59,15 @@ def test_the_instructions_of_the_packed_products_are_said_in_every_language() ->
     assert sorted(set(names) - known_forms()) == []
 
 
+def test_every_sentence_about_a_recording_is_said_in_every_language() -> None:
+    paths = [*ROOT.glob("ui/readings/*.py"), *ROOT.glob("ui/inspector_*.py")]
+    found = [form for path in paths for form in forms(path, {"Sentence", "Words", "_why_not"})]
+    # Forms that are put together are met where recordings are read: tests/ui/test_reading_words.py.
+    whole = {form for form in found if not form.startswith(("f'", 'f"'))}
+    assert len(whole) > 80
+    assert sorted(whole - known_forms()) == []
+
+
 def test_every_refusal_of_what_a_page_sends_is_said_in_every_language() -> None:
     doors = [ROOT / "server/gate.py", ROOT / "server/uploads.py"]
     found = [form for path in doors for form in forms(path, {"Sentence", "_refusal"})]

@@ -5,11 +5,8 @@ from ui.readings.close import (
     content_words,
     gates_words,
     lasting_words,
-    lens_words,
-    life_words,
     path_words,
     rank_words,
-    reading_words,
     sparsity_words,
     spectrum_words,
 )
@@ -24,7 +21,15 @@ from ui.readings.glance import (
     size_words,
     surprise_words,
 )
-from ui.readings.wording import PIECE, Words, token_text, token_texts, word_at
+from ui.readings.word import lens_words, life_words, reading_words
+from ui.readings.wording import (
+    PIECE,
+    Words,
+    paragraph,
+    token_text,
+    token_texts,
+    word_at,
+)
 
 __all__ = [
     "PIECE",
@@ -42,6 +47,7 @@ __all__ = [
     "layers_words",
     "lens_words",
     "life_words",
+    "paragraph",
     "path_words",
     "rank_words",
     "reading_words",

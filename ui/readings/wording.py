@@ -1,12 +1,18 @@
-"""How numbers and words of a text are said; layers, heads and tokens are counted from 1."""
+"""How numbers and words of a text are said; layers, heads and tokens are counted from 1.
+
+What is said is English that remembers its form and values, so that the page can translate it.
+"""
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from rwkv_core.errors import Sentence
 
 # Stands for a token that only goes on with the character of the one before.
 PIECE = "\u2027"
@@ -14,8 +20,18 @@ PIECE = "\u2027"
 _LONGEST = 32
 
 
+@dataclass(frozen=True)
+class Verbatim:
+    """A word of the text that was read: it stays as it is, also where the page knows it too."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Words(NamedTuple):
-    """What is said beside one figure.
+    """What is said beside one figure; its sentences may be translated each by itself.
 
     Attributes:
         caption: one sentence that tells how to read it.
@@ -88,7 +104,31 @@ def word_at(texts: Sequence[str], index: int) -> str:
     if len(word) > _LONGEST:
         # A key or an address; its ends tell which.
         word = f"{word[: _LONGEST // 2]}…{word[-_LONGEST // 4 :]}"
-    return f"“{word}”"
+    return quoted(word)
+
+
+def quoted(word: str) -> Sentence:
+    """Put a word of the text between quotation marks."""
+    return Sentence("“{word}”", word=Verbatim(word))
+
+
+def paragraph(first: str, *more: str) -> str:
+    """Let sentences follow each other."""
+    for second in more:
+        first = Sentence("{first} {second}", first=first, second=second)
+    return first
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Name one to three things: "a", "a and b", "a, b and c"."""
+    names = dict(zip(("first", "second", "third"), parts, strict=False))
+    forms = ("{first}", "{first} and {second}", "{first}, {second} and {third}")
+    return parts[0] if len(parts) == 1 else Sentence(forms[len(parts) - 1], **names)
+
+
+def counted(count: int, noun: str) -> Sentence:
+    """Write a count with its noun: "1 word", "2,300 words"."""
+    return Sentence(f"{{count:,}} {noun}{'' if count == 1 else 's'}", count=count)
 
 
 def _continues(left: str, right: str) -> bool:
@@ -101,7 +141,8 @@ def tokens_text(number: float) -> str:
     """Say a length in tokens, which may be endless."""
     if not np.isfinite(number):
         return "endless tokens"
-    return f"{number:.1f} tokens" if number < 10 else f"{number:,.0f} tokens"
+    form = "{number:.1f} tokens" if number < 10 else "{number:,.0f} tokens"
+    return Sentence(form, number=number)
 
 
 def percent(share: float) -> str:
