@@ -99,7 +99,7 @@ def test_every_text_begins_with_an_empty_state(library: str, tmp_path: Path) -> 
     engine = RwkvCppEngine(library, str(tmp_path / "m.bin"), 2)
     for _ in range(2):
         assert engine.decode([3, 4]).tolist() == [7, 1, 2]
-        assert engine.prefill([3, 4, 5]).tolist() == [12, 64, 3]
+        assert engine.prefill([3, 4, 5]).tolist() == [12, 512, 3]
     assert engine.facts()["how"] == "AVX=1"
     with pytest.raises(SystemExit, match="ended in an error"):
         engine.decode([60])
