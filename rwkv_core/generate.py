@@ -24,8 +24,6 @@ from rwkv_core.sampling import (
 from rwkv_core.state import State
 from rwkv_core.tokenizer import StreamDecoder, Tokenizer
 
-# A slip of the hand, not a limit: those of an engine are lower.
-MAX_TOKENS = 1_000_000
 MAX_STOP_STRINGS = 8
 MAX_STOP_LENGTH = 64
 
@@ -50,7 +48,7 @@ class GenerationSettings:
 
     Attributes:
         sampling: how each token is chosen.
-        max_tokens: 1 to 1,000,000; an engine has a lower limit, see `EngineLimits`.
+        max_tokens: 1 or more; an engine has a limit, see `EngineLimits`.
         stop: at most 8 strings of 1 to 64 characters that end the text; never shown.
         stop_tokens: ids that end the text; never shown.
 
@@ -64,12 +62,10 @@ class GenerationSettings:
     stop_tokens: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_tokens <= MAX_TOKENS:
+        if self.max_tokens < 1:
             raise SettingsError(
-                "max_tokens is {value}, but must be 1 to {limit}; write a long text in "
-                "several goes",
+                "max_tokens is {value}, but must be 1 or more; choose how long the answer may be",
                 value=self.max_tokens,
-                limit=MAX_TOKENS,
             )
         # A string is a sequence of strings too, each of one letter.
         given: object = self.stop
