@@ -1,5 +1,5 @@
 // What is pressed before the page knows the visitor's language and has the kept chats back waits for
-// them: what came back would be written over an answer that began before.
+// them: what came back would be written over an answer that began before. Runs before the page asks.
 const page = document.documentElement;
 const isBack = () => "isBack" in page.dataset;
 const BUTTONS = "button:not([role=tab]):not(.label-wrap):not(#tour button)";

@@ -18,7 +18,7 @@ _TOUR = Path(__file__).with_name("tour.js")
 _CHANGED = Path(__file__).with_name("changed.js")
 # They show nothing.
 _QUIET_SCRIPTS = tuple(
-    Path(__file__).with_name(f"{name}.js") for name in ("early", "focus", "kept_drafts", "figures")
+    Path(__file__).with_name(f"{name}.js") for name in ("focus", "kept_drafts", "figures")
 )
 # Where each step of the tour points.
 _STEPS = {

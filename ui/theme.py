@@ -115,6 +115,8 @@ def launch_look() -> dict[str, Any]:
     return {
         "theme": build_theme(),
         "css": "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _STYLES),
+        # Before the page asks anything of the server; a component's script may come later.
+        "js": f"() => {{{(_FOLDER / 'early.js').read_text(encoding='utf-8')}}}",
         "favicon_path": _FOLDER / "icon.svg",
         "i18n": translations(),
         "footer_links": ["api", "settings"],

@@ -40,6 +40,8 @@ def visit(
     page.on("framenavigated", faults.arrive)
     page.goto(address)
     page.locator("#chat-box textarea").wait_for()
+    # What is pressed before waits; but a program is quicker than the page's own scripts.
+    page.wait_for_function("'isBack' in document.documentElement.dataset")
     yield page
     context.close()
     assert faults.found == []
