@@ -46,6 +46,7 @@ def word_strip(texts: Sequence[str], values: Floats, form: str, language: str) -
 
 
 def _span(index: int, text: str, value: float, top: float, form: str, language: str) -> str:
+    start = translated(language, START)
     # Spaces between words stay spaces, so that lines wrap; all other whitespace is marked.
     word = text.lstrip(" ")
     space, shown = (" ", word) if word != text and word else ("", text)
@@ -53,8 +54,8 @@ def _span(index: int, text: str, value: float, top: float, form: str, language: 
     attributes += [] if text.strip() and text != PIECE else ['class="blank"']
     if np.isfinite(value):
         heat = round(100 * min(1.0, value / top)) if top > 0 else 0
-        name = visible(text) if text else translated(language, START)
-        title = escape(f"{name}: {translated(language, Sentence(form, value=value))}")
+        said = translated(language, Sentence(form, value=value))
+        title = escape(f"{visible(text) if text else start}: {said}")
         attributes += [f'style="--heat:{heat}%"', f'title="{title}"']
     breaks = "<br>" * text.count("\n")
-    return f"{space}<span {' '.join(attributes)}>{escape(visible(shown) if shown else translated(language, START))}</span>{breaks}"
+    return f"{space}<span {' '.join(attributes)}>{escape(visible(shown) if shown else start)}</span>{breaks}"

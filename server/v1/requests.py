@@ -25,6 +25,9 @@ _NOT_OFFERED = (
     "audio", "modalities", "prediction", "web_search_options",
 )  # fmt: skip
 
+# Faults of the forms that a field of several does not have.
+_OTHER_FORMS = ("string_type", "list_type", "int_type")
+
 Text = Annotated[str, StringConstraints(strict=True)]
 Ids = Annotated[list[Annotated[int, Field(strict=True, ge=0, lt=2**31)]], Field(min_length=1)]
 
@@ -209,9 +212,6 @@ def read_ask(kind: type[AskT], body: bytes, limits: RequestLimits) -> AskT:
                 f"{MAX_STOP_LENGTH}; shorten it or leave it out", "out_of_range", param="stop",
             )  # fmt: skip
     return ask
-
-
-_OTHER_FORMS = ("string_type", "list_type", "int_type")
 
 
 def _as_refusal(error: ValidationError) -> Refusal:
