@@ -149,6 +149,20 @@ new MutationObserver(drawSoon).observe(column, { childList: true, subtree: true 
 watch("value", drawSoon);
 drawSoon();
 
+const lastTurn = () => chat().querySelectorAll(".user-row").length - 1;
+
+// Just after an answer Gradio's buttons do nothing for a moment yet, and may be drawn anew.
+function editLast(tries = 20) {
+  if (editedTurn() >= 0) {
+    chat().querySelector(".message textarea")?.focus();
+    return;
+  }
+  editedIn = null;
+  const last = lastButton(lastTurn());
+  if (last && !last.disabled) last.click();
+  if (tries) setTimeout(() => document.activeElement === box() && editLast(tries - 1), 100);
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || !chat()?.offsetParent) return;
   const edited = event.target.closest?.(`#${name} .user-row`) ? editedTurn() : -1;
@@ -164,12 +178,9 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Escape") {
     document.querySelector(`#${name}-box .stop-button`)?.click();
   } else if (event.key === "ArrowUp" && event.target === box() && box().value === "") {
-    const last = lastButton(chat().querySelectorAll(".user-row").length - 1);
-    if (!last) return;
+    if (!lastButton(lastTurn())) return;
     event.preventDefault();
-    editedIn = null;
-    last.click();
-    requestAnimationFrame(() => chat().querySelector(".message textarea")?.focus());
+    editLast();
   }
 });
 document.addEventListener("click", (event) => {
