@@ -314,8 +314,10 @@ class _Writer:
             self.exchanges.append(world_fact(self.rng))
         elif luck < 0.47:
             self.exchanges.append(talk.performance(self.rng, self._slots()))
-        elif luck < 0.51:
+        elif luck < 0.50:
             self.exchanges.append(recall.repeat(self.rng))
+        elif luck < 0.53 and self.exchanges:
+            self.exchanges.append(recall.ask_said(self.rng, self.exchanges[-1].user))
         elif not self.persona.is_pip and luck < 0.77:
             self._about_persona()
         else:
