@@ -169,9 +169,6 @@ def wire_answers(tab: Tab) -> None:
         talk.go_on.click(actions.go_on, None, ask, **QUIET_EVENT),
     )
     for step in steps:
-        step.success(
-            keeping.unanswered, [chats, ask], held.asked, **QUIET_EVENT
-        ).success(None, held.asked, None, js=browser.WRITE_ASKED, **QUIET_EVENT)  # fmt: skip
         answered = step.success(
             partial(answer, tab.engine, tab.template, tab.running[0]),
             [held.visitor, held.language, chats, ask, *tab.wishes],
@@ -320,15 +317,16 @@ def keep(tab: Tab, step: Dependency) -> Dependency:
     engine, held = tab.engine, tab.held
 
     def save(
-        language: str, chats: Chats, saved: keeping.Saved, is_exact: bool
+        visitor: str, language: str, chats: Chats, saved: keeping.Saved, is_exact: bool
     ) -> tuple[str, str, keeping.Saved, dict[str, Any]]:
         # A link that was made before tells of another text.
         exact = exact_text(engine, language, chats, is_exact)
-        return "", exact, *keeping.save(engine, chats, saved)
+        is_answering = tab.running[0].has(visitor)
+        return "", exact, *keeping.save(engine, chats, saved, is_answering=is_answering)
 
     kept: Dependency = step.then(
         save,
-        [held.language, held.chats, held.saved, tab.who.exact],
+        [*tab.mine, held.saved, tab.who.exact],
         [tab.manage.link, tab.exact, held.saved, held.stored],
         **QUIET_EVENT,
     ).success(None, held.stored, None, js=browser.WRITE, **QUIET_EVENT)

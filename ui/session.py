@@ -62,6 +62,10 @@ class RunningStreams:
         """Whether no newer stream has taken this one's place."""
         return self._streams.get(visitor) is stream
 
+    def has(self, visitor: str) -> bool:
+        """Whether the visitor's stream still runs."""
+        return visitor in self._streams
+
     def end(self, visitor: str, stream: Cancellable) -> None:
         """Cancel a stream and forget it; a newer one stays."""
         stream.cancel()

@@ -1,10 +1,15 @@
 import re
+import shutil
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+import presets
+from tests.checkpoints import random_weights, write_safetensors
+from tests.e2e.serving import program
 from tests.e2e.test_page import LONG_TEXT, PATIENCE_MS, one_answer, say, visit
 
 # A second, and what a busy machine may add to it.
@@ -214,6 +219,37 @@ def test_a_reload_in_the_middle_of_an_answer_brings_the_message_back(
         box.press("Enter")
     page.wait_for_function("sessionStorage.getItem('rwkv-playground-asked') === null")
     context.close()
+
+
+def test_an_answer_cut_off_by_a_reload_is_back_and_can_go_on(
+    browser: Browser, tmp_path: Path
+) -> None:
+    # Wide enough to write for minutes.
+    weights = random_weights(n_layer=12, n_embd=512, head_size=64, vocab_size=4096)
+    shutil.copy(presets.default_model_path().with_name("tokenizer.json"), tmp_path)
+    options = ["--model", str(write_safetensors(tmp_path / "model.safetensors", weights))]
+    context = browser.new_context()
+    with program(tmp_path, options, {"HF_HUB_OFFLINE": "1"}) as (_, address):
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(address)
+        say(page, "Tell me of the walrus")
+        page.wait_for_function(f"{KEPT}.some((name) => localStorage[name].includes('walrus'))")
+        page.reload()
+        own, answer = (page.locator("#chat").get_by_test_id(who) for who in ("user", "bot"))
+        expect(own).to_have_text(["Tell me of the walrus"])
+        expect(answer).to_have_count(1)
+        before = answer.inner_text()
+        assert before
+        expect(page.get_by_label("Write a message")).to_have_value("")
+        page.locator("#chat-go-on").click()
+        expect(page.locator("#chat-status")).to_contain_text("Writing.")
+        page.wait_for_function(
+            "(length) => document.querySelector('#chat [data-testid=bot]').innerText.length > length",
+            arg=len(before),
+        )
+        assert answer.inner_text().startswith(before[:50])
+        context.close()
 
 
 def test_whoever_leaves_in_the_middle_of_an_answer_frees_the_engine_within_a_second(

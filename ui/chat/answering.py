@@ -1,5 +1,6 @@
 """Answering a message: from what was asked to the last word, redrawn a few times a second."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from ui.chat.frames import (
     messages_of,
     outcome,
 )
+from ui.chat.so_far import so_far, unanswered, written
 from ui.chat.turns import answered, opened
 from ui.chat.values import CUT, Ask, Chats
 from ui.components import error_line, progress_line
@@ -29,6 +31,8 @@ from ui.controls import generation_settings
 from ui.session import RunningStreams
 
 MAX_OWN_STOPS = 4
+# The browser keeps an answer under way so often: a page may be left, or the server, at any time.
+KEEP_EVERY_S = 2.0
 
 
 class Wishes(NamedTuple):
@@ -191,8 +195,9 @@ async def follow(
     """Show the words of a stream as they come."""
     tokens: list[Token] = []
     box = box_for(language, "" if job.ask.is_typed else None, is_busy=True)
-    marks: str | dict[str, Any] = marks_of(job.asked.current, language)
-    is_drawn = False
+    keeps = unanswered(job.asked, job.ask)
+    marks: str | dict[str, Any] = marks_of(job.asked.current, language, keeps)
+    is_drawn, kept_at = False, time.monotonic()
     async for batch in stream.batches():
         tokens += batch
         text = "".join(token.text for token in tokens)
@@ -204,6 +209,9 @@ async def follow(
         has_news = bool(batch) or not is_drawn
         messages = messages_of(chats.current, language, is_writing=True) if has_news else SKIP
         status = progress_line(stream.status, language)
+        if time.monotonic() - kept_at >= KEEP_EVERY_S:
+            keeps = so_far(engine, chats, job.settings, job.mode)
+            marks, kept_at = marks_of(chats.current, language, keeps), time.monotonic()
         yield ChatFrame(messages, chats, talk, box, status, memory, marks, SKIP, SKIP)
         box, marks, is_drawn = SKIP, SKIP, True
 
@@ -247,4 +255,6 @@ def finished(
     status = outcome(result, turn, reread, state_bytes, language)
     if result.error is not None:
         status = error_line(result.error, language)
-    return frame(engine, kept, box_for(language, back), status, language)
+    shown = frame(engine, kept, box_for(language, back), status, language)
+    # The connection may break just after the last words.
+    return shown._replace(marks=marks_of(kept.current, language, written(engine, kept)))

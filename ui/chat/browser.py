@@ -3,7 +3,7 @@
 Each chat has an entry of its own under its number, which is drawn at random, so that two windows
 never write over each other's chats. Which one is open is each window's own affair; a new window
 opens what any had open last. What was asked and is not answered yet is kept for its window alone,
-so that a reload does not lose it.
+so that a reload does not lose it; of an answer that takes longer, the chat has what is there of it.
 """
 
 _COMMON = """
@@ -43,6 +43,8 @@ WRITE = (
       !order.includes(number) && localStorage.getItem(CHAT + number) !== null);
     localStorage.setItem(LIST, JSON.stringify({ order: [...order, ...others], open }));
     sessionStorage.setItem(OPEN, open);
+    // What was asked stands in the chat now.
+    if (texts[JSON.parse(sessionStorage.getItem(ASKED))?.slot]) sessionStorage.removeItem(ASKED);
   } catch (error) { console.error("The browser could not keep the chats:", error); }
 }"""
 )

@@ -93,8 +93,14 @@ def messages_of(chat: Chat, language: str, *, is_writing: bool = False) -> list[
     return messages
 
 
-def marks_of(chat: Chat, language: str) -> str:
-    """Say which versions each drawn exchange has, for the small tools beside the messages."""
+def marks_of(chat: Chat, language: str, keeps: dict[str, Any] | None = None) -> str:
+    """Say which versions each drawn exchange has, for the small tools beside the messages.
+
+    Args:
+        chat: that is drawn.
+        language: of the page.
+        keeps: what the browser is to keep of an answer under way, see `so_far`.
+    """
     path = chat.tree.path[chat.first_drawn :]
     words = {
         name: speak(language, f"chat.{name}")
@@ -110,7 +116,8 @@ def marks_of(chat: Chat, language: str) -> str:
         }
         for node in path
     ]
-    return json.dumps({"chat": chat.slot, "words": words, "turns": turns}, ensure_ascii=False)
+    marks = {"chat": chat.slot, "words": words, "turns": turns, "keeps": keeps or {}}
+    return json.dumps(marks, ensure_ascii=False)
 
 
 def _mark(versions: Versions) -> list[int]:

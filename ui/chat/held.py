@@ -19,7 +19,6 @@ class Held(NamedTuple):
     pair_seed: gr.State
     saved: gr.State
     stored: gr.JSON
-    asked: gr.JSON
 
 
 def build_held(visitor: gr.State) -> Held:
@@ -33,6 +32,5 @@ def build_held(visitor: gr.State) -> Held:
         gr.State(None),
         gr.State(-1),
         gr.State({}),
-        gr.JSON(visible=False),
         gr.JSON(visible=False),
     )

@@ -22,7 +22,7 @@ from rwkv_core.sessions import Conversation
 from ui.chat import records
 from ui.chat.actions import to_reread
 from ui.chat.frames import ChatFrame, box_for, frame, line
-from ui.chat.values import MAX_CHATS, MAX_SLOT, MAX_TITLE, Ask, Chat, Chats, fold, short, unfold
+from ui.chat.values import MAX_CHATS, MAX_SLOT, MAX_TITLE, Chat, Chats, fold, short, unfold
 from ui.components import error_line
 from ui.session import RunningStreams
 from ui.shelf import Handed, Shelf
@@ -239,15 +239,8 @@ def restore(
     return frame(engine, chats, box, status, language), saved
 
 
-def unanswered(chats: Chats, ask: Ask) -> dict[str, Any]:
-    """What the browser keeps until an answer is there: words that stand in no chat, and whose."""
-    said = [node.turn.user for node in chats.current.tree.nodes]
-    is_new = ask.kind == "send" or (ask.kind == "replace" and ask.text not in said)
-    return {"text": ask.text if is_new else "", "slot": chats.current.slot}
-
-
 def _asked(asked: object) -> tuple[str, int]:
-    """Check what `unanswered` gave; no words where it is something else."""
+    """Check what `so_far.unanswered` gave; no words where it is something else."""
     text, slot = (asked.get("text"), asked.get("slot")) if isinstance(asked, dict) else ("", 0)
     return (text, slot) if isinstance(text, str) and type(slot) is int else ("", 0)
 
@@ -263,20 +256,29 @@ def kept_texts(texts: object) -> dict[int, str]:
     }
 
 
-def save(engine: Engine, chats: Chats, saved: Saved) -> tuple[Saved, dict[str, Any]]:
+def save(
+    engine: Engine, chats: Chats, saved: Saved, *, is_answering: bool = False
+) -> tuple[Saved, dict[str, Any]]:
     """What the browser is to keep now.
 
     Args:
         engine: decodes ids.
         chats: all the visitor has.
         saved: what this page knows the browser to keep, by slot.
+        is_answering: whether the open chat is being answered; it stays as it was kept until then.
 
     Returns:
         What it keeps from now on, and what `browser.WRITE` writes: the slots in order, the open
         one, and the text of each chat that changed, "" where it was deleted. Others are left
         alone, since another window may have gone on with them.
     """
-    now = {chat.slot: chat for chat in chats.chats if not chat.is_empty}
+    now: dict[int, Chat] = {}
+    for chat in chats.chats:
+        # `so_far` keeps an answer under way.
+        is_open = is_answering and chat is chats.current
+        kept = saved.get(chat.slot) if is_open else chat
+        if kept is not None and not kept.is_empty:
+            now[chat.slot] = kept
     texts = {str(slot): "" for slot in saved if slot not in now}
     for slot, chat in now.items():
         if not _is_kept(engine, chat, saved.get(slot)):

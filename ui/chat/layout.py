@@ -10,6 +10,7 @@ from presets import ChatTemplate, examples, personas
 from presets.words import speak, translated
 from rwkv_core.config import Choice
 from rwkv_core.engine import Engine
+from ui.chat import browser
 from ui.chat.frames import line
 from ui.chat.values import MAX_TITLE
 from ui.words import say
@@ -131,7 +132,9 @@ def build_talk(engine: Engine, name: str, *, is_first: bool) -> Talk:
             submit_btn=speak("en", "chat.send"),
             elem_id=f"{name}-box",
         )
-    marks = gr.HTML("", html_template="", js_on_load=_TOOLS.read_text(encoding="utf-8"))
+    writers = f"const keepAsked = {browser.WRITE_ASKED};\nconst keepChat = {browser.WRITE};\n"
+    tools = writers + _TOOLS.read_text(encoding="utf-8")
+    marks = gr.HTML("", html_template="", js_on_load=tools)
     with gr.Row(elem_classes="under-talk"):
         status = gr.HTML(line(""), elem_id=f"{name}-status")
         go_on = gr.Button(

@@ -2,7 +2,8 @@
 // others, and "fork here". The marks come as JSON in `props.value`; clicks go back by `trigger`.
 // Also the keyboard: Escape stops, arrow up in an empty box edits the last message, Enter sends the
 // edit; and a visitor's own words are shown as they were written: Gradio reads both sides of a
-// conversation as Markdown.
+// conversation as Markdown. And what is asked and answered is kept while it is written, by
+// `keepAsked` and `keepChat` from browser.py.
 // Told by its place: Gradio forgets a component's other props while its column is hidden.
 const name = element.closest(".fork") ? "fork" : "chat";
 const chat = () => document.getElementById(name);
@@ -146,7 +147,13 @@ function drawSoon() {
 
 const column = element.closest(".main-column");
 new MutationObserver(drawSoon).observe(column, { childList: true, subtree: true });
-watch("value", drawSoon);
+watch("value", () => {
+  const { asked, chat: soFar } = JSON.parse(props.value || "{}").keeps ?? {};
+  // The second column is no chat of its own before it is kept.
+  if (asked && name === "chat") keepAsked(asked);
+  if (soFar && name === "chat") keepChat(soFar);
+  drawSoon();
+});
 drawSoon();
 
 const lastTurn = () => chat().querySelectorAll(".user-row").length - 1;

@@ -210,6 +210,21 @@ def test_only_what_changed_is_written_and_what_was_deleted_is_wiped() -> None:
     assert stored == {"order": [first], "open": first, "texts": {str(second): ""}}
 
 
+def test_a_chat_that_is_being_answered_stays_as_it_was_kept() -> None:
+    visit = Visit()
+    visit.say("Hi")
+    saved, stored = keeping.save(visit.engine, visit.chats, {}, is_answering=True)
+    assert (saved, stored["order"], stored["texts"]) == ({}, [], {})
+    saved, stored = keeping.save(visit.engine, visit.chats, {})
+    kept = saved[visit.chats.current.slot]
+    visit.say("more")
+    saved, stored = keeping.save(visit.engine, visit.chats, saved, is_answering=True)
+    assert stored["order"] == [visit.chats.current.slot]
+    assert (saved, stored["texts"]) == ({kept.slot: kept}, {})
+    saved, stored = keeping.save(visit.engine, visit.chats, saved)
+    assert stored["texts"].keys() == {str(kept.slot)}
+
+
 def test_a_damaged_chat_in_the_browser_is_left_alone() -> None:
     visit = two_chats()
     kept = kept_by_browser(visit)
@@ -233,6 +248,13 @@ def test_a_chat_that_cannot_be_read_does_not_take_the_others_with_it() -> None:
     assert keeping.save(visit.engine, shown.chats, saved)[1]["texts"] == {}
 
 
+def under_way(visit: Visit, ask: Ask) -> dict[str, Any]:
+    """What the browser keeps when the first frame of an answer is shown."""
+    frame = run(visit.fake, ask, visit.chats)[0]
+    asked: dict[str, Any] = json.loads(str(frame.marks))["keeps"]["asked"]
+    return asked
+
+
 def test_a_message_that_was_not_answered_is_in_its_box_again_and_its_chat_is_open() -> None:
     visit = two_chats()
     kept = kept_by_browser(visit)
@@ -244,7 +266,7 @@ def test_a_message_that_was_not_answered_is_in_its_box_again_and_its_chat_is_ope
         (Ask("first", "replace", 0), ""),
         (Ask("", "continue"), ""),
     ):
-        asked = keeping.unanswered(visit.chats, ask)
+        asked = under_way(visit, ask)
         assert asked == {"text": text, "slot": first}
         again = {**kept, "asked": asked}
         shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", again)
@@ -256,7 +278,7 @@ def test_the_first_message_of_a_chat_comes_back_in_a_chat_of_its_own() -> None:
     visit = two_chats()
     kept = kept_by_browser(visit)
     visit.new()
-    asked = keeping.unanswered(visit.chats, Ask("third"))
+    asked = under_way(visit, Ask("third"))
     shown, saved = keeping.restore(visit.engine, TEMPLATE, "me", "en", {**kept, "asked": asked})
     assert shown.box["value"] == "third"
     assert [chat.name for chat in shown.chats.chats] == ["", "second", "first"]
