@@ -129,7 +129,9 @@ def build_chat_tab(
             keeper = build_keep_button()
             chooser = build_controls(engine.model.name)
             who = build_who(template, why)
-            with gr.Accordion(say("chat.manage"), open=False, elem_classes="quiet"):
+            with gr.Accordion(
+                say("chat.manage"), open=False, elem_classes="quiet", elem_id="chat-manage"
+            ):
                 manage = build_manage()
             held, second = build_held(visitor), fork.talk
             drafted = [visitor, held.language, talk.box, held.chats, who.persona]
@@ -147,9 +149,8 @@ def build_chat_tab(
         ],
         [who.persona, who.thinking, who.stops, held.pair_seed, *chooser.numbers],
     )  # fmt: skip
-    wire_answers(tab)
+    wire_fork(tab, wire_answers(tab))
     wire_chats(tab)
-    wire_fork(tab)
     wire_load(tab, page)
     wire_shelf(tab, keeper, ports)
     filled = who.ready_made.input(str, who.ready_made, who.persona, **QUIET_EVENT)
@@ -157,12 +158,16 @@ def build_chat_tab(
     keep_settings(page, browser_state("settings"), settings, [chooser.filled, filled])
 
 
-def wire_answers(tab: Tab) -> None:
-    """Wire every way to ask for an answer in the first column."""
+def wire_answers(tab: Tab) -> Dependency:
+    """Wire every way to ask for an answer in the first column.
+
+    Returns:
+        The step after which `Held.ask` has what was sent.
+    """
     held, talk = tab.held, tab.talk
     ask, chats = held.ask, held.chats
     steps = (
-        talk.box.submit(actions.send, talk.box, ask, **QUIET_EVENT),
+        talk.box.submit(actions.send, talk.box, ask, js=browser.send_from("chat"), **QUIET_EVENT),
         talk.chat.example_select(actions.send_example, None, ask, **QUIET_EVENT),
         talk.chat.retry(actions.retry, chats, ask, **QUIET_EVENT),
         talk.chat.edit(actions.edit, chats, ask, **QUIET_EVENT),
@@ -177,6 +182,7 @@ def wire_answers(tab: Tab) -> None:
         )
         keep(tab, answered).success(None, None, None, js=browser.FORGET_ASKED, **QUIET_EVENT)
     talk.box.stop(tab.running[0].stop, held.visitor, None, **QUIET_EVENT)
+    return steps[0]
 
 
 def wire_chats(tab: Tab) -> None:
@@ -255,8 +261,8 @@ def wire_shelf(tab: Tab, keeper: gr.Button, ports: ShelfPorts) -> None:
         keep(tab, step)
 
 
-def wire_fork(tab: Tab) -> None:
-    """Wire the second column."""
+def wire_fork(tab: Tab, sent: Dependency) -> None:
+    """Wire the second column, which can be asked what was sent in the first one."""
     engine, running, held, talk = tab.engine, tab.running[1], tab.held, tab.fork.talk
     mine, outputs = [held.visitor, held.language, held.beside], tab.outputs_beside
 
@@ -282,10 +288,10 @@ def wire_fork(tab: Tab) -> None:
         return beside.beside_of(actions.show_earlier(engine, language, chats))
 
     ask = held.ask_beside
-    both = [tab.talk.box, tab.fork.both, held.pair_seed]
+    both = [held.ask, tab.fork.both, held.pair_seed]
     steps = (
-        talk.box.submit(actions.send, talk.box, ask, **QUIET_EVENT),
-        tab.talk.box.submit(beside.ask_both, both, ask, **QUIET_EVENT),
+        talk.box.submit(actions.send, talk.box, ask, js=browser.send_from("fork"), **QUIET_EVENT),
+        sent.success(beside.ask_both, both, ask, **QUIET_EVENT),
         talk.chat.retry(actions.retry, held.beside, ask, **QUIET_EVENT),
         talk.chat.edit(actions.edit, held.beside, ask, **QUIET_EVENT),
         talk.go_on.click(actions.go_on, None, ask, **QUIET_EVENT),

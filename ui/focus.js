@@ -1,7 +1,9 @@
 // Where the keyboard goes on when the control it was on is gone: what was pressed, and what follows
 // it, the first that is there. Without this it would begin again at the top of the page.
 const HEIRS = [
-  ["#fork, .fork", "#fork-box textarea, #fork-box button"],
+  // The second column may be what has gone.
+  [".fork", "#fork-box textarea, #fork-box button, #chat-box textarea"],
+  ["#chat-bring-back", "#chat-delete"],
   ["#chat, #chat-new, #chat-box, #chat-go-on, #chat-picker", "#chat-box textarea, #chat-box button"],
   [
     "#completion-run, #completion-more, #completion-stop, #completion-words, #completion-versions, " +
@@ -19,7 +21,8 @@ function isThere(one) {
 function goOn() {
   isLooking = false;
   if (!heirs || document.activeElement !== document.body) return;
-  [...document.querySelectorAll(heirs)].find(isThere)?.focus({ preventScroll: true });
+  heirs.split(", ").flatMap((heir) => [...document.querySelectorAll(heir)])
+    .find(isThere)?.focus({ preventScroll: true });
 }
 
 document.addEventListener("click", (event) => {

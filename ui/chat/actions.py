@@ -23,23 +23,23 @@ def send(text: str) -> Ask:
 
 def send_example(event: gr.SelectData) -> Ask:
     """Ask for an answer to an example."""
-    return Ask(text_of(event.value), is_typed=False)
+    return Ask(text_of(event.value))
 
 
 def go_on() -> Ask:
     """Ask for more of a cut answer."""
-    return Ask("", "continue", is_typed=False)
+    return Ask("", "continue")
 
 
 def retry(event: gr.RetryData, chats: Chats) -> Ask:
     """Ask for another answer to the same message."""
     node = node_of(chats, event.index)
-    return Ask(chats.current.tree.nodes[node].turn.user, "replace", node, is_typed=False)
+    return Ask(chats.current.tree.nodes[node].turn.user, "replace", node)
 
 
 def edit(event: gr.EditData, chats: Chats) -> Ask:
     """Ask for an answer to a message as it reads now; the old one stays beside it."""
-    return Ask(text_of(event.value), "replace", node_of(chats, event.index), is_typed=False)
+    return Ask(text_of(event.value), "replace", node_of(chats, event.index))
 
 
 def node_of(chats: Chats, index: int | tuple[int, int]) -> int:
@@ -82,7 +82,7 @@ def undo(
     before = chats.with_tree(tree.shown(last.parent))
     said = speak(language, "chat.taken_back")
     status = line(f"{said} {to_reread(engine, visitor, before, language)}")
-    return frame(engine, before, box_for(language, last.turn.user), status, language)
+    return frame(engine, before, box_for(language), status, language, back=last.turn.user)
 
 
 def switch_version(

@@ -127,9 +127,8 @@ async def answer(
             visitor, job.prompt + job.live, job.settings, root=root, tells_change=True
         )
     except RwkvError as error:
-        # Words that stand in no box, such as an edit's, go into the message box.
-        box = box_for(language, None if ask.is_typed else ask.text)
-        yield frame(engine, kept, box, error_line(error, language), language)
+        status = error_line(error, language)
+        yield frame(engine, kept, box_for(language), status, language, back=ask.text.strip())
         return
     running.start(visitor, stream)
     try:
@@ -194,7 +193,7 @@ async def follow(
 ) -> AsyncIterator[ChatFrame]:
     """Show the words of a stream as they come."""
     tokens: list[Token] = []
-    box = box_for(language, "" if job.ask.is_typed else None, is_busy=True)
+    box = box_for(language, is_busy=True)
     keeps = unanswered(job.asked, job.ask)
     marks: str | dict[str, Any] = marks_of(job.asked.current, language, keeps)
     is_drawn, kept_at = False, time.monotonic()
@@ -250,11 +249,12 @@ def finished(
         # An open tag alone is no answer.
         done = job.with_turn(replace(job.turn, live_ids=()))
     kept = done.with_tree(done.current.tree.settled())
-    back = None if kept.current.tree is done.current.tree else job.ask.text
     state_bytes = engine.model.config.state_bytes
     status = outcome(result, turn, reread, state_bytes, language)
     if result.error is not None:
         status = error_line(result.error, language)
-    shown = frame(engine, kept, box_for(language, back), status, language)
+    if kept.current.tree is not done.current.tree:
+        return frame(engine, kept, box_for(language), status, language, back=job.ask.text)
     # The connection may break just after the last words.
-    return shown._replace(marks=marks_of(kept.current, language, written(engine, kept)))
+    marks = marks_of(kept.current, language, written(engine, kept))
+    return frame(engine, kept, box_for(language), status, language)._replace(marks=marks)

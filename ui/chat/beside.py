@@ -71,9 +71,9 @@ async def answer_beside(
         yield beside_of(shown)
 
 
-def ask_both(text: str, both: bool, pair_seed: int) -> Ask | None:
+def ask_both(ask: Ask, both: bool, pair_seed: int) -> Ask | None:
     """Ask on the right what was sent on the left, where the visitor wants that."""
-    return Ask(text, is_typed=False) if both and pair_seed >= 0 else None
+    return ask if both and pair_seed >= 0 else None
 
 
 def fork_here(

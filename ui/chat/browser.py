@@ -9,22 +9,36 @@ so that a reload does not lose it; of an answer that takes longer, the chat has 
 _COMMON = """
   const CHAT = "rwkv-playground-chat:", LIST = "rwkv-playground-list";
   const ASKED = "rwkv-playground-asked", OPEN = "rwkv-playground-open";
+  const DRAFT = "rwkv-playground-draft:chat-box";
   const listed = () => {
     try { return { order: [], ...JSON.parse(localStorage.getItem(LIST)) }; }
     catch { return { order: [] }; }
+  };"""
+
+# What was asked when the page was left goes back into its box, before what was typed there since.
+# It is the draft from then on.
+_TAKE_ASKED = """
+  const takeAsked = () => {
+    const asked = JSON.parse(sessionStorage.getItem(ASKED));
+    if (!asked?.text) return null;
+    const typed = sessionStorage.getItem(DRAFT) ?? "";
+    const text = !typed || typed === asked.text ? asked.text : `${asked.text}\\n${typed}`;
+    sessionStorage.setItem(DRAFT, text);
+    sessionStorage.removeItem(ASKED);
+    return { ...asked, text };
   };"""
 
 # A browser may forbid all storage: the page works without.
 READ = (
     "() => {"
     + _COMMON
+    + _TAKE_ASKED
     + """
   try {
     const names = Object.keys(localStorage).filter((name) => name.startsWith(CHAT));
     const texts = names.map((name) => [name.slice(CHAT.length), localStorage.getItem(name)]);
-    const asked = JSON.parse(sessionStorage.getItem(ASKED));
     const list = listed(), open = JSON.parse(sessionStorage.getItem(OPEN)) ?? list.open;
-    return { ...list, open, texts: Object.fromEntries(texts), asked };
+    return { ...list, open, texts: Object.fromEntries(texts), asked: takeAsked() };
   } catch { return {}; }
 }"""
 )
@@ -64,3 +78,31 @@ FORGET_ASKED = (
   try { sessionStorage.removeItem(ASKED); } catch { }
 }"""
 )
+
+
+def send_from(column: str) -> str:
+    """What the browser does before a message leaves its box, which is empty at once.
+
+    Until the server answers, or is given up, no other chat can be opened: the message would be
+    answered there.
+
+    Args:
+        column: "chat" or "fork", how the column's ids begin.
+    """
+    return (
+        "(text) => {"
+        + _COMMON
+        + f"""
+  if (!text.trim()) return text;
+  const box = document.querySelector("#{column}-box textarea"), talk = box.closest(".talk");
+  talk.dataset.sending = "";
+  setTimeout(() => delete talk.dataset.sending, 10_000);
+  try {{
+    const slot = JSON.parse(sessionStorage.getItem(OPEN)) ?? 0;
+    if ("{column}" === "chat") sessionStorage.setItem(ASKED, JSON.stringify({{ text, slot }}));
+  }} catch {{ }}
+  box.value = "";
+  box.dispatchEvent(new Event("input", {{ bubbles: true }}));
+  return text;
+}}"""
+    )

@@ -2,6 +2,7 @@
 
 import json
 from html import escape
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -81,16 +82,21 @@ def messages_of(chat: Chat, language: str, *, is_writing: bool = False) -> list[
     messages: list[Message] = []
     turns = chat.conversation.turns[chat.first_drawn :]
     for turn in turns:
-        messages.append({"role": "user", "content": turn.user})
+        messages.append({"role": "user", "content": _as_written(turn.user)})
         if turn.thinking:
             is_open = is_writing and turn is turns[-1] and not turn.answer
             title = speak(language, "chat.thinking" if is_open else "chat.thought")
             metadata = {"title": title, "status": "pending" if is_open else "done"}
-            message = {"role": "assistant", "content": turn.thinking, "metadata": metadata}
-            messages.append(message)
+            content = _as_written(turn.thinking)
+            messages.append({"role": "assistant", "content": content, "metadata": metadata})
         if turn.answer:
-            messages.append({"role": "assistant", "content": turn.answer})
+            messages.append({"role": "assistant", "content": _as_written(turn.answer)})
     return messages
+
+
+def _as_written(text: str) -> dict[str, str]:
+    """A message's text with every blank: of a plain string Gradio takes what its lines begin with."""
+    return {"type": "text", "text": text}
 
 
 def marks_of(chat: Chat, language: str, keeps: dict[str, Any] | None = None) -> str:
@@ -99,7 +105,7 @@ def marks_of(chat: Chat, language: str, keeps: dict[str, Any] | None = None) -> 
     Args:
         chat: that is drawn.
         language: of the page.
-        keeps: what the browser is to keep of an answer under way, see `so_far`.
+        keeps: what the browser is to keep of an answer, see `so_far`, or to put back into the box.
     """
     path = chat.tree.path[chat.first_drawn :]
     words = {
@@ -130,9 +136,13 @@ def frame(
     box: dict[str, Any],
     status: str,
     language: str,
+    *,
+    back: str = "",
 ) -> ChatFrame:
-    """Draw the whole tab for the open chat."""
+    """Draw the whole tab for the open chat; words that go `back` into the box stand before others."""
     chat = chats.current
+    # The same words may go back twice.
+    keeps = {"back": [back, token_hex(4)]} if back else {}
     hidden = chat.first_drawn
     return ChatFrame(
         messages_of(chat, language),
@@ -141,7 +151,7 @@ def frame(
         box,
         status,
         memory_of(engine, chat.conversation, language=language),
-        marks_of(chat, language),
+        marks_of(chat, language, keeps),
         gr.update(visible=chat.is_cut),
         gr.update(visible=hidden > 0, value=speak(language, "chat.show_earlier", count=hidden)),
         picker_of(chats, language),

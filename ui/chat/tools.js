@@ -135,6 +135,15 @@ function draw() {
   }
 }
 
+// What would change the chat while it is answered waits for Stop, for the keyboard too: Gradio shows
+// late frames of an older event over those of a newer one.
+const CHANGERS = ".chat-bar, #chat-manage, #chat-go-on, #chat-earlier";
+function holdChangers() {
+  if (name !== "chat") return;
+  const isBusy = document.querySelector("#chat-box .stop-button, .first-talk .talk[data-sending]") !== null;
+  document.querySelectorAll(CHANGERS).forEach((one) => { one.inert = isBusy; });
+}
+
 let isAsked = false;
 function drawSoon() {
   if (isAsked) return;
@@ -146,12 +155,23 @@ function drawSoon() {
 }
 
 const column = element.closest(".main-column");
-new MutationObserver(drawSoon).observe(column, { childList: true, subtree: true });
+new MutationObserver(() => {
+  holdChangers();
+  drawSoon();
+}).observe(column, { childList: true, subtree: true, attributeFilter: ["data-sending"] });
+function putBack(text) {
+  const area = box();
+  area.value = area.value ? `${text}\n${area.value}` : text;
+  area.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 watch("value", () => {
-  const { asked, chat: soFar } = JSON.parse(props.value || "{}").keeps ?? {};
+  const { asked, chat: soFar, back } = JSON.parse(props.value || "{}").keeps ?? {};
   // The second column is no chat of its own before it is kept.
   if (asked && name === "chat") keepAsked(asked);
   if (soFar && name === "chat") keepChat(soFar);
+  if (back) putBack(back[0]);
+  delete chat()?.closest(".talk").dataset.sending;
   drawSoon();
 });
 drawSoon();
@@ -190,6 +210,13 @@ document.addEventListener("keydown", (event) => {
     editLast();
   }
 });
+// A second message would overtake one that is on its way.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.target !== box()) return;
+  if (!("sending" in box().closest(".talk").dataset)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 document.addEventListener("click", (event) => {
   // Whoever presses Edit wants to edit.
   if (event.isTrusted && event.target.closest?.(`#${name} .icon-button`)) editedIn = null;

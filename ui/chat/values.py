@@ -31,13 +31,11 @@ class Ask:
         kind: "send" after the shown text, "replace" an exchange with another one beside it,
             "continue" the last answer.
         node: the exchange to replace.
-        is_typed: whether the words still stand in the message box.
     """
 
     text: str
     kind: Literal["send", "replace", "continue"] = "send"
     node: int = 0
-    is_typed: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Answers of the fake engine, collected as the page would show them."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,13 @@ def run(
         return frames
 
     return asyncio.run(collect())
+
+
+def put_back(frame: ChatFrame) -> str:
+    """The words that a frame puts back into the message box; "" for none."""
+    back: list[str] = json.loads(str(frame.marks))["keeps"].get("back", [""])
+    assert "value" not in frame.box, "it would be written over what was typed since"
+    return back[0]
 
 
 def spelled(engine: FakeEngine, chats: Chats) -> Chats:

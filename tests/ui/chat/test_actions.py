@@ -3,7 +3,7 @@ import pytest
 
 from rwkv_core.branches import Tree
 from rwkv_core.sessions import Conversation
-from tests.ui.chat.asking import run, talked
+from tests.ui.chat.asking import put_back, run, talked
 from tests.ui.fakes import FakeEngine, as_engine, fake_memory
 from ui.chat import actions
 from ui.chat.frames import ChatFrame
@@ -23,15 +23,15 @@ def switch(engine: FakeEngine, chats: Chats, **sent: object) -> ChatFrame:
 def test_retry_and_edit_name_the_exchange_they_replace() -> None:
     chats = talked(FakeEngine(), "Hi", "Bye")
     again = actions.retry(gr.RetryData(None, {"index": 2, "value": "Bye"}), chats)
-    assert again == Ask("Bye", "replace", 1, is_typed=False)
+    assert again == Ask("Bye", "replace", 1)
     event = gr.EditData(None, {"index": 0, "value": "Hey", "previous_value": ""})
-    assert actions.edit(event, chats) == Ask("Hey", "replace", 0, is_typed=False)
+    assert actions.edit(event, chats) == Ask("Hey", "replace", 0)
 
 
 def test_an_edit_makes_a_branch_and_the_old_one_can_be_shown_again() -> None:
     engine = FakeEngine()
     chats = talked(engine, "Hi", "Bye")
-    edited = run(engine, Ask("Hey", "replace", 0, is_typed=False), chats)[-1].chats
+    edited = run(engine, Ask("Hey", "replace", 0), chats)[-1].chats
     assert [turn.user for turn in edited.current.conversation.turns] == ["Hey"]
     back = switch(engine, edited, what="message", turn=0, by=-1)
     assert [turn.user for turn in back.conversation.turns] == ["Hi", "Bye"]
@@ -66,7 +66,7 @@ def test_an_impossible_switch_changes_nothing(sent: dict[str, object]) -> None:
 
 def test_an_example_is_sent_as_it_reads() -> None:
     event = gr.SelectData(None, {"index": 1, "value": {"text": "Tell me a joke."}})
-    assert actions.send_example(event) == Ask("Tell me a joke.", is_typed=False)
+    assert actions.send_example(event) == Ask("Tell me a joke.")
 
 
 def test_messages_come_as_text_blocks_too() -> None:
@@ -78,7 +78,7 @@ def test_undo_takes_back_a_turn_and_returns_the_message() -> None:
     engine = FakeEngine()
     undone = undo(engine, talked(engine, "Hi", "Bye"))
     assert [turn.user for turn in undone.conversation.turns] == ["Hi"]
-    assert undone.box["value"] == "Bye"
+    assert put_back(undone) == "Bye"
     assert "re-read 0 tokens" in undone.status
     assert undo(engine, Chats()).messages == []
 

@@ -9,7 +9,7 @@ from presets import default_model_path
 from rwkv_core import load_engine
 from rwkv_core.engine import Engine, EngineLimits
 from rwkv_core.errors import EngineBusyError, RwkvError
-from tests.ui.chat.asking import TEMPLATE, run, talked
+from tests.ui.chat.asking import TEMPLATE, put_back, run, talked
 from tests.ui.fakes import FakeEngine, as_engine
 from ui.chat.answering import Wishes, answer
 from ui.chat.frames import SKIP, ChatFrame
@@ -20,10 +20,10 @@ from ui.session import RunningStreams
 
 def test_an_answer_grows_word_by_word_and_ends_settled() -> None:
     frames = run(FakeEngine(), "Hi")
-    answers = [f.messages[1]["content"] for f in frames if len(f.messages) > 1]
+    answers = [f.messages[1]["content"]["text"] for f in frames if len(f.messages) > 1]
     assert answers[0] == "Once"
     assert answers[-1] == "Once there was a cat."
-    assert frames[0].box["value"] == ""
+    assert "value" not in frames[0].box
     assert frames[0].box["stop_btn"] == "Stop"
     assert frames[-1].box["submit_btn"] == "Send"
     assert "value" not in frames[-1].box
@@ -89,7 +89,7 @@ def test_bad_text_gets_a_sentence_and_stays_in_its_box(text: str, says: str) -> 
     assert len(frames) == 1
     assert says in frames[0].status
     assert 'role="alert"' in frames[0].status
-    assert "value" not in frames[0].box
+    assert put_back(frames[0]) == text.strip()
     assert frames[0].chats == kept
     assert len(engine.streams) == 1
 
@@ -107,8 +107,8 @@ def test_a_refused_edit_comes_back_in_the_message_box() -> None:
     engine = FakeEngine()
     kept = talked(engine, "Hi")
     engine.refusal = EngineBusyError("32 texts are running; wait a moment")
-    frames = run(engine, Ask("Edited", "replace", 0, is_typed=False), kept)
-    assert frames[0].box["value"] == "Edited"
+    frames = run(engine, Ask("Edited", "replace", 0), kept)
+    assert put_back(frames[0]) == "Edited"
     assert frames[0].chats == kept
     assert "32 texts are running" in frames[0].status
 
@@ -116,14 +116,14 @@ def test_a_refused_edit_comes_back_in_the_message_box() -> None:
 def test_a_stopped_answer_goes_on_from_its_last_word() -> None:
     engine = FakeEngine()
     stopped = run(engine, "Hi", stop_after=3)[-1]
-    assert stopped.messages[1]["content"] == "Once there"
+    assert stopped.messages[1]["content"]["text"] == "Once there"
     assert "Stopped." in stopped.status
     assert stopped.box["submit_btn"] == "Send"
     assert stopped.go_on["visible"]
     engine.words = (" was",)
-    longer = run(engine, Ask("", "continue", is_typed=False), stopped.chats)[-1]
+    longer = run(engine, Ask("", "continue"), stopped.chats)[-1]
     assert engine.streams[1].ids == stopped.conversation.ids
-    assert longer.messages[1]["content"] == "Once there was"
+    assert longer.messages[1]["content"]["text"] == "Once there was"
     assert len(longer.conversation.turns) == len(longer.chats.current.tree.nodes) == 1
     assert [made.tokens for made in longer.conversation.turns[0].makings] == [2, 1]
     assert not longer.go_on["visible"]
@@ -135,21 +135,21 @@ def test_a_longer_answer_leaves_what_followed_the_short_one() -> None:
     stopped = run(engine, "Hi", stop_after=3)[-1].chats
     followed = run(engine, "Bye", stopped)[-1].chats
     back = followed.with_tree(followed.current.tree.shown(0))
-    tree = run(engine, Ask("", "continue", is_typed=False), back)[-1].chats.current.tree
+    tree = run(engine, Ask("", "continue"), back)[-1].chats.current.tree
     assert tree.path == (2,)
     assert tree.nodes[1].parent == 0
     assert tree.nodes[0].turn.answer == "Once there"
 
 
 def test_there_must_be_an_answer_to_go_on_with() -> None:
-    frames = run(FakeEngine(), Ask("", "continue", is_typed=False))
+    frames = run(FakeEngine(), Ask("", "continue"))
     assert "no answer to go on with" in frames[0].status
 
 
 def test_stopping_before_a_word_gives_the_message_back() -> None:
     stopped = run(FakeEngine(), "Hi", stop_after=1)[-1]
     assert stopped.conversation.turns == ()
-    assert stopped.box["value"] == "Hi"
+    assert put_back(stopped) == "Hi"
 
 
 def test_a_failure_while_writing_keeps_the_words_and_says_so() -> None:
@@ -157,7 +157,7 @@ def test_a_failure_while_writing_keeps_the_words_and_says_so() -> None:
     engine.failure = RwkvError("layer 3 gave NaN; try again")
     last = run(engine, "Hi")[-1]
     assert "Layer 3 gave NaN" in last.status
-    assert last.messages[1]["content"] == "Once there was a cat."
+    assert last.messages[1]["content"]["text"] == "Once there was a cat."
 
 
 def test_leaving_the_page_cancels_the_stream() -> None:

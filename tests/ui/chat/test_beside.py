@@ -54,9 +54,9 @@ def test_nothing_is_forked_where_there_is_nothing() -> None:
 
 
 def test_the_second_column_is_asked_too_only_where_that_is_wanted() -> None:
-    assert beside.ask_both("Hi", True, 5) == Ask("Hi", is_typed=False)
-    assert beside.ask_both("Hi", False, 5) is None
-    assert beside.ask_both("Hi", True, -1) is None
+    assert beside.ask_both(Ask("Hi"), True, 5) == Ask("Hi")
+    assert beside.ask_both(Ask("Hi"), False, 5) is None
+    assert beside.ask_both(Ask("Hi"), True, -1) is None
 
     async def ask_nothing() -> list[beside.BesideFrame]:
         frames = beside.answer_beside(

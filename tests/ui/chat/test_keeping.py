@@ -319,8 +319,8 @@ def test_a_stopped_answer_is_kept_and_can_go_on_after_a_reload() -> None:
     kept = kept_by_browser(visit)
     shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", kept)
     assert shown.go_on["visible"]
-    longer = run(visit.fake, Ask("", "continue", is_typed=False), shown.chats)[-1]
-    assert longer.messages[1]["content"].startswith("Once there Once")
+    longer = run(visit.fake, Ask("", "continue"), shown.chats)[-1]
+    assert longer.messages[1]["content"]["text"].startswith("Once there Once")
 
 
 def test_records_of_an_earlier_visit_are_not_decoded_again_to_be_exported() -> None:

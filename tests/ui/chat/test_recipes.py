@@ -40,7 +40,7 @@ def two_turns(engine: FakeEngine) -> Chats:
     chats = run(engine, "Hi", persona="You are Pip.", stop="END\n\\n")[-1].chats
     chats = run(engine, "你好", chats, stop_after=3)[-1].chats
     engine.words = (" was", " a")
-    chats = run(engine, Ask("", "continue", is_typed=False), chats)[-1].chats
+    chats = run(engine, Ask("", "continue"), chats)[-1].chats
     engine.words = FakeEngine().words
     return chats
 

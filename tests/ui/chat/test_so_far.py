@@ -49,7 +49,7 @@ def test_more_of_a_cut_answer_is_kept_with_what_it_goes_on_from() -> None:
     engine = FakeEngine()
     chats = spelled(engine, run(engine, "Bye", talked(engine, "Hi"), stop_after=3)[-1].chats)
     before = chats.current.conversation.turns[-1]
-    frames = run(engine, Ask("", "continue", is_typed=False), chats)
+    frames = run(engine, Ask("", "continue"), chats)
     texts = [
         next(iter(json.loads(frame.marks)["keeps"]["chat"]["texts"].values()))
         for frame in frames[:-1]

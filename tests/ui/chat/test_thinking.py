@@ -4,7 +4,7 @@ import pytest
 
 from presets import chat_template
 from rwkv_core.errors import EngineBusyError
-from tests.ui.chat.asking import TEMPLATE, run
+from tests.ui.chat.asking import TEMPLATE, put_back, run
 from tests.ui.fakes import FakeEngine, as_engine
 from ui.chat import actions
 from ui.chat.answering import own_stops
@@ -44,9 +44,9 @@ def test_thoughts_are_folded_once_the_answer_begins() -> None:
         frame.messages[1]["metadata"] for frame in frames if len(frame.messages) == 2
     ]
     last = frames[-1].messages
-    assert last[1]["content"] == "A cat it is."
+    assert last[1]["content"]["text"] == "A cat it is."
     assert last[1]["metadata"]["status"] == "done"
-    assert last[2]["content"] == "Once there."
+    assert last[2]["content"]["text"] == "Once there."
 
 
 def test_the_prompt_ends_in_an_open_tag_and_only_the_next_role_ends_the_answer() -> None:
@@ -82,18 +82,18 @@ def test_a_memory_that_cannot_be_read_now_costs_only_the_next_message() -> None:
         raise EngineBusyError("wait")
 
     engine.read = busy  # type: ignore[method-assign,assignment]
-    assert think(engine)[-1].messages[2]["content"] == "Once there."
+    assert think(engine)[-1].messages[2]["content"]["text"] == "Once there."
 
 
 def test_cut_thoughts_go_on_where_they_ended() -> None:
     engine = FakeEngine()
     engine.words = WORDS
     cut = run(engine, "Hi", template=THINKER, thinking="think", stop_after=3)[-1]
-    assert cut.messages[1]["content"] == "A cat"
+    assert cut.messages[1]["content"]["text"] == "A cat"
     assert cut.go_on["visible"]
     engine.words = WORDS[2:]
     # The mode in the box may have changed meanwhile.
-    done = run(engine, Ask("", "continue", is_typed=False), cut.chats, template=THINKER)[-1]
+    done = run(engine, Ask("", "continue"), cut.chats, template=THINKER)[-1]
     first, *_ = done.conversation.turns
     assert engine.streams[-2].ids[-3:] == cut.conversation.turns[0].live_ids[-3:]
     assert first.answer == "Once there."
@@ -110,7 +110,7 @@ def test_an_open_tag_alone_is_no_answer() -> None:
     engine.words = ()
     done = run(engine, "Hi", template=THINKER, thinking="think")[-1]
     assert done.chats.current.tree.nodes == ()
-    assert done.box["value"] == "Hi"
+    assert put_back(done) == "Hi"
 
 
 def test_a_message_below_thoughts_is_still_found_by_its_place() -> None:
