@@ -50,9 +50,15 @@ def tour(language: str) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-def changed(language: str) -> str:
-    """What changed.js says, as JSON."""
-    words = {name: speak(language, f"models.changed_{name}") for name in ("text", "reload")}
+def changed(language: str, *, is_watchful: bool) -> str:
+    """What changed.js says, as JSON; without `text` it does not ask the server for its model."""
+    words = {
+        "elsewhere": speak(language, "chat.elsewhere"),
+        "reload": speak(language, "models.changed_reload"),
+        "close": speak(language, "chat.fork_close"),
+    }
+    if is_watchful:
+        words["text"] = speak(language, "models.changed_text")
     return json.dumps(words, ensure_ascii=False)
 
 
@@ -84,14 +90,14 @@ def build_masthead(
             js_on_load=script.read_text(encoding="utf-8"),
             elem_classes="script",
         )
-    watch = _CHANGED.read_text(encoding="utf-8") if is_watchful else None
+    watch = _CHANGED.read_text(encoding="utf-8")
     news = gr.HTML("", html_template="", js_on_load=watch, elem_id="changed")
 
     # Gradio finds the request by the type of a plain function's argument.
     def speak_to(request: gr.Request) -> tuple[str, str, str, str]:
         language = language_of(request)
         told = title(language), banner(engine, name, language), tour(language)
-        return *told, changed(language)
+        return *told, changed(language, is_watchful=is_watchful)
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
     page.load(speak_to, None, [head, model, guide, news], api_visibility="private", **quiet)
