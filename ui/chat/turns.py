@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from presets import ChatTemplate
+from rwkv_core.admission import check_text
 from rwkv_core.branches import Tree
 from rwkv_core.engine import Engine
 from rwkv_core.errors import InputError
@@ -27,6 +28,8 @@ def open_turn(
     """
     if not template.clean(text):
         raise InputError("the message is empty; write a few words, then press Send")
+    # Places and sizes are told of the visitor's own words, before the roles around them count.
+    check_text(text, engine.limits.max_text_bytes)
     start = engine.tokenizer.end_of_text
     first = is_unread(conversation, start)
     if first:
