@@ -39,7 +39,7 @@ from ui.study_parts import (
     source_text,
     word_of,
 )
-from ui.words import say
+from ui.words import say, say_title
 
 LAYERS, HEADS = "layers", "heads"
 
@@ -172,7 +172,7 @@ def lay_out(
     gr.HTML(say("experiment.lesion_intro"), elem_classes="inspector-intro")
     with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[str, ...]]] = [
-            (gr.Button(pair.title, size="sm"), (MY_TEXT, pair.a, pair.cue))
+            (gr.Button(say_title(pair.title), size="sm"), (MY_TEXT, pair.a, pair.cue))
             for pair in experiments().compare
         ]
     with gr.Row(elem_classes="study-pair"):

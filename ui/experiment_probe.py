@@ -38,7 +38,7 @@ from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams
 from ui.studies import Controls, Updates, in_language, run_study
 from ui.study_cards import empty_card, fill_card, lay_out_card
 from ui.study_facts import choice_facts, recall_facts
-from ui.words import say
+from ui.words import say, say_title
 
 # Commas of the languages of the page.
 COMMAS = "[,\uff0c\u3001]"
@@ -285,7 +285,7 @@ def lay_out() -> tuple[Panel, list[tuple[gr.Button, tuple[str, ...]]]]:
     gr.HTML(say("experiment.probe_intro"), elem_classes="inspector-intro")
     with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[str, ...]]] = [
-            (gr.Button(f.title, size="sm"), (f.fact, ", ".join(f.answers), f.question))
+            (gr.Button(say_title(f.title), size="sm"), (f.fact, ", ".join(f.answers), f.question))
             for f in experiments().probe
         ]
     with gr.Row(elem_classes="study-pair"):

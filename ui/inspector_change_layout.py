@@ -22,7 +22,7 @@ from ui.study_parts import (
     lay_out_source,
     lay_out_writing,
 )
-from ui.words import say
+from ui.words import say, say_title
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def lay_out(
     with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[Any, ...]]] = [
             (
-                gr.Button(pair.title, size="sm"),
+                gr.Button(say_title(pair.title), size="sm"),
                 (MY_TEXT, pair.a, MY_TEXT, pair.b, MY_TEXT, "", 0.5, 0, pair.cue),
             )
             for pair in experiments().compare

@@ -45,7 +45,7 @@ from ui.study_parts import (
     word_of,
     writing_settings,
 )
-from ui.words import say
+from ui.words import say, say_title
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +210,10 @@ def _lay_out(shelf: gr.State) -> tuple[Panel, list[tuple[gr.Button, tuple[str, .
     gr.HTML(say("compare.intro"), elem_classes="inspector-intro")
     with gr.Row(elem_classes=["chips", "study-chips"]):
         starts: list[tuple[gr.Button, tuple[str, ...]]] = [
-            (gr.Button(pair.title, size="sm"), (MY_TEXT, pair.a, MY_TEXT, pair.b, pair.cue))
+            (
+                gr.Button(say_title(pair.title), size="sm"),
+                (MY_TEXT, pair.a, MY_TEXT, pair.b, pair.cue),
+            )
             for pair in experiments().compare
         ]
     with gr.Row(elem_classes="study-pair"):

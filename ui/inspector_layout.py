@@ -13,7 +13,7 @@ from ui.components import status_line
 from ui.inspector_cards import Card, lay_out_cards, parts_of
 from ui.inspector_close import LAYER_VIEWS, MEMORY_VIEWS, WORD_VIEWS
 from ui.inspector_views import VIEW_NAMES
-from ui.words import say
+from ui.words import say, say_title
 
 Source = Literal["A text of mine", "This chat"]
 MY_TEXT: Final = "A text of mine"
@@ -92,7 +92,9 @@ def lay_out(config: ModelConfig, seen: gr.State) -> tuple[Panel, list[tuple[gr.B
     )
     with gr.Row(elem_classes="chips", elem_id="inspector-chips"):
         chosen = examples().inspector
-        buttons = [(gr.Button(example.title, size="sm"), example.text) for example in chosen]
+        buttons = [
+            (gr.Button(say_title(example.title), size="sm"), example.text) for example in chosen
+        ]
     with gr.Row(elem_classes="actions"):
         read = gr.Button(say("inspector.read"), variant="primary", elem_id="inspector-read")
         stop = gr.Button(

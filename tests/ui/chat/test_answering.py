@@ -80,7 +80,12 @@ def test_a_lost_memory_is_said_to_be_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("  \n ", "message is empty"), ("a\x00b", "Character 2 of the text is NUL"), ("x" * 9999, "limit")]
+    ("text", "says"),
+    [
+        ("  \n ", "message is empty"),
+        ("a\x00b", "Character 2 of the text is NUL"),
+        ("x" * 9999, "limit"),
+    ],
 )
 def test_bad_text_gets_a_sentence_and_stays_in_its_box(text: str, says: str) -> None:
     engine = FakeEngine()
