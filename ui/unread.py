@@ -42,6 +42,9 @@ class Messages(Queue[Any]):
         if self.is_forsaken:
             while not self.empty():
                 self.get_nowait()
+        if self.empty():
+            # Who has asked for nothing for a while has not failed to come for this one.
+            self._read = monotonic()
         super().put_nowait(item)
 
 

@@ -50,6 +50,26 @@ def test_who_comes_in_time_finds_everything(clock: list[float]) -> None:
     assert asyncio.run(read()) == ["one", "two", "three"]
 
 
+def test_what_is_asked_after_a_pause_waits_for_its_reader_like_anything_else(
+    clock: list[float],
+) -> None:
+    callers = Callers()
+    begin(callers, "me")
+
+    async def read() -> list[str]:
+        callers["me"].put_nowait("before the pause")
+        found = [await callers["me"].get()]
+        clock[0] += UNREAD_S + 1
+        callers["me"].put_nowait("a whole answer")
+        # A newcomer takes nothing from it, and what comes next is only the difference to it.
+        begin(callers, "other")
+        callers["me"].put_nowait("a difference")
+        found += [await callers["me"].get() for _ in range(2)]
+        return found
+
+    assert asyncio.run(read()) == ["before the pause", "a whole answer", "a difference"]
+
+
 def test_a_session_that_goes_on_asking_without_reading_keeps_only_the_last(
     clock: list[float],
 ) -> None:
