@@ -45,7 +45,7 @@ from ui.kept_settings import browser_state, keep_settings
 from ui.session import MODEL_EVENT, QUIET_EVENT, RunningStreams, new_visitor
 from ui.shelf import Shelf
 from ui.shelf_card import ShelfPorts, build_keep_button, keep_chat, wire_keep_button
-from ui.words import language_of, say
+from ui.words import language_of
 
 # Only the browser knows under which address it sees the page.
 _WHOLE_LINK = "(link) => link ? location.origin + location.pathname + link : link"
@@ -129,10 +129,7 @@ def build_chat_tab(
             keeper = build_keep_button()
             chooser = build_controls(engine.model.name)
             who = build_who(template, why)
-            with gr.Accordion(
-                say("chat.manage"), open=False, elem_classes="quiet", elem_id="chat-manage"
-            ):
-                manage = build_manage()
+            manage = build_manage()
             held, second = build_held(visitor), fork.talk
             drafted = [visitor, held.language, talk.box, held.chats, who.persona]
             ahead = build_reading(engine, template, drafted, may_read_ahead=may_read_ahead)

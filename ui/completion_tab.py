@@ -34,6 +34,7 @@ from ui.shelf_card import ShelfPorts, build_keep_button, keep_draft, wire_keep_b
 from ui.words import language_of, say
 
 _WORDS = Path(__file__).parent / "completion" / "words.js"
+_FOLLOW = Path(__file__).parent / "completion" / "follow.js"
 _CHOOSE = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-version]");
   if (button) trigger("click", { version: Number(button.dataset.version) });
@@ -151,7 +152,9 @@ def build_desk() -> Desk:
         )
         back = gr.Button(say("completion.undo"), elem_classes="plain", elem_id="completion-undo")
         forth = gr.Button(say("completion.redo"), elem_classes="plain", elem_id="completion-redo")
-    status = gr.HTML(status_line(), elem_id="completion-status")
+    status = gr.HTML(
+        status_line(), js_on_load=_FOLLOW.read_text(encoding="utf-8"), elem_id="completion-status"
+    )
     grid = gr.HTML("", js_on_load=_CHOOSE, elem_id="completion-versions")
     words = gr.HTML("", js_on_load=_WORDS.read_text(encoding="utf-8"), elem_id="completion-words")
     # Every word carries both measures, and the style sheet looks which one is chosen.

@@ -138,7 +138,7 @@ def stage_text(language: str, generation: str, stage: Stage) -> str:
 
     match stage.name:
         case "shift":
-            values = {f"of_{name}": f"{100 * share:.0f}" for name, share in n.items()}
+            values = {f"of_{name}": f"{100 * share:z.0f}" for name, share in n.items()}
             return speak(language, "how.shift_text", **values)
         case "receptance":
             key = "receptance_4" if major == "4" else "receptance_text"

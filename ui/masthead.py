@@ -44,7 +44,7 @@ def tour(language: str) -> str:
     ]
     words = {
         name: speak(language, f"tour.{name}")
-        for name in ("title", "invitation", "start", "next", "skip", "done")
+        for name in ("title", "invitation", "start", "next", "skip", "leave", "done")
     }
     told = {"steps": steps, "say": words, "hints": hints(language)}
     return json.dumps(told, ensure_ascii=False)

@@ -158,13 +158,12 @@ def time_text(seconds: float) -> str:
 
 def judged_html(verdict: Verdict, reason: str, language: str) -> str:
     """Whether a plan fits, with both numbers and the reason for the strategy."""
-    room = speak(language, "models.of", room=gigabytes(verdict.available))
+    needs = speak(
+        language, "models.of", needed=f"<b>{gigabytes(verdict.needed)}</b>",
+        room=gigabytes(verdict.available), device=escape(verdict.device),
+    )  # fmt: skip
     why = f": {escape(translated(language, reason))}" if reason else ""
-    return (
-        f'<p class="models-judged">{verdict_html(verdict, language)} '
-        f"<b>{gigabytes(verdict.needed)}</b> {escape(verdict.device)} {escape(room)}"
-        f"{why}.</p>"
-    )
+    return f'<p class="models-judged">{verdict_html(verdict, language)} · {needs}{why}.</p>'
 
 
 def plan_html(plan: MemoryPlan, language: str) -> str:

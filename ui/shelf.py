@@ -66,7 +66,7 @@ class Shelf:
         for item in self.items:
             if item.key == self.chosen:
                 return item
-        raise InputError("the shelf is empty; keep a memory first")
+        raise InputError("no memory is kept yet; keep one first")
 
     def choose(self, key: str | None) -> "Shelf":
         """Point at another item; an unknown one changes nothing."""
@@ -105,7 +105,7 @@ class Shelf:
         """
         if len(self.items) >= MAX_SHELVED:
             raise InputError(
-                "the shelf holds {limit} memories, the limit; drop one first", limit=MAX_SHELVED
+                "{limit} memories are kept, the limit; drop one first", limit=MAX_SHELVED
             )
 
 

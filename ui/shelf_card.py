@@ -6,8 +6,10 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import east_asian_width
 
 import gradio as gr
 
@@ -33,7 +35,7 @@ from ui.shelf import (
 from ui.shelf_records import read_shelf, write_shelf
 from ui.words import language_of, say
 
-NAME_WORDS = 5
+NAME_WORDS, MAX_NAME_WIDTH = 5, 30
 # The drawer is opened and closed in the browser alone, by a mark on it.
 TOGGLE = """() => {
   const drawer = document.querySelector('#shelf'), opener = document.querySelector('#shelf-open');
@@ -117,9 +119,12 @@ def new_ports() -> ShelfPorts:
 def first_words(text: str) -> str:
     """The beginning of a text, short enough for a name."""
     words = text.split()
-    if len(words) <= NAME_WORDS and len(text) <= 40:
-        return " ".join(words)
-    return " ".join(words[:NAME_WORDS])[:40].rstrip() + "…"
+    name = " ".join(words[:NAME_WORDS])
+    # Han and Kana are twice as wide; a name that wraps loses its size in the list.
+    wide = accumulate(1 + (east_asian_width(sign) in "WF") for sign in name)
+    room = sum(total <= MAX_NAME_WIDTH for total in wide)
+    is_whole = len(words) <= NAME_WORDS and room == len(name)
+    return name if is_whole else name[:room].rstrip() + "…"
 
 
 def keep_chat(
@@ -158,7 +163,7 @@ def label_of(item: Shelved, config: ModelConfig, language: str) -> str:
 
 def show(engine: Engine, shelf: Shelf, language: str) -> tuple[dict[str, Any], ...]:
     """Draw the shelf: the list, the name, the parts an empty one hides, the button's count."""
-    choices = [(label_of(i, engine.model.config, language), i.key) for i in shelf.items]
+    choices = [(label_of(i, engine.model.config, language), i.key) for i in reversed(shelf.items)]
     count = len(choices)
     title = speak(language, "shelf.open_counted" if count else "shelf.open", count=count)
     return (

@@ -8,7 +8,7 @@ import gradio as gr
 from ui.words import translations
 
 _FOLDER = Path(__file__).parent
-_STYLES = ("style.css", "chat.css", "contrast.css")
+_STYLES = ("style.css", "chat.css", "tour.css", "touch.css", "contrast.css")
 
 # Close to the middle of Viridis, so that the plots and the page are of one family.
 _ACCENT = gr.themes.Color(
@@ -68,7 +68,7 @@ _VARIABLES = {
     "input_shadow": "none",
     "input_shadow_focus": "0 0 0 3px color-mix(in srgb, *primary_500 18%, transparent)",
     "input_placeholder_color": "*neutral_500",
-    "input_placeholder_color_dark": "*neutral_500",
+    "input_placeholder_color_dark": "*neutral_400",
     "button_primary_background_fill": "*primary_600",
     "button_primary_background_fill_hover": "*primary_700",
     "button_primary_background_fill_dark": "*primary_400",
@@ -89,6 +89,8 @@ _VARIABLES = {
     "slider_color_dark": "*primary_400",
     "checkbox_label_background_fill": "transparent",
     "checkbox_label_background_fill_dark": "transparent",
+    "checkbox_border_color": "*neutral_500",
+    "checkbox_border_color_dark": "*neutral_500",
     "checkbox_background_color_selected": "*primary_600",
     "checkbox_background_color_selected_dark": "*primary_500",
     "checkbox_border_color_selected": "*primary_600",

@@ -81,7 +81,7 @@ function show(step) {
   const next = button(isLast ? say.done : say.next, () => show(at + 1), true);
   const row = document.createElement("div");
   row.append(next);
-  if (!isLast) row.append(button(say.skip, end, false));
+  if (!isLast) row.append(button(say.leave, end, false));
   card.append(place, text, row);
   element.replaceChildren(card);
   next.focus();

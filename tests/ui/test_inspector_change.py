@@ -106,7 +106,7 @@ def test_the_changed_memory_is_kept_on_the_shelf_and_can_be_gone_on_from(
     edits = (ZeroLayer(0),)
     shown = last(collect(keep(engine, panel, "en", "me", Conversation(), Shelf(), edits, *values)))
     kept = shown[panel.shelf].current
-    assert "Kept on the shelf" in shown[panel.controls.status]
+    assert "Kept under Memories" in shown[panel.controls.status]
     assert kept.name.startswith("changed: ")
     memory = engine.memory_at("me", kept.ids, root=kept.root)
     _, before = engine.model.forward([0, *engine.encode("ab")])

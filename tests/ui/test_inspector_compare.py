@@ -123,7 +123,7 @@ def test_what_cannot_be_compared_gets_one_sentence_and_nothing_else(
 
 def test_an_empty_shelf_says_so(engine: Engine, panel: Panel) -> None:
     seen = run(engine, panel, SHELF, "", MY_TEXT, "b", "", *WRITING)
-    assert "No memory from the shelf" in seen[0][panel.controls.status]
+    assert "No kept memory" in seen[0][panel.controls.status]
 
 
 def test_an_empty_chat_says_so(engine: Engine, panel: Panel) -> None:

@@ -65,7 +65,7 @@ def test_an_empty_text_and_a_full_shelf_are_refused() -> None:
     engine, shelf = FakeEngine(), Shelf()
     with pytest.raises(InputError, match="no memory to keep"):
         keep_text(as_engine(engine), "me", shelf, (), name="a")
-    with pytest.raises(InputError, match="shelf is empty"):
+    with pytest.raises(InputError, match="no memory is kept"):
         dropped(as_engine(engine), "me", shelf)
     for _ in range(MAX_SHELVED):
         shelf = kept(engine, shelf, "a")

@@ -40,7 +40,7 @@ def test_an_empty_chat_is_refused_in_words() -> None:
 @pytest.mark.parametrize(("text", "name"), [("a b", "a b"), ("a b c d e f", "a b c d e…")])
 def test_a_long_text_is_called_by_its_first_words(text: str, name: str) -> None:
     assert shelf_card.first_words(text) == name
-    assert len(shelf_card.first_words("字" * 99)) == 41
+    assert len(shelf_card.first_words("字" * 99)) == 16
 
 
 def test_the_shelf_is_drawn_in_the_visitors_language() -> None:

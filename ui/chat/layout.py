@@ -221,28 +221,30 @@ def persona_choices(language: str) -> list[tuple[str, str]]:
 
 def build_manage() -> Manage:
     """Lay out what is done to whole chats."""
-    gr.HTML(say("chat.kept_here"), elem_classes="note")
-    title = gr.Textbox(
-        label=say("chat.title"), info=say("chat.title_hint"), max_length=MAX_TITLE,
-        elem_id="chat-title",
-    )  # fmt: skip
-    with gr.Row(elem_classes="manage"):
-        export = gr.Button(say("chat.export"), size="sm", elem_id="chat-export")
-        take_in = gr.UploadButton(
-            speak("en", "chat.import"), size="sm", file_types=[".json"], type="binary",
-            elem_id="chat-import",
+    with gr.Accordion(say("chat.manage"), open=False, elem_classes="quiet", elem_id="chat-manage"):
+        gr.HTML(say("chat.kept_here"), elem_classes="note")
+        title = gr.Textbox(
+            label=say("chat.title"), info=say("chat.title_hint"), max_length=MAX_TITLE,
+            elem_id="chat-title",
         )  # fmt: skip
-        delete = gr.Button(
-            say("chat.delete"), size="sm", elem_classes="plain", elem_id="chat-delete"
-        )
-        bring_back = gr.Button(
-            say("chat.bring_back"), size="sm", visible=False, elem_classes="plain",
-            elem_id="chat-bring-back",
+        with gr.Row(elem_classes="manage"):
+            export = gr.Button(say("chat.export"), size="sm", elem_id="chat-export")
+            take_in = gr.UploadButton(
+                say("chat.import"),  # type: ignore[arg-type]  # its hint is narrower than what it takes
+                size="sm", file_types=[".json"], type="binary",
+                elem_id="chat-import",
+            )  # fmt: skip
+            delete = gr.Button(
+                say("chat.delete"), size="sm", elem_classes="plain", elem_id="chat-delete"
+            )
+            bring_back = gr.Button(
+                say("chat.bring_back"), size="sm", visible=False, elem_classes="plain",
+                elem_id="chat-bring-back",
+            )  # fmt: skip
+        link = gr.Textbox(
+            label=say("chat.recipe"), info=say("chat.recipe_hint"), interactive=False, max_lines=2,
+            buttons=["copy"], elem_id="chat-link",
         )  # fmt: skip
-    link = gr.Textbox(
-        label=say("chat.recipe"), info=say("chat.recipe_hint"), interactive=False, max_lines=2,
-        buttons=["copy"], elem_id="chat-link",
-    )  # fmt: skip
-    with gr.Row(elem_classes="manage"):
-        make_link = gr.Button(say("chat.recipe_make"), size="sm", elem_id="chat-make-link")
+        with gr.Row(elem_classes="manage"):
+            make_link = gr.Button(say("chat.recipe_make"), size="sm", elem_id="chat-make-link")
     return Manage(title, delete, bring_back, export, take_in, make_link, link)

@@ -27,8 +27,7 @@ _LAST_TURNS = 8
 _TOKENS_PER_WORD = 1.7
 # Tokens between a fact and its question: near and far come alike often.
 _DISTANCES = ((20, 60), (60, 140), (140, 300), (300, 600), (600, 900))
-# After so many other topics one may come up again.
-_FRESH_AFTER = 24
+_FRESH_AFTER = 24  # other topics, then one may come up again
 # What only Pip can say, in answers that a persona would otherwise share.
 _PIP_ONLY = (
     *("computer", "cannot eat", "no hands", "tiny", "small", "cannot do", "my years", "younger"),
