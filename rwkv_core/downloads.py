@@ -96,24 +96,24 @@ def download(
     if found.cached is not None:
         return found.cached
     part = found.blob.with_name(f"{found.blob.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    _check_disk(found, part, what)
     note = note_of(part.parent, file)
-    note.write_text(found.blob.name, encoding="utf-8")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        _check_disk(found, part, what)
+        note.write_text(found.blob.name, encoding="utf-8")
+    except OSError as error:
+        raise DownloadError(
+            "the cache {folder} cannot be written ({reason}); set HF_HOME to another folder",
+            folder=part.parent,
+            reason=error.strerror,
+        ) from error
     _fetch(found, part, what, on_progress, cancelled, pause_s)
     wanted = sha256 or found.sha256
-    if wanted:
-        digest = _digest(part, found.size, on_progress, cancelled, what)
-        if digest != wanted:
-            part.unlink()
-            note.unlink(missing_ok=True)
-            raise DownloadError(
-                "{what} has the checksum {found}… instead of {wanted}…, so it was thrown away; get "
-                "it again, and if it happens twice, from another mirror",
-                what=what,
-                found=digest[:12],
-                wanted=wanted[:12],
-            )
+    digest = _digest(part, found.size, on_progress, cancelled, what) if wanted else ""
+    if digest != wanted:
+        part.unlink()
+        note.unlink(missing_ok=True)
+        raise _wrong_sum(what, digest, wanted)
     part.replace(found.blob)
     note.unlink(missing_ok=True)
     return link_into_cache(repository, file, endpoint=endpoint, cache=cache)
@@ -124,6 +124,16 @@ def _not_fetched(what: str, reason: str, names: str) -> DownloadError:
         return DownloadError("cannot fetch {what}: {reason}", what=what, reason=reason)
     return DownloadError(
         "cannot fetch {what}: {reason}; it holds {names}", what=what, reason=reason, names=names
+    )
+
+
+def _wrong_sum(what: str, found: str, wanted: str) -> DownloadError:
+    return DownloadError(
+        "{what} has the checksum {found}… instead of {wanted}…, so it was thrown away; get "
+        "it again, and if it happens twice, from another mirror",
+        what=what,
+        found=found[:12],
+        wanted=wanted[:12],
     )
 
 
@@ -167,8 +177,10 @@ def _fetch(
             continue
         except DownloadError:
             raise
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        except Exception as error:  # the network raises what it likes, OSErrors too
+            if refusal := refusal_of(error):
+                raise _not_fetched(what, refusal, "") from error
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DownloadError(
                     "the disk is full at {done:,} of {total:,} bytes of {what}, which are kept; "
                     "make room and get it again",
@@ -176,10 +188,6 @@ def _fetch(
                     total=found.size,
                     what=what,
                 ) from error
-            problem: Exception = error
-        except Exception as error:  # the network raises what it likes
-            if refusal := refusal_of(error):
-                raise _not_fetched(what, refusal, "") from error
             problem = error
         left -= 1
         if left == 0:

@@ -161,7 +161,7 @@ def search(owner: str, *, endpoint: str | None = None, limit: int) -> tuple[Foun
     Raises:
         DownloadError: no such name, or no connection; says what to do.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import errors
 
     if not OWNER.fullmatch(owner):
         raise DownloadError(
@@ -169,17 +169,22 @@ def search(owner: str, *, endpoint: str | None = None, limit: int) -> tuple[Foun
             "write the part before the slash, such as BlinkDL",
             name=owner[:60],
         )
-    api = HfApi(endpoint=endpoint)
     try:
-        models = list(api.list_models(author=owner, search="rwkv", full=True, limit=limit))
-    except Exception as error:  # the network and the server raise what they like
-        raise DownloadError("cannot search the Hub: {reason}", reason=reason_of(error)) from error
-    found = [
-        Found(model.id, sibling.rfilename)
-        for model in models
-        for sibling in model.siblings or ()
-        if REPOSITORY.fullmatch(model.id) and WEIGHTS.fullmatch(sibling.rfilename)
-    ]
+        models = _ask_for_models(owner, endpoint, limit)
+        found = [
+            Found(model["id"], sibling["rfilename"])
+            for model in models
+            for sibling in model.get("siblings") or ()
+            if REPOSITORY.fullmatch(model["id"]) and WEIGHTS.fullmatch(sibling["rfilename"])
+        ]
+    except Exception as error:  # the network and the server raise, and answer, what they like
+        reason = reason_of(error)
+        if isinstance(error, (AttributeError, KeyError, TypeError, ValueError)):
+            reason = "the answer did not come from a Hub, so check HF_ENDPOINT and the proxy"
+        elif isinstance(error, errors.HfHubHTTPError) and error.response.status_code == 404:
+            # No file was asked for, which `refusal_of` speaks of.
+            reason = Sentence("the server answered {status}", status=404)
+        raise DownloadError("cannot search the Hub: {reason}", reason=reason) from error
     if not found:
         raise DownloadError(
             "the Hub lists no RWKV weights of {owner}; check the name, upper and lower case count",
@@ -213,6 +218,25 @@ def open_stream(found: HubFile, offset: int) -> AbstractContextManager[Any]:
             yield response
 
     return opened()
+
+
+def _ask_for_models(owner: str, endpoint: str | None, limit: int) -> list[Any]:
+    """Ask once, where `HfApi.list_models` would ask a busy server five times before it says so."""
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils._headers import build_hf_headers
+    from huggingface_hub.utils._http import hf_raise_for_status
+
+    answer = get_session().get(
+        f"{endpoint or constants.ENDPOINT}/api/models",
+        params={"author": owner, "search": "rwkv", "full": "true", "limit": limit},
+        headers=build_hf_headers(),
+        timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+    )
+    hf_raise_for_status(answer)
+    models = answer.json()
+    if not isinstance(models, list):
+        raise TypeError(type(models).__name__)
+    return models[:limit]
 
 
 def refusal_of(error: Exception) -> str:

@@ -297,7 +297,7 @@ def judge(plan: MemoryPlan, available: Mapping[str, int]) -> Verdict:
         verdicts.append(Verdict(answer, device, need.total, room))
     order = {"no": 0, "tight": 1, "fits": 2}
     # The worst decides, and among equals the fullest.
-    return min(verdicts, key=lambda v: (order[v.answer], v.available - v.needed))
+    return min(verdicts, key=lambda v: (order[v.answer], -v.needed / max(1, v.available)))
 
 
 def gigabytes(count: int) -> str:

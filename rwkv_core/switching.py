@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from kernels.sentences import Sentence
+from rwkv_core.checkpoint.paths import stamp_of
 from rwkv_core.config import Choice
 from rwkv_core.engine import Engine
 from rwkv_core.errors import RwkvError, SwitchError
@@ -51,11 +52,13 @@ class Running:
         source: what it was loaded from.
         engine: runs it.
         plan: what it takes.
+        stamp: of its file when it was loaded, see `stamp_of`.
     """
 
     source: Source
     engine: Engine
     plan: MemoryPlan
+    stamp: tuple[int, int] = (0, 0)
 
     @property
     def name(self) -> str:
@@ -99,6 +102,7 @@ def load_engine(
 
 def start(source: Source, limits: EngineLimits) -> Running:
     """Load a model; errors as of `load_engine`."""
+    stamp = stamp_of(source.path)
     files = (source.path, source.strategy, source.tokenizer, source.state)
     engine = load_engine(*files, limits=limits)
     engine.model.name = source.name or engine.model.name
@@ -109,7 +113,7 @@ def start(source: Source, limits: EngineLimits) -> Running:
         limits=limits,
         has_compiler=engine.choices["kernel"].value == PACKED,
     )
-    return Running(source, engine, plan)
+    return Running(source, engine, plan, stamp)
 
 
 @dataclass(frozen=True)

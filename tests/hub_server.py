@@ -27,6 +27,7 @@ class HubServer(ThreadingHTTPServer):
         files: what there is.
         moved: files whose bytes another address gives out.
         status: answer every request so, where it is not 200.
+        body_status: answer so who asks for the bytes of a file, where it is not 200.
         is_hub: whether answers carry the headers by which a Hub is known.
         cut_after: bytes of a body after which the next connections are cut, one for each.
         sent: what is sent in place of a file's own bytes.
@@ -38,6 +39,7 @@ class HubServer(ThreadingHTTPServer):
     files: Mapping[str, bytes]
     moved: frozenset[str] = frozenset()
     status: int = 200
+    body_status: int = 200
     is_hub: bool = True
     cut_after: list[int] = field(default_factory=list)
     sent: Mapping[str, bytes] = field(default_factory=dict)
@@ -65,22 +67,27 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
+    def _found(self, hub: HubServer) -> bytes:
+        """The repositories of somebody, with the names of their files."""
+        author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
+        held: dict[str, list[dict[str, str]]] = {}
+        for name in hub.files:
+            owner, repository, file = name.split("/", 2)
+            if owner == author:
+                held.setdefault(f"{owner}/{repository}", []).append({"rfilename": file})
+        found = [{"id": name, "siblings": files} for name, files in held.items()]
+        return json.dumps(found).encode()
+
     def _answer(self, *, with_body: bool) -> None:
         hub = cast(HubServer, self.server)
         hub.requests.append(f"{self.command} {self.path}")
         key = self.path.removeprefix(STORE).removeprefix("/").replace("resolve/main/", "")
         headers = {"X-Repo-Commit": COMMIT} if hub.is_hub else {}
         status, body = hub.status, b""
+        if with_body and not self.path.startswith("/api/") and hub.body_status != 200:
+            status = hub.body_status
         if status == 200 and self.path.startswith("/api/models?"):
-            # The repositories of somebody, with the names of their files.
-            author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
-            held: dict[str, list[dict[str, str]]] = {}
-            for name in hub.files:
-                owner, repository, file = name.split("/", 2)
-                if owner == author:
-                    held.setdefault(f"{owner}/{repository}", []).append({"rfilename": file})
-            found = [{"id": name, "siblings": files} for name, files in held.items()]
-            body = json.dumps(found).encode()
+            body = self._found(hub)
         elif self.path.startswith("/api/models/"):
             # A repository's files.
             prefix = self.path.removeprefix("/api/models/").split("/tree/")[0] + "/"

@@ -89,7 +89,7 @@ def look(desk: Desk, visit: Visit, chosen: Chosen, status: str | None = None) ->
     strategy = chosen.strategy or ""
     parts = look_text(desk, visit, room, count, offer, strategy, must_be_here=chosen.place == HERE)
     told = gr.skip() if status is None else status
-    buttons = _buttons(desk, visit, offer, strategy, allowed)
+    buttons = _buttons(desk, visit, offer, strategy, count, allowed)
     return View(shown, table, *parts, told, *buttons, gr.skip())
 
 
@@ -175,7 +175,7 @@ def rows_of(
 
 
 def _buttons(
-    desk: Desk, visit: Visit, offer: Offer, strategy: str, allowed: bool
+    desk: Desk, visit: Visit, offer: Offer, strategy: str, sessions: int, allowed: bool
 ) -> tuple[Any, Any, Any, Any, Any]:
     """The buttons that make sense for a model: get, use, unload first, cancel, back."""
     hidden = gr.update(visible=False)
@@ -189,7 +189,7 @@ def _buttons(
     text = visit.say("get", size=bytes_text(size) if size else "").strip()
     if part:
         text = visit.say("get_rest", here=bytes_text(part))
-    runs = desk.is_running(offer, strategy[:MAX_STRATEGY])
+    runs = desk.is_running(offer, strategy[:MAX_STRATEGY], sessions)
     return (
         gr.update(visible=not is_here and not is_busy, value=text),
         gr.update(visible=is_here and not runs and not is_busy, value=visit.say("use")),

@@ -9,10 +9,12 @@ from pathlib import Path
 from presets import DEFAULT_MODEL_NAME, default_model_path
 from presets.limits import Limits
 from rwkv_core.checkpoint import resolve_path
+from rwkv_core.checkpoint.paths import stamp_of
 from rwkv_core.config import Choice
 from rwkv_core.downloads import Fetching, download
 from rwkv_core.engine import Engine
 from rwkv_core.errors import (
+    CheckpointError,
     DownloadError,
     RwkvError,
     SettingsError,
@@ -143,18 +145,32 @@ class Desk:
         """Whether the shipped model runs."""
         return self.switch.now.source.path == self.offers.find(SHIPPED).path
 
-    def is_running(self, offer: Offer, strategy: str = "") -> bool:
-        """Whether it is this model that runs, and where and how a strategy says, if one is given."""
+    def is_running(self, offer: Offer, strategy: str = "", sessions: int = 1) -> bool:
+        """Whether it is this model that runs, from the file as it is, and where and how is wanted.
+
+        Args:
+            offer: the model.
+            strategy: what is wanted; "" for the best one.
+            sessions: conversations at once to propose for.
+        """
         now = self.switch.now
-        if now.source.path != self.offers.path_of(offer):
+        path = self.offers.path_of(offer)
+        if path is None or now.source.path != path or now.stamp not in ((0, 0), stamp_of(path)):
             return False
         runs, layers = now.plan.placement, now.plan.config.n_layer
         try:
-            wanted = parse_strategy(strategy) if strategy.strip() else runs
+            text = strategy.strip() or self._best(offer, sessions)
+            wanted = parse_strategy(text) if text else runs
             return wanted.allocate(layers) == runs.allocate(layers)
-        except StrategyError:
+        except (StrategyError, CheckpointError):
             # Nothing that could run instead.
             return True
+
+    def _best(self, offer: Offer, sessions: int) -> str:
+        inventory = self.offers.inventory_of(offer)
+        if inventory is None:
+            return ""
+        return propose(inventory, self.free(), sessions=sessions).strategy.value
 
     def get(self, key: object) -> Fetching:
         """Begin to fetch a model, or go on with it.

@@ -93,7 +93,9 @@ def build_models_tab(desk: Desk, page: gr.Blocks) -> None:
 
     told = [machine, known, panel.note, panel.search, panel.model]
     page.load(put_into_words, None, told, **QUIET_EVENT)
-    page.load(_asked(desk, actions.resume), panel.inputs, panel.outputs, **MODEL_EVENT)
+    resumed = page.load(_asked(desk, actions.resume), panel.inputs, panel.outputs, **MODEL_EVENT)
+    # Whoever opens the page while a file is fetched may have chosen another model since.
+    resumed.then(_again(desk), panel.inputs, panel.outputs, **QUIET_EVENT)
 
 
 def _machine(desk: Desk, language: str) -> str:
@@ -181,9 +183,7 @@ def _wire(desk: Desk, panel: Panel) -> None:
         panel.strategy.change,
     ]  # fmt: skip
 
-    def again(request: gr.Request, *chosen: Any) -> View:
-        return actions.look(desk, _visit(request), Chosen(*chosen))
-
+    again = _again(desk)
     gr.on(changes, look, inputs, outputs, **QUIET_EVENT)
     chosen_outputs = [panel.model, panel.strategy, *outputs]
     panel.table.click(choose, inputs, chosen_outputs, **QUIET_EVENT)
@@ -207,6 +207,15 @@ def _wire(desk: Desk, panel: Panel) -> None:
 
 def _visit(request: gr.Request) -> Visit:
     return Visit(language_of(request), request)
+
+
+def _again(desk: Desk) -> Callable[..., View]:
+    """Draw the tab for what is chosen by now."""
+
+    def again(request: gr.Request, *chosen: Any) -> View:
+        return actions.look(desk, _visit(request), Chosen(*chosen))
+
+    return again
 
 
 def _asked(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from presets import DEFAULT_MODEL_NAME, default_model_path
 from presets.catalogue import CatalogueModel, catalogue
-from rwkv_core.checkpoint.paths import SUFFIXES, name_of
+from rwkv_core.checkpoint.paths import SUFFIXES, name_of, stamp_of
 from rwkv_core.errors import SettingsError
 from rwkv_core.hub import Found, cached_file, fetched_bytes
 from rwkv_core.models.loading import open_checkpoint
@@ -126,7 +126,7 @@ class Offers:
         """Bytes of its file; 0 where that is not known."""
         path = self.path_of(offer)
         if path is not None:
-            return path.stat().st_size
+            return stamp_of(path)[0]
         return offer.entry.bytes_to_fetch if offer.entry else 0
 
     def inventory_of(self, offer: Offer) -> Inventory | None:
@@ -140,7 +140,8 @@ class Offers:
         path = self.path_of(offer)
         if path is None:
             return None
-        seen = path, path.stat().st_mtime_ns
+        # Of a file that has gone, opening it says so.
+        seen = path, stamp_of(path)[1]
         if seen not in self._inventories:
             self._inventories[seen] = inventory_of_file(open_checkpoint(path))
         return self._inventories[seen]
@@ -153,7 +154,9 @@ def weights_in(folder: Path) -> list[Path]:
         SettingsError: there is no such folder, or nothing in it.
     """
     try:
-        entries = sorted(path for path in folder.expanduser().iterdir() if path.suffix in SUFFIXES)
+        files = (path for path in folder.expanduser().iterdir() if path.suffix in SUFFIXES)
+        # A link may lead nowhere.
+        entries = sorted(path for path in files if path.exists())
     except OSError as error:
         raise SettingsError(
             "--models-folder {folder} cannot be read ({error}); name a folder",

@@ -66,3 +66,12 @@ def _not_found(path: Path) -> str:
     hint = f"did you mean {', '.join(near)}?" if near else "it holds no weights file"
     what = "is a folder, not a weights file" if path.is_dir() else "does not exist"
     return f"{path} {what}; in {folder}: {hint}"
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Bytes of a file, and when it was written, in nanoseconds; zeros where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

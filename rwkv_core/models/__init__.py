@@ -295,7 +295,7 @@ class Model:
         advice = (
             "fp16 ends at 65,504, so choose bf16 or fp32"
             if places[index].dtype == torch.float16
-            else "the weights are damaged or no RWKV model's; fetch the checkpoint again"
+            else "the weights, or the memory it began from, are damaged; fetch the checkpoint again, or begin from an empty memory"
         )
         raise NonFiniteError(
             "{where} gave NaN or infinity in {dtype}: {advice}",

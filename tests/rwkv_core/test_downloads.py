@@ -107,6 +107,27 @@ def test_every_refusal_names_the_next_step(
     assert "\n" not in str(caught.value)
 
 
+def test_a_refusal_of_the_bytes_is_no_broken_connection(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = HubServer(FILES, body_status=403)
+    with serving(hub, monkeypatch), pytest.raises(DownloadError, match=r"\(403\); ask for access"):
+        get(hub, cache)
+    # What is refused once is not asked for again.
+    assert sum(request.startswith("GET") for request in hub.requests) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write_text("a file, where a folder should be")
+    with (
+        serving(HubServer(FILES), monkeypatch) as hub,
+        pytest.raises(DownloadError, match=r"cannot be written .*; set HF_HOME to another folder"),
+    ):
+        get(hub, cache)
+
+
 def test_a_full_disk_is_told_before_and_while_it_fills(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,13 @@ def test_a_verdict_names_the_device_and_both_numbers() -> None:
     assert judge(plan_of("cuda fp16"), {"cpu": 1, "cuda": 64 * GB}).device == "cpu"
 
 
+def test_of_two_devices_that_suffice_the_verdict_tells_the_fuller_one() -> None:
+    plan = plan_of("cuda fp16")
+    verdict = judge(plan, {"cpu": 64 * GB, "cuda": 80 * GB})
+    assert (verdict.answer, verdict.device) == ("fits", "cuda")
+    assert verdict.needed == plan.needs["cuda"].total
+
+
 def test_text_that_is_no_strategy_is_refused_and_a_missing_card_is_not() -> None:
     with pytest.raises(StrategyError, match="underlined"):
         plan_of("cpu fp99")

@@ -1,5 +1,7 @@
+import os
 import threading
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,11 +9,13 @@ import pytest
 from presets import default_model_path
 from presets.catalogue import catalogue
 from presets.limits import Limits
+from rwkv_core.checkpoint.paths import stamp_of
 from rwkv_core.config import Choice
-from rwkv_core.errors import DownloadError, RwkvError, SettingsError, StrategyError, SwitchError
+from rwkv_core.errors import DownloadError, SettingsError, StrategyError, SwitchError
 from rwkv_core.memory import GB, plan_memory
 from rwkv_core.models.loading import open_checkpoint
 from rwkv_core.models.outline import inventory_of_file
+from rwkv_core.switching import Source
 from tests.checkpoints import random_weights, write_safetensors
 from tests.hub_server import HubServer, serving
 from tests.ui.desks import FakeSwitch, machine, make_desk
@@ -215,12 +219,34 @@ def test_a_search_is_one_request_and_names_that_leave_their_folder_are_dropped(
     names = ("x.pth", "../y.pth", "sub/z.pth", "w.txt", "v.safetensors")
     hub = HubServer({f"some/rwkv-x/{name}": b"x" for name in names})
     with serving(hub, monkeypatch):
-        desk = make_desk(endpoint=hub.endpoint)
-        assert desk.find("some") == 2
+        assert make_desk(endpoint=hub.endpoint).find("some") == 2
         assert len(hub.requests) == 1
-        hub.status = 429
-        with pytest.raises(RwkvError, match="slow down"):
-            desk.find("some")
+
+
+def test_a_search_that_is_refused_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for status, says in ((429, "slow down"), (503, "answered 503"), (404, "answered 404")):
+        with serving(HubServer({}, status=status), monkeypatch) as hub:
+            with pytest.raises(DownloadError, match=says):
+                make_desk(endpoint=hub.endpoint).find("someone")
+            assert len(hub.requests) == 1
+
+
+def test_what_runs_is_another_once_its_file_or_the_wish_is_another(mine: Path) -> None:
+    desk = make_desk(local=(mine,))
+    offer = desk.offers.find("local-0")
+    best = plan_memory(inventory_of_file(open_checkpoint(mine)), "cpu fp32")
+    running = replace(desk.switch.now, source=Source(mine), plan=best, stamp=stamp_of(mine))
+    desk.switch.now = running
+    assert desk.is_running(offer)
+    assert desk.is_running(offer, "cpu fp32 *1 -> cpu fp32")
+    assert not desk.is_running(offer, "cpu int8")
+    # Nothing chosen stands for the best one.
+    other = plan_memory(inventory_of_file(open_checkpoint(mine)), "cpu int8")
+    desk.switch.now = replace(running, plan=other)
+    assert not desk.is_running(offer)
+    desk.switch.now = running
+    os.utime(mine, ns=(0, 0))
+    assert not desk.is_running(offer)
 
 
 def test_free_memory_is_what_there_is_without_the_model_that_runs() -> None:

@@ -71,6 +71,21 @@ def test_what_a_search_found_takes_the_place_of_the_last_find_and_repeats_no_off
     assert "a/b/c.pth" not in keys
 
 
+def test_a_file_that_has_gone_since_is_told_by_its_name(mine: Path) -> None:
+    offers = Offers([mine])
+    offer = offers.find("local-0")
+    assert offers.file_bytes(offer) > 0
+    mine.unlink()
+    assert offers.file_bytes(offer) == 0
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors"):
+        offers.inventory_of(offer)
+
+
+def test_a_link_that_leads_nowhere_is_not_offered(mine: Path) -> None:
+    (mine.parent / "gone.pth").symlink_to(mine.parent / "nothing.pth")
+    assert weights_in(mine.parent) == [mine]
+
+
 def test_a_folder_that_is_none_or_holds_no_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         weights_in(tmp_path / "none")
