@@ -160,7 +160,8 @@ def _fetch(
 ) -> None:
     """Append to the part until it is whole; cut connections are taken up again."""
     resumed = _size(part)
-    began, left = time.monotonic(), ATTEMPTS
+    # A server that begins anew each time brings bytes, but not on.
+    began, left, furthest = time.monotonic(), ATTEMPTS, resumed
     while True:
         done = _size(part)
         if done == found.size:
@@ -170,7 +171,9 @@ def _fetch(
             continue
         try:
             for reached in _append(found, part, done):
-                done, left = reached, ATTEMPTS
+                done = reached
+                if done > furthest:
+                    furthest, left = done, ATTEMPTS
                 speed = (done - resumed) / max(1e-9, time.monotonic() - began)
                 on_progress(Progress("fetching", done, found.size, resumed, speed))
                 _stop_if(cancelled, what, done, found.size)

@@ -65,6 +65,15 @@ def test_a_connection_that_stays_cut_is_one_sentence_and_what_came_is_kept(
     assert seen[0].resumed > 1_000_000
 
 
+def test_a_server_that_begins_anew_each_time_is_not_asked_for_ever(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = HubServer(FILES, cut_after=[2_000_000] * 50, ignores_range=True)
+    with serving(hub, monkeypatch), pytest.raises(DownloadError, match="connection broke"):
+        get(hub, cache)
+    assert sum(request.startswith("GET") for request in hub.requests) < 10
+
+
 def test_cancelling_keeps_what_came(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub, stop = HubServer(FILES), threading.Event()
     with serving(hub, monkeypatch):

@@ -19,7 +19,7 @@ from ui.study_cards import empty_card, fill_card, lay_out_card
 
 WORDS = Words(
     "Fading is this model's only way to forget.",
-    (Sentence("{share} outlast a page (400 tokens).", share="<5 %"),),
+    (Sentence("A page (400 tokens) is outlasted by {share}.", share="<5 %"),),
     "Strange would be one single bar: a table that knows one answer only.",
 )
 
@@ -43,7 +43,7 @@ def test_all_that_is_said_beside_a_figure_is_in_the_visitors_language_and_escape
     assert f"<p>{speak('ja', 'reading.forgetting_only')}</p>" in html
     assert f"<li>{speak('ja', 'closer.lasting_page', share='&lt;5 %')}</li>" in html
     assert f">{speak('ja', 'closer.spectrum_strange')}</p>" in html
-    assert "<li>&lt;5 % outlast a page (400 tokens).</li>" in words_html(WORDS, "", "en")
+    assert "<li>A page (400 tokens) is outlasted by &lt;5 %.</li>" in words_html(WORDS, "", "en")
 
 
 def retitled(figure: Figure, language: str) -> Figure:

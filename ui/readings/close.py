@@ -68,7 +68,7 @@ def lasting_words(half_life: Floats) -> Words:
                 share=percent(float((half_life > SENTENCE_TOKENS).mean())),
             ),
             Sentence(
-                "{share} outlast a page (400 tokens).",
+                "A page (400 tokens) is outlasted by {share}.",
                 share=percent(float((half_life > PAGE_TOKENS).mean())),
             ),
             Sentence(
