@@ -90,6 +90,25 @@ def test_the_keyboard_goes_on_where_a_pressed_button_has_gone(
         expect(shown).to_have_attribute("data-at", "5")
 
 
+def test_the_keyboard_goes_back_to_the_message_when_the_second_column_closes(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as page:
+        ask(page, "Hello there")
+        page.get_by_label("Fork here").first.press("Enter")
+        close = page.locator("#fork-close")
+        close.wait_for()
+        close.press("Enter")
+        expect(close).to_be_hidden()
+        expect(page.locator(BOX)).to_be_focused()
+        page.locator("#chat-manage button").first.press("Enter")
+        page.locator("#chat-delete").press("Enter")
+        back = page.locator("#chat-bring-back")
+        back.press("Enter")
+        expect(back).to_be_hidden()
+        expect(page.locator("#chat-delete")).to_be_focused()
+
+
 def test_what_is_not_sent_yet_outlives_a_reload_and_a_lost_network(
     browser: Browser, address: str
 ) -> None:
