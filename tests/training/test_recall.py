@@ -1,4 +1,3 @@
-import itertools
 import random
 import re
 
@@ -200,26 +199,3 @@ def test_long_distances_between_fact_and_question_occur() -> None:
 
     assert sum(count > 400 for count in words) > 20
     assert max(words) > 600
-
-
-def test_what_was_said_last_comes_back_word_for_word() -> None:
-    rng = random.Random(4)
-    asked = [recall.ask_said(rng, "i like RED boats") for _ in range(40)]
-
-    assert {exchange.assistant for exchange in asked} == {'You said: "i like RED boats"'}
-    assert len({exchange.user.lower() for exchange in asked}) > 10
-    long = recall.ask_said(rng, " ".join("abcdefghijklm")).assistant
-    assert long == 'You said: "a b c d e f g h i j..."'
-
-
-def test_conversations_ask_for_the_message_right_before() -> None:
-    rng = random.Random(8)
-    found = 0
-    for _ in range(150):
-        talk = write_conversation(rng, write_story)[1]
-        for before, exchange in itertools.pairwise(talk):
-            if exchange.assistant.startswith('You said: "'):
-                said = exchange.assistant.removeprefix('You said: "').rstrip('".')
-                assert before.user.startswith(said)
-                found += 1
-    assert found > 10

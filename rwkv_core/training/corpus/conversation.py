@@ -27,7 +27,8 @@ _LAST_TURNS = 8
 _TOKENS_PER_WORD = 1.7
 # Tokens between a fact and its question: near and far come alike often.
 _DISTANCES = ((20, 60), (60, 140), (140, 300), (300, 600), (600, 900))
-_FRESH_AFTER = 24  # other topics, then one may come up again
+# After so many other topics one may come up again.
+_FRESH_AFTER = 24
 # What only Pip can say, in answers that a persona would otherwise share.
 _PIP_ONLY = (
     *("computer", "cannot eat", "no hands", "tiny", "small", "cannot do", "my years", "younger"),
@@ -313,10 +314,8 @@ class _Writer:
             self.exchanges.append(world_fact(self.rng))
         elif luck < 0.47:
             self.exchanges.append(talk.performance(self.rng, self._slots()))
-        elif luck < 0.50:
+        elif luck < 0.51:
             self.exchanges.append(recall.repeat(self.rng))
-        elif luck < 0.53 and self.exchanges:
-            self.exchanges.append(recall.ask_said(self.rng, self.exchanges[-1].user))
         elif not self.persona.is_pip and luck < 0.77:
             self._about_persona()
         else:

@@ -141,7 +141,7 @@ def _calendar(rng: random.Random) -> Exchange:
 
 def _sum(rng: random.Random) -> Exchange:
     # Small numbers are tried first.
-    most = 6 if rng.random() < 0.7 else 11
+    most = 6 if rng.random() < 0.5 else 11
     a, b = rng.randrange(most), rng.randrange(most)
     plus = rng.random() < 0.65
     if not plus:
@@ -162,8 +162,8 @@ def _sum(rng: random.Random) -> Exchange:
         f"(Can you tell me|Do you know) what {{a}} {sign} {{b}} (is|makes)?",
         f"(Solve|Tell me|Calculate|What is)(:|) {{a}} {symbol} {{b}}(|?|.)",
     )
-    # The numbers said again stand right before the sum, however the question was worded.
-    replies = (f"{{a}} {'plus' if plus else 'minus'} {{b}} is {{t}}.",)
+    word = "plus" if plus else "minus"
+    replies = (f"{{a}} {word} {{b}} is {{t}}.", "It is {t}.", "The answer is {t}.", "That is {t}.")
     return _exchange(rng, asks, replies, words if as_words else digits)
 
 

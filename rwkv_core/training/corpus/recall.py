@@ -30,8 +30,6 @@ ABOUT_THE_USER = (
 )
 # How often a kind is planted; visitors try their name and a secret word first.
 WEIGHTS = (23, 8, 6, 9, 6, 5, 20, 9, 12, 3, 2, 3, 3, *(2,) * len(events.EVENTS))
-# So many words of a long message are said again.
-_SAID_AGAIN = 10
 _PLAIN_KINDS = (kinds.SECRET, events.SPOT, events.HOLDER)
 
 
@@ -196,25 +194,12 @@ def repeat(rng: random.Random) -> Exchange:
 def ask_last(rng: random.Random, fact: Fact, talk_slots: Mapping[str, str]) -> Exchange:
     """Let the user ask what was told last."""
     asks = (
-        "What did I just tell you?",
-        "(Do you remember|Do you know|Tell me) what I just told you(?|, please?)",
+        "What did I just (tell you|say)?",
+        "(Do you remember|Do you know|Tell me) what I just (said|told you)(?|, please?)",
         "What was the last thing I told you?",
     )
     user = typed(rng, fill(rng, rng.choice(asks), talk_slots))
     return answer(rng, user, fact.kind.answers[:1], {**talk_slots, **fact.slots()})
-
-
-def ask_said(rng: random.Random, said: str) -> Exchange:
-    """Let the user ask what they said last; the answer has their words as typed, ten at most."""
-    asks = (
-        "What did I (just |)say(| just now| before)?",
-        "What (was|were) my last (words|message|question|sentence)?",
-        "(Do you remember|Do you know|Tell me|Repeat) what I just said(?|, please?)",
-        "(Repeat|Say again) what I (said|wrote)(.|, please.)",
-    )
-    words = said.split(" ")
-    again = said if len(words) <= _SAID_AGAIN else " ".join(words[:_SAID_AGAIN]) + "..."
-    return Exchange(typed(rng, fill(rng, rng.choice(asks), {})), f'You said: "{again}"')
 
 
 def ask_everything(

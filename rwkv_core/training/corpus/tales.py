@@ -30,8 +30,8 @@ _COUNTED = frozenset(
     + [noun for noun, _ in (*story_parts.THINGS, *story_parts.FOODS)]
     + list(_ALONE)
 )
-# Of so many made stories the one that names the wish first is taken, if it does so this early.
-_TRIES, _EARLY_WORDS = 6, 35
+# Of a made story the first that names the wish this early is taken.
+_TRIES, _EARLY_WORDS = 4, 35
 _WORD = re.compile(r"[a-z]+")
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 _NAMED = re.compile(r"\b(\w+) (?:named|called) ([A-Z]\w+)")
@@ -98,8 +98,7 @@ def write_wished_tale(rng: random.Random) -> str | None:
     if not early:
         return None
     request = rng.choice(follow_ups.STORY_ASKS_ABOUT).replace("{a}", about)
-    first = min(early, key=lambda text: text.lower().index(wanted[0]))
-    return render("", [Exchange(typed(rng, fill(rng, request, {})), first)])
+    return render("", [Exchange(typed(rng, fill(rng, request, {})), early[0])])
 
 
 def _wish(word: str) -> str:
