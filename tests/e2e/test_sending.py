@@ -9,7 +9,7 @@ from tests.e2e.test_page import PATIENCE_MS, one_answer, say, visit
 
 CODE = "def f(x):\n    if x:\n        return x\n\treturn 0"
 # Long enough for a test to look in between, on a busy machine too.
-LATENCY_MS = 1500
+LATENCY_MS = 2500
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def test_a_sent_message_leaves_its_box_at_once_and_words_typed_since_stay(
         )
         with far_away(page):
             say(page, "Hello there")
-            assert box.input_value() == ""
+            expect(box).to_have_value("")
             assert own.count() == 0
             # Nothing can change the chat under it, and no second message overtakes it.
             for held in (".chat-bar", "#chat-manage"):
@@ -54,6 +54,7 @@ def test_a_message_that_never_left_is_in_its_box_after_a_reload_and_only_once(
         box = page.get_by_label("Write a message")
         with far_away(page):
             say(page, "Hello there")
+            expect(box).to_have_value("")
             box.press_sequentially("and more")
             page.reload()
             expect(box).to_have_value("Hello there\nand more", timeout=PATIENCE_MS)
@@ -71,6 +72,7 @@ def test_a_refused_message_goes_back_before_what_was_typed_since(
         box = page.get_by_label("Write a message")
         with far_away(page):
             say(page, "NUL \0 here")
+            expect(box).to_have_value("")
             box.press_sequentially("and more")
             expect(box).to_have_value("NUL \0 here\nand more", timeout=PATIENCE_MS)
         expect(page.locator("#chat-status")).to_contain_text("NUL")
