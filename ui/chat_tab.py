@@ -211,9 +211,6 @@ def wire_chats(tab: Tab) -> None:
             partial(keeping.take_in, engine, template, running),
             [*mine, manage.take_in], outputs, **QUIET_EVENT,
         ),
-        tab.fork.keep.click(
-            partial(beside.keep_fork, engine), [*named, held.beside], outputs, **QUIET_EVENT
-        ),
     )  # fmt: skip
     for step in changed:
         keep(tab, step)
@@ -271,6 +268,12 @@ def wire_fork(tab: Tab, sent: Dependency) -> None:
         shown, column = beside.close(engine, running, visitor, language)
         return [*shown, *column]
 
+    def keep_it(visitor: str, language: str, chats: Chats, fork: Chats) -> list[Any]:
+        shown, (second, column) = beside.keep_and_close(
+            engine, running, visitor, language, chats, fork
+        )
+        return [*shown, *second, *column]
+
     def switch(
         visitor: str, language: str, chats: Chats, event: gr.EventData
     ) -> beside.BesideFrame:
@@ -308,7 +311,8 @@ def wire_fork(tab: Tab, sent: Dependency) -> None:
     forked = tab.talk.marks.submit(fork_here, [held.language, held.chats], closed, **QUIET_EVENT)
     forked.success(None, None, None, js=_SHOW_FORK, **QUIET_EVENT)
     tab.fork.close.click(close, mine[:2], closed, **QUIET_EVENT)
-    tab.fork.keep.click(close, mine[:2], closed, **QUIET_EVENT)
+    shown = [*tab.outputs, *closed]
+    keep(tab, tab.fork.keep.click(keep_it, [*tab.mine, held.beside], shown, **QUIET_EVENT))
 
 
 def keep(tab: Tab, step: Dependency) -> Dependency:
@@ -369,7 +373,8 @@ def wire_load(tab: Tab, page: gr.Blocks) -> None:
             yield shown
 
     restored.then(None, None, None, js=_IS_BACK, **QUIET_EVENT)
-    keep(tab, restored.then(follow_link, held.chats, tab.outputs, **MODEL_EVENT))
+    followed = keep(tab, restored.then(follow_link, held.chats, tab.outputs, **MODEL_EVENT))
+    followed.success(None, None, None, js=browser.LEAVE_LINK, **QUIET_EVENT)
 
 
 def greet(

@@ -88,6 +88,40 @@ def test_every_blank_of_a_message_is_shown_and_edited(browser: Browser, address:
         expect(page.locator("#chat .user-row textarea")).to_have_value(CODE)
 
 
+def test_a_second_column_is_kept_as_a_chat_and_a_new_chat_outlives_a_reload(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address) as page:
+        box, own = (
+            page.get_by_label("Write a message"),
+            page.locator("#chat").get_by_test_id("user"),
+        )
+        with one_answer(page):
+            say(page, "Hello there")
+        page.get_by_label("Fork here").first.click()
+        page.locator("#fork-box textarea").fill("Only on the right")
+        page.locator("#fork-box textarea").press("Enter")
+        expect(page.locator("#fork-status")).to_contain_text("seed", timeout=PATIENCE_MS)
+        page.locator("#fork-keep").press("Enter")
+        expect(own).to_have_text(["Hello there", "Only on the right"])
+        expect(page.locator("#fork")).to_be_hidden()
+        page.wait_for_function(
+            "JSON.parse(localStorage['rwkv-playground-list']).order.length === 2"
+        )
+        page.locator("#chat-new").press("Enter")
+        expect(own).to_have_count(0)
+        # Kept once the page has asked what is to be kept.
+        page.wait_for_function(
+            "!Object.keys(localStorage).some((name) =>"
+            " name.endsWith(`:${sessionStorage['rwkv-playground-open']}`))"
+        )
+        box.fill("For a new chat")
+        page.reload()
+        page.wait_for_function("'isBack' in document.documentElement.dataset")
+        expect(box).to_have_value("For a new chat")
+        expect(own).to_have_count(0)
+
+
 def test_a_chat_that_went_on_in_another_window_says_so(browser: Browser, address: str) -> None:
     with visit(browser, address) as page:
         with one_answer(page):

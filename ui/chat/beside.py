@@ -107,6 +107,21 @@ def close(
     return beside_of(shown), Column(gr.update(visible=False), "", -1)
 
 
+def keep_and_close(
+    engine: Engine,
+    running: RunningStreams,
+    visitor: str,
+    language: str,
+    chats: Chats,
+    beside: Chats,
+) -> tuple[ChatFrame, tuple[BesideFrame, Column]]:
+    """Make the second column a chat of its own and close it; where there are too many it stays."""
+    shown = keep_fork(engine, language, chats, beside)
+    if shown.chats.current.slot == chats.current.slot:
+        return shown, (NOTHING, Column(SKIP, SKIP, SKIP))
+    return shown, close(engine, running, visitor, language)
+
+
 def keep_fork(engine: Engine, language: str, chats: Chats, beside: Chats) -> ChatFrame:
     """Make the second column a chat of its own, and open it."""
     settled = chats.with_tree(chats.current.tree.settled())

@@ -38,7 +38,8 @@ READ = (
     const names = Object.keys(localStorage).filter((name) => name.startsWith(CHAT));
     const texts = names.map((name) => [name.slice(CHAT.length), localStorage.getItem(name)]);
     const list = listed(), open = JSON.parse(sessionStorage.getItem(OPEN)) ?? list.open;
-    return { ...list, open, texts: Object.fromEntries(texts), asked: takeAsked() };
+    const isOwn = sessionStorage.getItem(OPEN) !== null;
+    return { ...list, open, isOwn, texts: Object.fromEntries(texts), asked: takeAsked() };
   } catch { return {}; }
 }"""
 )
@@ -78,6 +79,14 @@ FORGET_ASKED = (
   try { sessionStorage.removeItem(ASKED); } catch { }
 }"""
 )
+
+# What a link asked for is a chat now, which a reload brings back instead of asking again.
+LEAVE_LINK = """() => {
+  const address = new URL(location.href);
+  if (!address.searchParams.has("recipe")) return;
+  address.searchParams.delete("recipe");
+  history.replaceState(history.state, "", address);
+}"""
 
 
 def send_from(column: str) -> str:

@@ -221,14 +221,16 @@ def restore(
     found.sort(key=lambda chat: order.index(chat.slot) if chat.slot in order else len(order))
     saved = {chat.slot: chat for chat in found}
     asked, slot = _asked(known.get("asked"))
-    is_new = not found or (asked and slot not in saved)
+    # A chat without a word is not kept, but this window goes on in it.
+    wanted = slot if asked else known.get("open", -1)
+    is_known = wanted in saved if isinstance(wanted, int) else True
+    is_new = not found or (not is_known and (bool(asked) or known.get("isOwn") is True))
     chats = Chats((*([Chat()] if is_new else []), *found))
     box = box_for(language, asked or None)
     status = line("")
     if damaged:
         status = line(speak(language, "chat.damaged", count=len(damaged)))
     try:
-        wanted = slot if asked else known.get("open", -1)
         chats = unfolded(engine, template, chats.opened(wanted))
     except RwkvError as error:
         fresh = replace(chats, chats=(Chat(), *chats.chats), at=0)

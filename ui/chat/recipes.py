@@ -222,7 +222,7 @@ async def rebuild(
         return
     for user, parts in recipe.turns:
         for number, part in enumerate(parts):
-            ask = Ask("", "continue") if number else Ask(user)
+            ask = Ask("", "continue") if number else Ask(user, is_own=False)
             shown = None
             async for shown in answer(
                 engine, template, running, visitor, language, chats, ask,

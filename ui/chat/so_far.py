@@ -28,6 +28,7 @@ def unanswered(chats: Chats, ask: Ask) -> dict[str, Any]:
     chat = chats.current
     said = [node.turn.user for place, node in enumerate(chat.tree.nodes) if place != chat.tree.tip]
     is_new = ask.kind == "send" or (ask.kind == "replace" and ask.text not in said)
+    is_new = is_new and ask.is_own
     return {"asked": {"text": ask.text if is_new else "", "slot": chat.slot}}
 
 

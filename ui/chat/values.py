@@ -31,11 +31,13 @@ class Ask:
         kind: "send" after the shown text, "replace" an exchange with another one beside it,
             "continue" the last answer.
         node: the exchange to replace.
+        is_own: whether the words are the visitor's, to go back into the box where they get no answer.
     """
 
     text: str
     kind: Literal["send", "replace", "continue"] = "send"
     node: int = 0
+    is_own: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import gradio as gr
 
@@ -6,7 +7,8 @@ from tests.ui.chat.asking import TEMPLATE, run, talked
 from tests.ui.fakes import FakeEngine, as_engine
 from ui.chat import beside
 from ui.chat.answering import Wishes
-from ui.chat.values import Ask, Chats
+from ui.chat.frames import SKIP
+from ui.chat.values import MAX_CHATS, Ask, Chats
 from ui.controls import choose_preset
 from ui.session import RunningStreams
 
@@ -79,3 +81,20 @@ def test_a_second_column_becomes_a_chat_and_closing_it_stops_its_words() -> None
     assert stream.cancelled
     assert shown.messages == []
     assert not column.column["visible"]
+
+
+def test_a_second_column_that_is_kept_closes_and_one_that_is_one_too_many_stays() -> None:
+    engine, running = FakeEngine(), RunningStreams()
+    chats = talked(engine, "Hi", "Bye")
+    fork = forked(engine, chats, 0)[0].chats
+    visitor = (as_engine(engine), running, "me", "en")
+    kept, (second, column) = beside.keep_and_close(*visitor, chats, fork)
+    assert kept.conversation == fork.current.conversation
+    assert second.messages == []
+    assert not column.column["visible"]
+    full = chats
+    while len(full.chats) < MAX_CHATS:
+        full = full.added(replace(chats.current, slot=0))
+    refused, (second, column) = beside.keep_and_close(*visitor, full, fork)
+    assert "is-error" in refused.status
+    assert (second, column.column) == (beside.NOTHING, SKIP)

@@ -288,6 +288,24 @@ def test_the_first_message_of_a_chat_comes_back_in_a_chat_of_its_own() -> None:
     assert len(keeping.save(visit.engine, visit.chats, saved)[1]["texts"]) == 1
 
 
+def test_a_window_goes_on_in_the_chat_without_a_word_that_it_had_open() -> None:
+    visit = two_chats()
+    kept = kept_by_browser(visit)
+    visit.new()
+    kept["open"] = visit.chats.current.slot
+    names = []
+    for is_own in (True, False):
+        again = {**kept, "isOwn": is_own}
+        shown, _ = keeping.restore(visit.engine, TEMPLATE, "me", "en", again)
+        names.append((shown.messages == [], [chat.name for chat in shown.chats.chats]))
+    # Another window begins with what was open last and has words.
+    assert names == [(True, ["", "second", "first"]), (False, ["second", "first"])]
+
+
+def test_words_of_a_recipe_are_not_the_visitors() -> None:
+    assert under_way(Visit(), Ask("from a link", is_own=False))["text"] == ""
+
+
 def test_nonsense_from_the_browser_gives_an_empty_page() -> None:
     visit = Visit()
     for kept in (
